@@ -1,0 +1,1 @@
+"""The mesh: one package a service, none of which imports another."""

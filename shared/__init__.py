@@ -1,0 +1,1 @@
+"""What every service stands on: one noun a module, no rule of any service."""

@@ -1,0 +1,200 @@
+"""The connection: publish, read, signal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+import nats.js.errors
+from nats.aio.client import Client as NatsClient
+
+from shared import ids, observability, streams
+from shared.bus.consumer import Consumer
+from shared.bus.driver import TIMEOUT, translated, unavailable
+from shared.bus.group import MAX_GROUP, GroupPublisher
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from nats.aio.msg import Msg
+    from nats.js.api import ConsumerConfig
+
+    from shared.bus.messages import Outgoing
+    from shared.config import Secret
+
+log = observability.logger()
+
+#: The server's error that a message of an atomic batch has an id that it knows already.
+_DUPLICATE_IN_BATCH = 10201
+
+
+class Bus:
+    """A connection to NATS; it reconnects for as long as the process lives.
+
+    Args:
+        client: Connected.
+        reconnects: Called after every reconnect; whoever holds what a loss undoes adds itself.
+    """
+
+    def __init__(self, client: NatsClient, reconnects: list[Callable[[], None]]) -> None:
+        self._client = client
+        self._reconnects = reconnects
+        self._jetstream = client.jetstream(timeout=TIMEOUT.total_seconds())
+
+    async def check(self) -> None:
+        """Tries the connection.
+
+        Raises:
+            Unavailable: The server does not answer.
+        """
+        async with translated():
+            await self._client.flush(timeout=1)
+
+    async def close(self) -> None:
+        """Sends what is still held, and disconnects."""
+        if self._client.is_connected:
+            await self._client.flush(timeout=1)
+        await self._client.close()
+
+    async def apply_streams(self, limits: streams.StreamLimits) -> None:
+        """Makes the streams, or brings them to their definition."""
+        async with translated():
+            for config in streams.stream_configs(limits):
+                try:
+                    await self._jetstream.add_stream(config)
+                except nats.js.errors.BadRequestError:  # it exists, and was defined otherwise
+                    await self._jetstream.update_stream(config)
+
+    async def signal(self, subject: str, payload: bytes = b"") -> None:
+        """Publishes what may be lost."""
+        async with translated():
+            await self._client.publish(subject, payload)
+
+    async def on_signal(self, subject: str, handle: Callable[[bytes], Awaitable[None]]) -> None:
+        """Calls `handle` with each signal from now on, one after the other; again after every reconnect."""
+
+        async def receive(message: Msg) -> None:
+            await handle(message.data)
+
+        async with translated():
+            await self._client.subscribe(subject, cb=receive)
+
+    async def read(self, stream: str, sequence: int) -> bytes | None:
+        """One message of a stream by its sequence, or None when it is no longer kept."""
+        message = await self.read_message(stream, sequence)
+        return None if message is None else message[0]
+
+    async def read_message(self, stream: str, sequence: int) -> tuple[bytes, Mapping[str, str]] | None:
+        """The same, with its headers."""
+        async with translated():
+            try:
+                found = await self._jetstream.get_msg(stream, sequence, direct=True)
+            except nats.js.errors.NotFoundError:
+                return None
+        return found.data or b"", found.headers or {}
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Publishes messages of one stream; on return all of them are on disk.
+
+        One atomic batch; where the stream knows one of the ids already, each message by itself.
+
+        Raises:
+            Unavailable: The server does not answer, or refuses. Any of them may be on disk.
+        """
+        for start in range(0, len(messages), MAX_GROUP):
+            batch = messages[start : start + MAX_GROUP]
+            if len(batch) == 1:
+                await self._publish_singly(batch)
+            else:
+                await self._publish_atomically(batch)
+
+    async def _publish_atomically(self, batch: Sequence[Outgoing]) -> None:
+        batch_id = str(ids.uuid7())
+        headers = [
+            message.headers() | {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
+            for number, message in enumerate(batch, start=1)
+        ]
+        async with translated():
+            for message, its_headers in zip(batch[:-1], headers, strict=False):
+                await self._client.publish(message.subject, message.payload, headers=its_headers)
+            reply = await self._client.request(
+                batch[-1].subject,
+                batch[-1].payload,
+                timeout=TIMEOUT.total_seconds(),
+                headers=headers[-1] | {"Nats-Batch-Commit": "1"},
+            )
+        answer: dict[str, Any] = json.loads(reply.data)
+        refusal = answer.get("error")
+        if refusal is None:
+            return
+        if refusal.get("err_code") != _DUPLICATE_IN_BATCH:
+            raise unavailable(f"NATS refused a batch: {refusal.get('description')}")
+        await self._publish_singly(batch)
+
+    async def _publish_singly(self, messages: Sequence[Outgoing]) -> None:
+        """Each with an acknowledgement of its own, all on their way at once; a known one is acknowledged too."""
+        async with translated():
+            await asyncio.gather(
+                *(
+                    self._jetstream.publish(message.subject, message.payload, headers=message.headers())
+                    for message in messages
+                )
+            )
+
+    def consumer(self, stream: str, config: ConsumerConfig) -> Consumer:
+        """A consumer of the stream, shared by all who name it so."""
+        consumer = Consumer(self._client, stream, config)
+        self.on_reconnect(consumer.reconnected)
+        return consumer
+
+    def on_reconnect(self, act: Callable[[], None]) -> None:
+        """Calls `act` after every reconnect: signals sent in between were lost."""
+        self._reconnects.append(act)
+
+    def group_publisher(self) -> GroupPublisher:
+        """A publisher that gathers what many callers publish at the same time."""
+        return GroupPublisher(self.publish)
+
+
+async def connect(url: Secret, name: str) -> Bus:
+    """A connection to a server that has answered.
+
+    Args:
+        url: `nats://[user:password@]host:port`, several parted by commas.
+        name: The service, as the server shows it.
+
+    Raises:
+        Unavailable: No server answers.
+    """
+    reconnects: list[Callable[[], None]] = []
+
+    async def on_error(error: Exception) -> None:
+        if client.is_connected:  # else it is one more vain try to reconnect
+            log.warning("nats_error", error=str(error) or type(error).__name__)
+
+    async def on_disconnect() -> None:
+        log.warning("nats_disconnected")
+
+    async def on_reconnect() -> None:
+        log.info("nats_reconnected")
+        for act in reconnects:
+            act()
+
+    client = NatsClient()
+    async with translated():
+        await client.connect(
+            servers=url.reveal().split(","),
+            name=name,
+            connect_timeout=2,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=cast("int", 0.25),  # the driver takes parts of a second; its annotation does not
+            ping_interval=5,
+            max_outstanding_pings=2,
+            pending_size=64 * 1024 * 1024,
+            error_cb=on_error,
+            disconnected_cb=on_disconnect,
+            reconnected_cb=on_reconnect,
+        )
+    return Bus(client, reconnects)

@@ -1,0 +1,176 @@
+"""Identity tokens: who a request acts as, signed by auth or by a service, verified by whoever is called.
+
+A token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037). Its `kid` is its issuer's name; the issuer `auth` may vouch
+for anyone, every other issuer only for itself.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, cast
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from jwt.algorithms import OKPAlgorithm
+
+from shared.errors import Unauthenticated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+#: The metadata key that carries the token; the gateway removes what a client sent under this name.
+IDENTITY_HEADER = "x-penstock-identity"
+#: The issuer that may vouch for principals other than itself.
+AUTH_ISSUER = "auth"
+_ALGORITHM = "EdDSA"
+_AUDIENCE = "penstock"
+#: How far the clocks of two machines may be apart.
+_LEEWAY_S = 5
+#: Verified tokens that are remembered; one a key and minute, so that this is thousands of active keys.
+_CACHE_ENTRIES = 10_000
+
+
+class PrincipalKind(StrEnum):
+    """What a principal is."""
+
+    KEY = "key"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who a request acts as."""
+
+    kind: PrincipalKind
+    #: The API key's id, or the service's name.
+    id: str
+    #: Empty for a service, which belongs to no tenant.
+    tenant: str
+    scopes: frozenset[str]
+
+
+class TokenSigner:
+    """Signs tokens in one issuer's name.
+
+    Args:
+        issuer: The name under which the public key is known.
+        private_key_pem: The Ed25519 private key (PEM, PKCS #8).
+    """
+
+    def __init__(self, issuer: str, private_key_pem: str) -> None:
+        key = load_pem_private_key(private_key_pem.encode(), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise TypeError(f"the private key of {issuer} is a {type(key).__name__}; it must be an Ed25519 key")
+        self._issuer = issuer
+        self._key = key
+
+    def sign(self, principal: Principal, lifetime: timedelta) -> str:
+        """A token that vouches for the principal until its lifetime is over."""
+        now = time.time()
+        claims = {
+            "iss": self._issuer,
+            "aud": _AUDIENCE,
+            "sub": principal.id,
+            "kind": principal.kind.value,
+            "tenant": principal.tenant,
+            "scopes": sorted(principal.scopes),
+            "iat": int(now),
+            "exp": int(now + lifetime.total_seconds()),
+        }
+        return jwt.encode(claims, self._key, algorithm=_ALGORITHM, headers={"kid": self._issuer})
+
+
+class ServiceIdentity:
+    """A service's own token, made anew well before it ends."""
+
+    #: Long enough to be made seldom, short enough to be of no use when found in a dump.
+    _LIFETIME = timedelta(minutes=5)
+    _RENEW_BEFORE = timedelta(minutes=1)
+
+    def __init__(self, service: str, signer: TokenSigner) -> None:
+        self._principal = Principal(kind=PrincipalKind.SERVICE, id=service, tenant="", scopes=frozenset())
+        self._signer = signer
+        self._token = ""
+        self._renew_at = 0.0
+
+    def token(self) -> str:
+        """The token to send now."""
+        if time.monotonic() >= self._renew_at:
+            self._token = self._signer.sign(self._principal, self._LIFETIME)
+            self._renew_at = time.monotonic() + (self._LIFETIME - self._RENEW_BEFORE).total_seconds()
+        return self._token
+
+
+class TokenVerifier:
+    """Tells who a token vouches for; a token seen before is only looked up.
+
+    Args:
+        public_keys: The public key of each issuer, by its name.
+    """
+
+    def __init__(self, public_keys: Mapping[str, Ed25519PublicKey]) -> None:
+        self._keys = dict(public_keys)
+        self._seen: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
+
+    @classmethod
+    def from_file(cls, path: Path) -> TokenVerifier:
+        """Reads the issuers' public keys from a JWK set (RFC 7517)."""
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return cls({jwk["kid"]: cast("Ed25519PublicKey", OKPAlgorithm.from_jwk(jwk)) for jwk in document["keys"]})
+
+    def verify(self, token: str) -> Principal:
+        """The principal that the token vouches for.
+
+        Raises:
+            Unauthenticated: The token is malformed, of an unknown issuer, forged, expired or vouches for too much.
+        """
+        known = self._seen.get(token)
+        if known is not None and time.time() < known[1]:
+            return known[0]
+        try:
+            issuer = jwt.get_unverified_header(token).get("kid", "")
+            key = self._keys.get(issuer)
+            if key is None:
+                raise Unauthenticated(f"the identity token's issuer {issuer!r} is not known here")
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[_ALGORITHM],
+                audience=_AUDIENCE,
+                issuer=issuer,
+                leeway=_LEEWAY_S,
+                options={"require": ["exp", "iat", "aud", "iss", "sub"]},
+            )
+        except jwt.PyJWTError as error:
+            raise Unauthenticated(f"the identity token is not valid: {error}") from error
+        principal = _principal(claims)
+        if issuer != AUTH_ISSUER and (principal.kind is not PrincipalKind.SERVICE or principal.id != issuer):
+            raise Unauthenticated(f"the issuer {issuer!r} may vouch only for itself")
+        self._remember(token, principal, float(claims["exp"]))
+        return principal
+
+    def _remember(self, token: str, principal: Principal, expires_at: float) -> None:
+        self._seen[token] = (principal, expires_at)
+        if len(self._seen) > _CACHE_ENTRIES:
+            self._seen.popitem(last=False)
+
+
+def _principal(claims: Mapping[str, Any]) -> Principal:
+    try:
+        return Principal(
+            kind=PrincipalKind(claims["kind"]),
+            id=claims["sub"],
+            tenant=claims["tenant"],
+            scopes=frozenset(claims["scopes"]),
+        )
+    except (KeyError, ValueError) as error:
+        raise Unauthenticated(f"the identity token lacks a claim or has a wrong one: {error}") from error

@@ -1,0 +1,66 @@
+"""Identifiers: UUIDv7 (RFC 9562), so that ids sort by the time they were made."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import uuid
+
+#: A lower-case slug, at most 40 characters.
+SLUG = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+_SLUG_MAX_CHARACTERS = 40
+_UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_JOB_ID = re.compile(rf"(?P<upstream>{SLUG.pattern})-{_UUID7}")
+_KEY_ID = re.compile(rf"key_{_UUID7}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def uuid7() -> uuid.UUID:
+    """A new UUIDv7: 48 bits of Unix milliseconds, 74 random bits (RFC 9562, 5.7)."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | int.from_bytes(os.urandom(10))
+    value = (value & ~(0xF << 76)) | (7 << 76)  # version 7
+    value = (value & ~(0x3 << 62)) | (2 << 62)  # variant of RFC 9562
+    return uuid.UUID(int=value)
+
+
+def new_job_id(upstream: str) -> str:
+    """A new job id, from which its upstream can be read off."""
+    return f"{upstream}-{uuid7()}"
+
+
+def upstream_of(job_id: str) -> str | None:
+    """The upstream of a job id, or None where the text is no job id."""
+    match = _JOB_ID.fullmatch(job_id)
+    return match["upstream"] if match else None
+
+
+def is_slug(text: str) -> bool:
+    """Whether the text can name an upstream or a tenant."""
+    return len(text) <= _SLUG_MAX_CHARACTERS and SLUG.fullmatch(text) is not None
+
+
+def new_key_id() -> str:
+    """A new id of an API key."""
+    return f"key_{uuid7()}"
+
+
+def is_key_id(text: str) -> bool:
+    """Whether the text is an id of an API key."""
+    return _KEY_ID.fullmatch(text) is not None
+
+
+def new_request_id() -> str:
+    """A new request id."""
+    return str(uuid7())
+
+
+def is_request_id(text: str) -> bool:
+    """Whether a client's request id is well formed: 1 to 128 of letters, digits and `._:-`."""
+    return _REQUEST_ID.fullmatch(text) is not None
+
+
+def new_error_id() -> str:
+    """A new id, under which a fault is logged in full and told to the caller."""
+    return f"err_{uuid7()}"

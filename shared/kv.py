@@ -1,0 +1,135 @@
+"""Redis: the connection, Lua scripts, and its driver's errors as ours."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from shared.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+    from pathlib import Path
+
+    from shared.config import Secret
+
+Client = redis.Redis
+Argument = str | bytes | int | float
+
+#: For one command, and for one connection; a script takes well under a millisecond.
+TIMEOUT = timedelta(seconds=5)
+#: Connections of a pool; a command waits for a free one.
+MAX_CONNECTIONS = 32
+_RETRY_AFTER = timedelta(seconds=1)
+#: What a server answers that is starting, failing over or not the primary any more.
+_NOT_READY = ("LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "UNBLOCKED")
+
+
+async def connect(url: Secret) -> Client:
+    """A pool of connections to a server that has answered once.
+
+    Args:
+        url: `redis://[user:password@]host:port/database`.
+
+    Raises:
+        Unavailable: The server does not answer.
+    """
+    seconds = TIMEOUT.total_seconds()
+    pool = redis.BlockingConnectionPool.from_url(
+        url.reveal(),
+        max_connections=MAX_CONNECTIONS,
+        timeout=seconds,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        retry=Retry(NoBackoff(), 1),  # once, for a connection that the server has closed since its last use
+        retry_on_error=[RedisConnectionError],
+    )
+    client = redis.Redis(connection_pool=pool)
+    await ping(client)
+    return client
+
+
+async def ping(client: Client) -> None:
+    """Tries the connection.
+
+    Raises:
+        Unavailable: The server does not answer.
+    """
+    async with translated():
+        await cast("Any", client.ping())
+
+
+async def close(client: Client) -> None:
+    """Closes every connection of the pool."""
+    await client.aclose(close_connection_pool=True)
+
+
+@asynccontextmanager
+async def translated() -> AsyncGenerator[None]:
+    """Raises the driver's errors as `Unavailable`, where repeating the call may help."""
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError) as error:
+        raise _unavailable("Redis does not answer") from error
+    except RedisError as error:
+        if str(error).startswith(_NOT_READY):
+            raise _unavailable("Redis is not ready") from error
+        raise
+
+
+def _unavailable(what: str) -> Unavailable:
+    return Unavailable(f"{what}; the call may be repeated", metadata={"dependency": "redis"}, retry_after=_RETRY_AFTER)
+
+
+class Script:
+    """A Lua script, called by its hash; a server that does not know it yet is told it.
+
+    Args:
+        paths: Its parts, in order: what several scripts share comes first.
+    """
+
+    def __init__(self, *paths: Path) -> None:
+        self._text = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+        self._hash = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, client: Client, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Runs the script; the answer is as Redis gives it: integers, bytes, lists, None.
+
+        Raises:
+            Unavailable: The server is away. The script may have run.
+        """
+        call = cast("Any", client)  # the driver's own types of `evalsha` admit only texts
+        async with translated():
+            try:
+                return await call.evalsha(self._hash, len(keys), *keys, *arguments)
+            except NoScriptError:
+                return await call.eval(self._text, len(keys), *keys, *arguments)
+
+    async def run_many(self, client: Client, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
+        """Runs the script many times in one round trip, each with its own keys; every call stands alone.
+
+        Raises:
+            Unavailable: The server is away. Any of the calls may have run.
+        """
+        try:
+            return await self._pipelined(client, calls)
+        except NoScriptError:
+            async with translated():
+                await client.script_load(self._text)
+            return await self._pipelined(client, calls)
+
+    async def _pipelined(self, client: Client, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
+        pipeline = cast("Any", client.pipeline(transaction=False))
+        for keys, arguments in calls:
+            pipeline.evalsha(self._hash, len(keys), *keys, *arguments)
+        async with translated():
+            return await pipeline.execute()

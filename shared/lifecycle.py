@@ -1,0 +1,194 @@
+"""From the first line of a process to its last: settings, logs, dependencies, loops, server, drain.
+
+A service's `__main__` says what it is made of in one `serve(config, process)`; `run` does what all have in common.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import uvloop
+
+from shared import config as settings
+from shared import observability
+from shared.errors import PenstockError
+from shared.identity import ServiceIdentity, TokenSigner, TokenVerifier
+from shared.retry import Backoff, until_done
+from shared.rpc import client
+from shared.rpc.health import Health
+from shared.rpc.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    import grpc
+
+    from shared.config import ConfigT, ServiceConfig
+    from shared.rpc.health import Check
+
+log = observability.logger()
+T = TypeVar("T")
+
+#: Between two tries to reach a dependency at start.
+_CONNECT_BACKOFF = Backoff(initial=timedelta(milliseconds=100), maximum=timedelta(seconds=2))
+#: How long a call to another service may take when no caller's deadline says so.
+_CALL_TIMEOUT = timedelta(seconds=10)
+
+
+class Process:
+    """One service's process: what it leans on, what it runs, and how all of it ends.
+
+    Args:
+        service: The service's name.
+        config: Its settings.
+    """
+
+    def __init__(self, service: str, config: ServiceConfig) -> None:
+        self.service = service
+        self.config = config
+        self.verifier = TokenVerifier.from_file(config.identity_keys_file)
+        self.identity = ServiceIdentity(service, TokenSigner(service, config.service_key.reveal()))
+        #: Set when the process is told to stop: loops take nothing new.
+        self.stopping = asyncio.Event()
+        #: Set when the server answers.
+        self.started = asyncio.Event()
+        #: The port it answers on, from then on.
+        self.port = 0
+        self._checks: dict[str, Check] = {}
+        self._loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
+        self._resources = AsyncExitStack()
+
+    async def depend_on(
+        self,
+        name: str,
+        connect: Callable[[], Awaitable[T]],
+        *,
+        check: Callable[[T], Awaitable[object]],
+        close: Callable[[T], Awaitable[object]],
+    ) -> T:
+        """Connects to a server and waits for it, however long that takes; from then on readiness hangs on its check.
+
+        Args:
+            name: Its name in `/readyz` and in logs.
+            connect: Makes the connection and tries it.
+            check: Raises when the server is away.
+            close: Ends the connection when the process stops.
+        """
+        dependency = await until_done(
+            connect,
+            retry_on=(PenstockError, OSError, TimeoutError),
+            backoff=_CONNECT_BACKOFF,
+            on_failure=lambda error, pause: log.warning(
+                "dependency_awaited", dependency=name, error=str(error), pause_s=round(pause.total_seconds(), 2)
+            ),
+        )
+        self._checks[name] = lambda: check(dependency)
+        self._resources.push_async_callback(close, dependency)
+        return dependency
+
+    def channel(self, address: str) -> grpc.aio.Channel:
+        """A channel to another service. Readiness does not hang on it: parts that wait for each other never start."""
+        channel = client.connect(address, self.identity, default_timeout=_CALL_TIMEOUT)
+        self._resources.push_async_callback(channel.close)
+        return channel
+
+    def on_close(self, close: Callable[[], Awaitable[object]]) -> None:
+        """Calls `close` when the process stops, after the loops, the last added first."""
+        self._resources.push_async_callback(close)
+
+    def loop(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Runs a loop beside the server; it is canceled after the drain. A loop that ends or fails ends the process."""
+        self._loops.append((name, run))
+
+    async def serve(self, *servicers: tuple[Callable[[Any, grpc.aio.Server], None], object, str]) -> None:
+        """Starts the server and the loops, and returns when all of it has been drained after SIGTERM or SIGINT.
+
+        Args:
+            servicers: Each with its generated registration and its full name.
+        """
+        health = Health(self._checks)
+        server = Server(self.service, address=self.config.grpc_address, verifier=self.verifier, health=health)
+        for register, servicer, name in servicers:
+            server.add(register, servicer, name)
+        await health.check_dependencies()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._run(name, run), name=name) for name, run in self._loops]
+                tasks.append(group.create_task(health.watch_dependencies(), name="health"))
+                self.port = await server.start()
+                self.started.set()
+                await self.stopping.wait()
+                await server.drain(self.config.drain_timeout)
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Ends every connection, the last one made first."""
+        await self._resources.aclose()
+
+    async def _run(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await run()
+        raise RuntimeError(f"the loop {name} ended, which it must not")
+
+
+def run(
+    service: str, config_class: type[ConfigT], serve: Callable[[ConfigT, Process], Coroutine[Any, Any, None]]
+) -> None:
+    """Runs a service until it is told to stop; `--print-config` shows its settings instead."""
+    parser = argparse.ArgumentParser(prog=f"python -m services.{service}")
+    parser.add_argument("--print-config", action="store_true", help="show the settings, secrets struck out, and exit")
+    arguments = parser.parse_args()
+    config = load_or_exit(service, config_class)
+    if arguments.print_config:
+        print(settings.describe(config))  # noqa: T201  the answer to the command
+        return
+    observability.set_up(
+        service,
+        log_level=config.log_level,
+        otlp_address=config.otlp_address,
+        metrics_address=config.metrics_address,
+    )
+    try:
+        uvloop.run(_main(service, config, serve))
+    finally:
+        observability.shut_down()
+
+
+def load_or_exit(program: str, config_class: type[ConfigT]) -> ConfigT:
+    """The settings from the environment; with mistakes in them, names each and ends the process."""
+    try:
+        return settings.load(config_class, os.environ)
+    except settings.ConfigError as error:
+        for mistake in error.mistakes:
+            print(f"{program}: {mistake}", file=sys.stderr)  # noqa: T201  logs are not set up before the settings are read
+        raise SystemExit(2) from None
+
+
+async def _main(service: str, config: ConfigT, serve: Callable[[ConfigT, Process], Coroutine[Any, Any, None]]) -> None:
+    process = Process(service, config)
+    loop = asyncio.get_running_loop()
+    serving = asyncio.create_task(serve(config, process))
+
+    def stop() -> None:
+        log.info("stopping")
+        process.stopping.set()
+        if not process.started.is_set():
+            serving.cancel()  # still waiting for a dependency; nothing has begun that could be finished
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        log.info("stopped_before_start")
+        await process.close()
+    log.info("stopped")

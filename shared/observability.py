@@ -1,0 +1,134 @@
+"""Logs, traces and metrics: set up once a process, the same in all."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from opentelemetry import propagate, trace
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import Counter, Histogram, start_http_server
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+TRACEPARENT = "traceparent"
+#: Seconds; from a lookup in memory to the longest wait.
+LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+RPCS = Counter("penstock_rpc_calls", "RPCs answered, by method and gRPC code.", ("service", "method", "code"))
+RPC_SECONDS = Histogram(
+    "penstock_rpc_duration_seconds", "Time to answer an RPC.", ("service", "method"), buckets=LATENCY_BUCKETS_S
+)
+
+_tracer = trace.get_tracer("penstock")
+_propagator = TraceContextTextMapPropagator()
+
+
+def set_up(service: str, *, log_level: str, otlp_address: str, metrics_address: str) -> None:
+    """Starts logs, traces and metrics for this process.
+
+    Args:
+        service: The name under which they are found.
+        log_level: debug, info, warning or error.
+        otlp_address: Where spans go (OTLP over gRPC), or empty.
+        metrics_address: Where Prometheus reads, `host:port`, or empty.
+    """
+    _set_up_logs(service, log_level)
+    _set_up_traces(service, otlp_address)
+    if metrics_address:
+        host, _, port = metrics_address.rpartition(":")
+        start_http_server(int(port), host)
+
+
+def _set_up_logs(service: str, level: str) -> None:
+    renderer: structlog.types.Processor = (
+        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    )
+    before: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*before, structlog.processors.format_exc_info, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)  # what libraries log comes in the same form
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def _set_up_traces(service: str, otlp_address: str) -> None:
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    if otlp_address:
+        exporter = OTLPSpanExporter(endpoint=otlp_address, insecure=True)
+        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
+    trace.set_tracer_provider(provider)
+    propagate.set_global_textmap(_propagator)
+
+
+def shut_down() -> None:
+    """Sends what spans are still held."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        provider.shutdown()
+
+
+@contextmanager
+def span(
+    name: str,
+    *,
+    kind: trace.SpanKind = trace.SpanKind.INTERNAL,
+    traceparent: str | None = None,
+    attributes: Mapping[str, str | int] | None = None,
+) -> Generator[trace.Span]:
+    """A span around a piece of work.
+
+    Args:
+        name: A constant.
+        kind: The side of the call that this is.
+        traceparent: The W3C trace context that it continues; where None, the current one.
+        attributes: What it works on: ids, never contents.
+    """
+    context = _propagator.extract({TRACEPARENT: traceparent}) if traceparent else None
+    with _tracer.start_as_current_span(name, context=context, kind=kind, attributes=dict(attributes or {})) as current:
+        yield current
+
+
+def current_traceparent() -> str:
+    """The W3C trace context of the current span, or an empty text where there is none."""
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return carrier.get(TRACEPARENT, "")
+
+
+def current_trace_id() -> str:
+    """The current trace as 32 hexadecimal digits, or an empty text where there is none."""
+    context = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else ""
+
+
+def logger() -> Any:  # structlog's own type of its lazy proxy
+    """The process's logger: a constant snake_case event, data in keywords."""
+    return structlog.get_logger()

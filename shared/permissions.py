@@ -1,0 +1,107 @@
+"""The one table of who may call what. An RPC without an entry is refused, and fails a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from shared.errors import PermissionDenied
+from shared.identity import Principal, PrincipalKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Scope(StrEnum):
+    """What an API key may be allowed to do."""
+
+    JOBS_READ = "jobs:read"
+    JOBS_WRITE = "jobs:write"
+    KEYS_READ = "keys:read"
+    KEYS_WRITE = "keys:write"
+    UPSTREAMS_READ = "upstreams:read"
+    #: What crosses tenants.
+    OPERATOR = "operator"
+
+
+#: What a tenant's first key may do; `operator` is given by hand.
+ADMIN_SCOPES = frozenset(Scope) - {Scope.OPERATOR}
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Who may call an RPC: principals with the scope, the services named, or anyone."""
+
+    scope: Scope | None = None
+    services: frozenset[str] = frozenset()
+    anonymous: bool = False
+
+    def check(self, rpc: str, principal: Principal) -> None:
+        """Lets the principal pass.
+
+        Raises:
+            PermissionDenied: It may not call this RPC.
+        """
+        if principal.kind is PrincipalKind.SERVICE:
+            if principal.id not in self.services:
+                raise PermissionDenied(f"the service {principal.id} may not call {rpc}")
+        elif self.scope is None:
+            raise PermissionDenied(f"{rpc} is internal; no API key may call it")
+        elif self.scope not in principal.scopes:
+            raise PermissionDenied(
+                f"this API key lacks the scope {self.scope.value!r}; use a key that has it",
+                metadata={"scope": self.scope.value},
+            )
+
+
+def _scope(scope: Scope, *services: str) -> Permission:
+    return Permission(scope=scope, services=frozenset(services))
+
+
+def _services(*services: str) -> Permission:
+    return Permission(services=frozenset(services))
+
+
+_ANYONE = Permission(anonymous=True)
+
+#: By the RPC's full name, as gRPC spells it.
+PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
+    {
+        "/penstock.jobs.v1.JobService/SubmitJob": _scope(Scope.JOBS_WRITE),
+        "/penstock.jobs.v1.JobService/GetJob": _scope(Scope.JOBS_READ),
+        "/penstock.jobs.v1.JobService/WaitJob": _scope(Scope.JOBS_READ),
+        "/penstock.jobs.v1.JobService/CancelJob": _scope(Scope.JOBS_WRITE),
+        "/penstock.scheduler.v1.SchedulerService/Lease": _services("upstream"),
+        "/penstock.scheduler.v1.SchedulerService/Begin": _services("upstream"),
+        "/penstock.scheduler.v1.SchedulerService/Extend": _services("upstream"),
+        "/penstock.scheduler.v1.SchedulerService/Cancel": _services("intake"),
+        "/penstock.upstream.v1.UpstreamService/ListUpstreams": _scope(Scope.UPSTREAMS_READ, "intake"),
+        "/penstock.upstream.v1.UpstreamService/GetUpstream": _scope(Scope.UPSTREAMS_READ, "intake"),
+        "/penstock.auth.v1.KeyService/CreateKey": _scope(Scope.KEYS_WRITE),
+        "/penstock.auth.v1.KeyService/ListKeys": _scope(Scope.KEYS_READ),
+        "/penstock.auth.v1.KeyService/GetKey": _scope(Scope.KEYS_READ),
+        "/penstock.auth.v1.KeyService/RevokeKey": _scope(Scope.KEYS_WRITE),
+        # Envoy asks before anyone is known; the answer is worth only what the key in the question is worth.
+        "/envoy.service.auth.v3.Authorization/Check": _ANYONE,
+        "/grpc.health.v1.Health/Check": _ANYONE,
+        "/grpc.health.v1.Health/List": _ANYONE,
+        "/grpc.health.v1.Health/Watch": _ANYONE,
+        # The protos are public.
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": _ANYONE,
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _ANYONE,
+    }
+)
+
+
+def permission_for(rpc: str) -> Permission:
+    """The RPC's entry.
+
+    Raises:
+        PermissionDenied: It has none.
+    """
+    permission = PERMISSIONS.get(rpc)
+    if permission is None:
+        raise PermissionDenied(f"{rpc} is in no permission table")
+    return permission

@@ -1,0 +1,72 @@
+"""The call that a handler answers: who makes it, under which request id, until when."""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import PenstockError, Unauthenticated
+from shared.identity import Principal, PrincipalKind
+
+if TYPE_CHECKING:
+    import grpc
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One RPC on its way through the interceptors, each of which fills in its part."""
+
+    #: As gRPC spells it: `/penstock.jobs.v1.JobService/GetJob`.
+    method: str
+    #: The service that answers.
+    service: str
+    metadata: dict[str, str]
+    context: grpc.aio.ServicerContext[Any, Any]
+    request_id: str = ""
+    principal: Principal | None = None
+    #: By `time.monotonic()`; None where the caller set no deadline.
+    deadline: float | None = None
+    error: PenstockError | None = field(default=None)
+
+    def remaining_s(self) -> float | None:
+        """Seconds until the deadline, or None where there is none."""
+        return None if self.deadline is None else self.deadline - time.monotonic()
+
+
+_current: ContextVar[Call] = ContextVar("penstock_call")
+
+
+def enter(call: Call) -> None:
+    """Makes the call the current one of this task."""
+    _current.set(call)
+
+
+def current() -> Call | None:
+    """The call that this task answers, or None outside of one."""
+    return _current.get(None)
+
+
+def current_principal() -> Principal:
+    """Who makes the current call.
+
+    Raises:
+        Unauthenticated: Nobody does.
+    """
+    call = current()
+    if call is None or call.principal is None:
+        raise Unauthenticated("this call carries no identity")
+    return call.principal
+
+
+def current_tenant() -> str:
+    """The tenant in whose name the current call is made.
+
+    Raises:
+        Unauthenticated: It is made in no tenant's name.
+    """
+    principal = current_principal()
+    if principal.kind is PrincipalKind.SERVICE or not principal.tenant:
+        raise Unauthenticated("this call is made in no tenant's name")
+    return principal.tenant

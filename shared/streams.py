@@ -1,0 +1,101 @@
+"""The JetStream streams and their consumers: one definition, applied by whoever starts first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+
+JOBS = "JOBS"
+ATTEMPTS = "ATTEMPTS"
+#: Longer than any redelivery that follows from a publish whose acknowledgement was lost.
+_DUPLICATE_WINDOW = timedelta(minutes=2)
+#: Sent again when it was not acknowledged by then; a batch is handled in milliseconds.
+ACK_WAIT = timedelta(seconds=30)
+#: Messages that one consumer may have out and unacknowledged over all replicas.
+MAX_ACK_PENDING = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamLimits:
+    """What an operator sizes.
+
+    Args:
+        replicas: Copies of each stream, 1 or 3.
+        max_bytes: Of each stream; when it is full, publishes are refused and nothing is dropped.
+    """
+
+    replicas: int = 1
+    max_bytes: int = 8 * 1024**3
+
+
+def stream_configs(limits: StreamLimits) -> list[StreamConfig]:
+    """Every stream of the mesh."""
+    jobs = StreamConfig(
+        name=JOBS,
+        description="The log of facts about jobs; every view can be rebuilt from it.",
+        subjects=["jobs.*.*"],
+        retention=RetentionPolicy.LIMITS,
+        max_age=timedelta(days=7).total_seconds(),
+    )
+    attempts = StreamConfig(
+        name=ATTEMPTS,
+        description="Outcomes of attempts, for the scheduler.",
+        subjects=["attempts.*"],
+        retention=RetentionPolicy.WORK_QUEUE,
+    )
+    return [
+        stream.evolve(
+            storage=StorageType.FILE,
+            num_replicas=limits.replicas,
+            discard=DiscardPolicy.NEW,
+            max_bytes=limits.max_bytes,
+            duplicate_window=_DUPLICATE_WINDOW.total_seconds(),
+            allow_direct=True,
+            allow_atomic=True,
+        )
+        for stream in (jobs, attempts)
+    ]
+
+
+def consumer_config(durable: str, *subjects: str) -> ConsumerConfig:
+    """A durable pull consumer that is given every message from the stream's start and acknowledges each."""
+    return ConsumerConfig(
+        durable_name=durable,
+        filter_subjects=list(subjects),
+        deliver_policy=DeliverPolicy.ALL,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT.total_seconds(),
+        max_ack_pending=MAX_ACK_PENDING,
+        max_deliver=-1,
+    )
+
+
+def job_subject(event: str, upstream: str) -> str:
+    """Where an event of a job of this upstream goes; `*` stands for any."""
+    return f"jobs.{event}.{upstream}"
+
+
+def attempt_subject(upstream: str) -> str:
+    """Where the outcomes of this upstream's attempts go."""
+    return f"attempts.{upstream}"
+
+
+def work_signal(upstream: str) -> str:
+    """Signals that there is something to lease."""
+    return f"signal.work.{upstream}"
+
+
+#: Signals that keys were revoked; the payload is the key's public prefix.
+AUTH_CHANGED_SIGNAL = "signal.auth.changed"
+#: Signals that intake's view of some jobs has changed; the payload names them, one a line.
+JOBS_CHANGED_SIGNAL = "signal.jobs.changed"

@@ -1,0 +1,111 @@
+"""Fixtures of every tier: real servers once a run, an empty one for each test, and identities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import nats.js.errors
+import pytest
+
+from deploy.local import keys
+from shared import bus as bus_
+from shared import kv, mongo as mongo_
+from shared.bus import Bus
+from shared.config import Secret
+from shared.streams import StreamLimits
+from tests import servers as servers_
+from tests.identities import Identities
+from tests.stalls import watching_for_stalls
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from deploy.local.stack import Stack
+
+#: Small, so that a test may fill it.
+STREAM_LIMITS = StreamLimits(jobs_max_bytes=256 * 1024**2)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Stack]:
+    """NATS, Redis and MongoDB, once a run."""
+    with servers_.servers() as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def nats_url(servers: Stack) -> str:
+    return servers.layout.nats_url
+
+
+@pytest.fixture(scope="session")
+def redis_url(servers: Stack) -> str:
+    return servers.layout.redis_url
+
+
+@pytest.fixture(scope="session")
+def mongo_url(servers: Stack) -> str:
+    return servers.layout.mongo_url
+
+
+@pytest.fixture(scope="session")
+def identities(tmp_path_factory: pytest.TempPathFactory) -> Identities:
+    """Key material of every issuer, and tokens under it."""
+    folder = tmp_path_factory.mktemp("identities")
+    keys.make_secrets(folder)
+    return Identities(folder)
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[kv.Client]:
+    """An empty Redis."""
+    client = await kv.connect(Secret(redis_url))
+    await client.flushall()
+    yield client
+    await kv.close(client)
+
+
+@pytest.fixture
+async def empty_nats(nats_url: str) -> AsyncIterator[Bus]:
+    """A NATS without any stream; the test, or a service in it, applies its own."""
+    bus = await bus_.connect(Secret(nats_url), "test")
+    await _delete_everything(bus)
+    yield bus
+    await bus.close()
+
+
+@pytest.fixture
+async def bus(empty_nats: Bus) -> Bus:
+    """A NATS with the mesh's streams, empty, and without consumers."""
+    await empty_nats.apply_streams(STREAM_LIMITS)
+    return empty_nats
+
+
+@pytest.fixture
+async def mongo(mongo_url: str) -> AsyncIterator[mongo_.Client]:
+    """A MongoDB without databases of ours."""
+    client = await mongo_.connect(Secret(mongo_url))
+    for name in await client.list_database_names():
+        if name not in {"admin", "config", "local"}:
+            await client.drop_database(name)
+    yield client
+    await mongo_.close(client)
+
+
+@pytest.fixture
+def no_stalls() -> Iterator[None]:
+    """Fails the test when one step of the event loop keeps the processor for over 100 ms.
+
+    For tests that run a service in this process: `pytestmark = pytest.mark.usefixtures("no_stalls")`.
+    """
+    with watching_for_stalls():
+        yield
+
+
+async def _delete_everything(bus: Bus) -> None:
+    jetstream = bus._jetstream
+    for stream in await jetstream.streams_info():
+        try:
+            await jetstream.delete_stream(stream.config.name or "")
+        except nats.js.errors.NotFoundError:  # deleted meanwhile by what the test before has left running
+            continue
