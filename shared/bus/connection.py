@@ -48,6 +48,8 @@ class Bus:
         Raises:
             Unavailable: The server does not answer.
         """
+        if not self._client.is_connected:  # while it reconnects, the driver takes a flush as done
+            raise unavailable("NATS is disconnected")
         async with translated():
             await self._client.flush(timeout=1)
 

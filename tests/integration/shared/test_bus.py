@@ -1,0 +1,262 @@
+"""The bus on a real NATS: what is published is there once, what is consumed is handled, losses are mended."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deploy.local.programs import PROGRAMS
+from shared import ids, streams
+from shared.bus import Bus, Incoming, Outgoing, connect
+from shared.config import Secret
+from shared.errors import Unavailable
+from tests.servers import servers
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+
+
+NATS = next(program for program in PROGRAMS if program.name == "nats")
+
+
+def messages(count: int, *, upstream: str = "http") -> list[Outgoing]:
+    subject = streams.job_subject("submitted", upstream)
+    return [
+        Outgoing(subject=subject, payload=str(number).encode(), message_id=ids.new_job_id(upstream))
+        for number in range(count)
+    ]
+
+
+async def stored(bus: Bus) -> int:
+    info = await bus._jetstream.stream_info(streams.JOBS)
+    return info.state.messages
+
+
+@asynccontextmanager
+async def consuming(
+    bus: Bus, handle: Callable[[Sequence[Incoming]], Awaitable[None]], *, durable: str = "test"
+) -> AsyncGenerator[None]:
+    config = streams.consumer_config(durable, streams.job_subject("submitted", "http"))
+    task = asyncio.create_task(bus.consumer(streams.JOBS, config).run(handle))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+@pytest.mark.parametrize("count", [1, 2, 256, 257, 1000])
+async def test_every_message_of_a_batch_is_stored_in_order(bus: Bus, count: int) -> None:
+    await bus.publish(messages(count))
+    assert await stored(bus) == count
+    assert await bus.read(streams.JOBS, count) == str(count - 1).encode()
+
+
+async def test_publishing_again_stores_nothing_twice_and_misses_nothing(bus: Bus) -> None:
+    batch = messages(20)
+    await bus.publish(batch[5:8])
+    await bus.publish(batch)  # the stream knows three of them and refuses the batch as a whole
+    await bus.publish(batch)
+    assert await stored(bus) == 20
+
+
+async def test_a_full_stream_refuses_and_drops_nothing(empty_nats: Bus) -> None:
+    await empty_nats.apply_streams(streams.StreamLimits(max_bytes=10_000))
+    big = [Outgoing(subject="jobs.submitted.http", payload=b"x" * 3000, message_id=str(n)) for n in range(5)]
+    with pytest.raises(Unavailable):
+        await empty_nats.publish(big)
+    for message in big[:3]:
+        await empty_nats.publish([message])
+    with pytest.raises(Unavailable):
+        await empty_nats.publish([big[3]])
+    assert await stored(empty_nats) == 3
+
+
+async def test_applying_the_streams_again_with_other_limits_changes_them(bus: Bus) -> None:
+    await bus.publish(messages(3))
+    await bus.apply_streams(streams.StreamLimits(max_bytes=2_000_000))
+    info = await bus._jetstream.stream_info(streams.JOBS)
+    assert (info.config.max_bytes, info.state.messages) == (2_000_000, 3)
+
+
+async def test_reading_what_is_not_kept_answers_with_nothing(bus: Bus) -> None:
+    assert await bus.read(streams.JOBS, 12345) is None
+
+
+async def test_a_message_keeps_its_trace(bus: Bus) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await bus.publish([Outgoing(subject="jobs.submitted.http", payload=b"p", message_id="m", traceparent=trace)])
+    found = await bus.read_message(streams.JOBS, 1)
+    assert found is not None
+    assert (found[0], found[1]["traceparent"]) == (b"p", trace)
+
+
+async def test_group_commit_publishes_what_many_publish_at_once(bus: Bus) -> None:
+    publisher = bus.group_publisher()
+    task = asyncio.create_task(publisher.run())
+    await asyncio.gather(*(publisher.publish(message) for message in messages(600)))
+    assert await stored(bus) == 600
+    task.cancel()
+
+
+async def test_group_commit_tells_every_publisher_of_a_failure(bus: Bus) -> None:
+    publisher = bus.group_publisher()
+    task = asyncio.create_task(publisher.run())
+    nowhere = [Outgoing(subject="unheard.of", payload=b"", message_id=str(n)) for n in range(3)]
+    outcomes = await asyncio.gather(*(publisher.publish(message) for message in nowhere), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 3
+    await publisher.publish(messages(1)[0])  # and goes on
+    task.cancel()
+
+
+async def test_a_consumer_handles_every_message_once_when_all_goes_well(bus: Bus) -> None:
+    seen: list[bytes] = []
+
+    async def handle(batch: Sequence[Incoming]) -> None:
+        seen.extend(message.payload for message in batch)
+
+    async with consuming(bus, handle):
+        await bus.publish(messages(700))
+        await eventually(lambda: len(seen) >= 700)
+    assert sorted(map(int, seen)) == list(range(700))
+    info = await bus._jetstream.consumer_info(streams.JOBS, "test")
+    assert info.num_redelivered == 0
+
+
+async def test_one_bad_message_does_not_hold_up_the_others(bus: Bus) -> None:
+    handled: set[bytes] = set()
+    refused = 0
+
+    async def handle(batch: Sequence[Incoming]) -> None:
+        nonlocal refused
+        if any(message.payload == b"13" for message in batch):
+            refused += 1
+            raise ValueError("cannot be handled")
+        handled.update(message.payload for message in batch)
+
+    async with consuming(bus, handle):
+        await bus.publish(messages(50))
+        await eventually(lambda: len(handled) == 49 and refused >= 3)
+    assert b"13" not in handled
+
+
+async def test_a_batch_is_delivered_again_when_a_dependency_was_away(bus: Bus) -> None:
+    handled: list[bytes] = []
+    away = 2
+
+    async def handle(batch: Sequence[Incoming]) -> None:
+        nonlocal away
+        if away:
+            away -= 1
+            raise Unavailable("Redis does not answer")
+        handled.extend(message.payload for message in batch)
+
+    async with consuming(bus, handle):
+        await bus.publish(messages(10))
+        await eventually(lambda: set(handled) == {str(number).encode() for number in range(10)})
+
+
+async def test_verdicts_on_single_messages_are_kept(bus: Bus) -> None:
+    deliveries: dict[bytes, int] = {}
+
+    async def handle(batch: Sequence[Incoming]) -> None:
+        for message in batch:
+            deliveries[message.payload] = message.deliveries
+            if message.payload == b"0":
+                message.term()
+            elif message.payload == b"1" and message.deliveries < 3:
+                message.retry(timedelta(milliseconds=10))
+
+    async with consuming(bus, handle):
+        await bus.publish(messages(3))
+        await eventually(lambda: deliveries.get(b"1") == 3)
+        await eventually(lambda: _nothing_outstanding(bus))
+    assert deliveries == {b"0": 1, b"1": 3, b"2": 1}
+
+
+async def _nothing_outstanding(bus: Bus) -> bool:
+    info = await bus._jetstream.consumer_info(streams.JOBS, "test")
+    return info.num_ack_pending == 0 and info.num_pending == 0
+
+
+async def test_two_replicas_share_one_consumer(bus: Bus) -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    def handler(name: str) -> Callable[[Sequence[Incoming]], Awaitable[None]]:
+        async def handle(batch: Sequence[Incoming]) -> None:
+            seen.extend((name, message.payload) for message in batch)
+
+        return handle
+
+    async with consuming(bus, handler("one")), consuming(bus, handler("two")):
+        await bus.publish(messages(500))
+        await eventually(lambda: len(seen) >= 500)
+    assert len({payload for _, payload in seen}) == len(seen) == 500
+
+
+async def test_a_consumer_that_was_deleted_is_made_again(bus: Bus) -> None:
+    seen: set[bytes] = set()
+
+    async def handle(batch: Sequence[Incoming]) -> None:
+        seen.update(message.payload for message in batch)
+
+    async with consuming(bus, handle):
+        await bus.publish(messages(1))
+        await eventually(lambda: seen)
+        await bus._jetstream.delete_consumer(streams.JOBS, "test")
+        await bus.publish([Outgoing(subject="jobs.submitted.http", payload=b"after", message_id="after")])
+        await eventually(lambda: b"after" in seen, within=20)
+
+
+async def test_signals_reach_who_listens(bus: Bus) -> None:
+    heard: list[bytes] = []
+
+    async def hear(payload: bytes) -> None:
+        heard.append(payload)
+
+    await bus.on_signal(streams.work_signal("http"), hear)
+    await bus.signal(streams.work_signal("flickr"), b"not this one")
+    await bus.signal(streams.work_signal("http"), b"this one")
+    await eventually(lambda: heard)
+    assert heard == [b"this one"]
+
+
+async def test_a_server_killed_and_back_loses_nothing_and_is_found_again() -> None:
+    with servers() as own:  # others use the run's own
+        bus = await connect(Secret(own.layout.nats_url), "test")
+        await bus.apply_streams(streams.StreamLimits(max_bytes=10_000_000))
+        seen: set[bytes] = set()
+        reconnected = asyncio.Event()
+        bus.on_reconnect(reconnected.set)
+
+        async def handle(batch: Sequence[Incoming]) -> None:
+            seen.update(message.payload for message in batch)
+
+        async with consuming(bus, handle):
+            await bus.publish(messages(10))
+            await eventually(lambda: len(seen) == 10)
+            own.supervisor.stop_program(NATS)
+            with pytest.raises(Unavailable):
+                await bus.publish(messages(1))
+            with pytest.raises(Unavailable):
+                await bus.check()
+            own.supervisor.start_program(NATS)
+            await asyncio.wait_for(reconnected.wait(), 20)
+            late = Outgoing(subject="jobs.submitted.http", payload=b"late", message_id="late")
+            await eventually(lambda: _published(bus, late), within=20)
+            await eventually(lambda: b"late" in seen, within=20)
+            assert await stored(bus) >= 11
+        await bus.close()
+
+
+async def _published(bus: Bus, message: Outgoing) -> bool:
+    try:
+        await bus.publish([message])
+    except Unavailable:  # JetStream is not there at once
+        return False
+    return True

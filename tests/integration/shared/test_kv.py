@@ -1,0 +1,71 @@
+"""Redis as the services use it: scripts by their hash, and losses as errors of ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from redis.exceptions import ResponseError
+
+from deploy.local.programs import PROGRAMS
+from shared import kv
+from shared.config import Secret
+from shared.errors import Unavailable
+from tests.servers import servers
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REDIS = next(program for program in PROGRAMS if program.name == "redis")
+
+
+@pytest.fixture
+def add(tmp_path: Path) -> kv.Script:
+    prelude, body = tmp_path / "prelude.lua", tmp_path / "add.lua"
+    prelude.write_text("local function add(key, by) return redis.call('INCRBY', key, by) end")
+    body.write_text("return {add(KEYS[1], ARGV[1]), ARGV[2]}")
+    return kv.Script(prelude, body)
+
+
+async def test_a_script_runs_on_a_server_that_does_not_know_it(redis: kv.Client, add: kv.Script) -> None:
+    await redis.script_flush()
+    assert await add.run(redis, ["sum"], [2, b"\xff"]) == [2, b"\xff"]
+    assert await add.run(redis, ["sum"], [3, "text"]) == [5, b"text"]
+
+
+async def test_many_runs_are_one_round_trip_and_stand_alone(redis: kv.Client, add: kv.Script) -> None:
+    await redis.script_flush()
+    answers = await add.run_many(redis, [([f"sum:{number % 2}"], [number, ""]) for number in range(6)])
+    assert [answer[0] for answer in answers] == [0, 1, 2, 4, 6, 9]
+
+
+async def test_a_fault_in_a_script_is_not_taken_for_an_absence(redis: kv.Client, add: kv.Script) -> None:
+    await redis.set("sum", "no number")
+    with pytest.raises(ResponseError, match="not an integer"):
+        await add.run(redis, ["sum"], [1, ""])
+
+
+async def test_a_server_killed_is_unavailable_and_usable_once_it_is_back(add: kv.Script) -> None:
+    with servers() as own:
+        client = await kv.connect(Secret(own.layout.redis_url))
+        await add.run(client, ["sum"], [1, ""])
+        own.supervisor.stop_program(REDIS)
+        with pytest.raises(Unavailable) as refused:
+            await add.run(client, ["sum"], [1, ""])
+        assert refused.value.metadata == {"dependency": "redis"}
+        assert refused.value.retry_after is not None
+        with pytest.raises(Unavailable):
+            await kv.ping(client)
+        own.supervisor.start_program(REDIS)
+
+        async def back() -> bool:
+            try:
+                await kv.ping(client)
+            except Unavailable:
+                return False
+            return True
+
+        await eventually(back, within=20)
+        assert (await add.run(client, ["sum"], [1, ""]))[0] == 2  # the first was on disk
+        await kv.close(client)
