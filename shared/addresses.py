@@ -1,31 +1,58 @@
 """The address guard: no call of a tenant's leads into the network that Penstock stands in.
 
-What is checked is what is called: a name is resolved once, every address of it is checked, and the connection goes to
-those very addresses, so that a second answer of the name server (DNS rebinding) changes nothing. A redirect is another
+What is checked is what is called: a URL is read by the parser that the call is made with; a name is resolved once,
+every address of it is checked, and the connection goes to those very addresses, so that a second answer of the name
+server (DNS rebinding) changes nothing. The socket is the last to ask, whatever way led to it. A redirect is another
 call.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-from aiohttp.abc import AbstractResolver
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Address, IPv6Address
+    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-    from aiohttp.abc import ResolveResult
-
-_LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost")
+MAX_URL_CHARACTERS = 2048
+_LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in disguise
-#: Teredo (RFC 4380) and 6to4 (RFC 3056).
-_TUNNELS = (ipaddress.ip_network("2001::/32"), ipaddress.ip_network("2002::/16"))
-_MAX_URL_CHARACTERS = 2048
-_DELETE = 0x7F
+#: The only IPv6 addresses given out to be called from anywhere (IANA, IPv6 Global Unicast Address Assignments).
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+#: IANA's registries of special-purpose addresses (RFC 6890), spelt out: `ipaddress` differs between versions of Python.
+_SPECIAL: tuple[IPv4Network | IPv6Network, ...] = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # carrier-grade NAT; one cloud's metadata
+        "127.0.0.0/8",  # loopback
+        "168.63.129.16/32",  # public by its looks, and another cloud's metadata
+        "169.254.0.0/16",  # link-local; most clouds' metadata
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # protocol assignments; one more cloud's metadata
+        "192.0.2.0/24",  # documentation
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",  # private
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, and broadcast
+        "2001::/23",  # protocol assignments; Teredo, whose far end cannot be judged
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4, whose far end cannot be judged
+        "3fff::/20",  # documentation
+    )
+)
 
 
 class ForbiddenAddressError(Exception):
@@ -48,21 +75,21 @@ class AddressGuard:
         Raises:
             ForbiddenAddressError: It is not an absolute http or https URL, or its host may not be called.
         """
-        if len(url) > _MAX_URL_CHARACTERS:
-            raise ForbiddenAddressError(f"is longer than {_MAX_URL_CHARACTERS} characters")
+        if len(url) > MAX_URL_CHARACTERS:
+            raise ForbiddenAddressError(f"is longer than {MAX_URL_CHARACTERS} characters")
+        if any(character <= " " or character in "\\\x7f" for character in url):  # each parser reads these its own way
+            raise ForbiddenAddressError("must not contain spaces, control characters or backslashes")
         try:
-            parts = urlsplit(url)
-            host = parts.hostname
-            _ = parts.port  # raises where it is no number up to 65535
+            parts = URL(url)
         except ValueError as error:
             raise ForbiddenAddressError(f"is not a URL: {error}") from error
-        if parts.scheme not in {"http", "https"} or not host:
+        if parts.scheme not in {"http", "https"} or not parts.raw_host:
             raise ForbiddenAddressError("must be an absolute http:// or https:// URL")
-        if parts.username is not None or parts.password is not None:
+        if parts.raw_user is not None or parts.raw_password is not None:
             raise ForbiddenAddressError("must not carry a user or a password")
-        if any(ord(character) <= ord(" ") or ord(character) == _DELETE for character in url):
-            raise ForbiddenAddressError("must not contain spaces or control characters")
-        self._check_host(host)
+        if parts.port == 0:
+            raise ForbiddenAddressError("must not name port 0, to which nothing listens")
+        self._check_host(parts.raw_host)
 
     def check_address(self, address: str) -> None:
         """Checks one IP address.
@@ -73,14 +100,28 @@ class AddressGuard:
         parsed = _embedded(ipaddress.ip_address(address.partition("%")[0]))
         if parsed.is_loopback and self._allow_loopback:
             return
-        if not parsed.is_global or parsed.is_multicast or parsed.is_reserved or parsed.is_unspecified:
+        if not _is_public(parsed):
             raise ForbiddenAddressError(f"leads to {address}, which is not a public address; give a public one")
+
+    def open_socket(self, address_info: tuple[Any, ...]) -> socket.socket:
+        """A socket for one answer of `getaddrinfo`.
+
+        Raises:
+            ForbiddenAddressError: Its address may not be called.
+        """
+        family, kind, protocol, _, address = address_info
+        self.check_address(address[0])
+        return socket.socket(family, kind, protocol)
 
     def _check_host(self, host: str) -> None:
         literal = _literal(host)
         if literal is not None:
             self.check_address(literal)
+            if ":" not in host and literal != host:
+                raise ForbiddenAddressError(f"writes the address {literal} as {host}; write it as {literal}")
             return
+        if _HOST_NAME.fullmatch(host) is None:
+            raise ForbiddenAddressError(f"names the host {host!r}, which is no name; use letters, digits, '-' and '.'")
         name = host.rstrip(".").lower()
         if (name in _LOOPBACK_NAMES or name.endswith(".localhost")) and not self._allow_loopback:
             raise ForbiddenAddressError(f"leads to {host}, which is this machine; give a public host")
@@ -117,6 +158,25 @@ class GuardedResolver(AbstractResolver):
         await self._resolver.close()
 
 
+def guarded_connector(
+    guard: AddressGuard, *, limit: int, keepalive_s: float, resolver: AbstractResolver | None = None
+) -> aiohttp.TCPConnector:
+    """A pool of connections for aiohttp, none of which leads where the guard forbids.
+
+    Args:
+        guard: Decides, on every answer of the resolver and on every socket, since an address is not resolved.
+        limit: Connections in use at a time.
+        keepalive_s: How long an idle one is kept.
+        resolver: Asks the name server; the machine's own unless told.
+    """
+    return aiohttp.TCPConnector(
+        resolver=GuardedResolver(guard, resolver),
+        socket_factory=guard.open_socket,
+        limit=limit,
+        keepalive_timeout=keepalive_s,
+    )
+
+
 def _literal(host: str) -> str | None:
     """The host as an IP address, in any form that `connect` would take (`0x7f.1`, `2130706433`), or None for a name."""
     try:
@@ -124,19 +184,23 @@ def _literal(host: str) -> str | None:
     except ValueError:
         pass
     try:
-        return socket.inet_ntoa(socket.inet_aton(host))
+        return socket.inet_ntoa(socket.inet_aton(host.rstrip(".")))
     except (OSError, ValueError):
         return None
 
 
 def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """The IPv4 address inside an IPv6 one that carries it, else the address itself."""
-    if address.version == 4:  # noqa: PLR2004  the protocol's number
+    if isinstance(address, ipaddress.IPv4Address):
         return address
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    if any(address in network for network in _TUNNELS):
-        return ipaddress.IPv4Address(0)  # unspecified, which may not be called: a tunnel's far end cannot be judged
     return address
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address not in _GLOBAL_UNICAST:
+        return False
+    return not any(address in network for network in _SPECIAL)

@@ -62,6 +62,10 @@ class ServiceConfig:
     log_level: str = "info"
     #: The OpenTelemetry collector (OTLP over gRPC, `host:port`) that gets the spans; empty for none.
     otlp_address: str = ""
+    #: Copies of each JetStream stream, 1 or 3; the same for every service, since any of them makes the streams.
+    stream_replicas: int = 1
+    #: Bytes of each stream at most; when it is full, submits are refused and nothing is dropped.
+    stream_max_bytes: int = 8 * 1024**3
     #: How long begun calls may go on after SIGTERM.
     drain_timeout: timedelta = timedelta(seconds=30)
 
@@ -79,12 +83,18 @@ class ConfigError(Exception):
 
 
 ConfigT = TypeVar("ConfigT", bound=ServiceConfig)
+SettingsT = TypeVar("SettingsT")
 
 
-def load(config_class: type[ConfigT], environment: Mapping[str, str]) -> ConfigT:
-    """Reads a service's settings.
+def load(config_class: type[SettingsT], environment: Mapping[str, str], *, prefix: str = PREFIX) -> SettingsT:
+    """Reads the settings of a process into their dataclass.
 
     Every field `name` is the variable `PENSTOCK_NAME`; a `Secret` may be given as `PENSTOCK_NAME_FILE`, a path.
+
+    Args:
+        config_class: The frozen dataclass.
+        environment: The variables.
+        prefix: What the variables' names begin with, where a process has a family of names of its own.
 
     Raises:
         ConfigError: A variable is missing, malformed or unknown; every such mistake is named.
@@ -93,8 +103,8 @@ def load(config_class: type[ConfigT], environment: Mapping[str, str]) -> ConfigT
     values: dict[str, Any] = {}
     known = set(CLIENT_NAMES)
     hints = typing.get_type_hints(config_class)
-    for field in dataclasses.fields(config_class):
-        name = PREFIX + field.name.upper()
+    for field in dataclasses.fields(config_class):  # pyright: ignore[reportArgumentType]  no type says "a dataclass"
+        name = prefix + field.name.upper()
         known |= {name, f"{name}_FILE"} if hints[field.name] is Secret else {name}
         try:
             text = _text(name, hints[field.name], environment)
@@ -107,7 +117,7 @@ def load(config_class: type[ConfigT], environment: Mapping[str, str]) -> ConfigT
     mistakes += [
         f"{name} is not a setting of this service; remove it or mend its spelling"
         for name in sorted(environment)
-        if name.startswith(PREFIX) and name not in known
+        if name.startswith(prefix) and name not in known
     ]
     if mistakes:
         raise ConfigError(mistakes)
@@ -134,7 +144,8 @@ def _text(name: str, kind: type, environment: Mapping[str, str]) -> str | None:
 
 def _parse(kind: Any, text: str) -> Any:  # the type is only known at run time
     if typing.get_origin(kind) is tuple:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        item = typing.get_args(kind)[0]
+        return tuple(_parse(item, part.strip()) for part in text.split(",") if part.strip())
     parser = _PARSERS.get(kind)
     if parser is None:
         raise TypeError(f"settings of type {kind} have no parser")
@@ -147,7 +158,7 @@ def _show(value: object) -> str:
     if isinstance(value, timedelta):
         return f"{value.total_seconds():g}s"
     if isinstance(value, tuple):
-        return ",".join(str(part) for part in typing.cast("tuple[object, ...]", value))
+        return ",".join(_show(part) for part in typing.cast("tuple[object, ...]", value))
     if isinstance(value, bool):
         return str(value).lower()
     return str(value)

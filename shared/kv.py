@@ -30,8 +30,8 @@ TIMEOUT = timedelta(seconds=5)
 #: Connections of a pool; a command waits for a free one.
 MAX_CONNECTIONS = 32
 _RETRY_AFTER = timedelta(seconds=1)
-#: What a server answers that is starting, failing over or not the primary any more.
-_NOT_READY = ("LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "UNBLOCKED")
+#: What a server answers that is starting, failing over, full or not the primary any more.
+_NOT_READY = ("OOM", "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "UNBLOCKED")
 
 
 async def connect(url: Secret) -> Client:

@@ -26,7 +26,7 @@ from shared.rpc.health import Health
 from shared.rpc.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Collection, Coroutine
 
     import grpc
 
@@ -40,6 +40,8 @@ T = TypeVar("T")
 _CONNECT_BACKOFF = Backoff(initial=timedelta(milliseconds=100), maximum=timedelta(seconds=2))
 #: How long a call to another service may take when no caller's deadline says so.
 _CALL_TIMEOUT = timedelta(seconds=10)
+#: Between two cancels of a loop that has not ended by the first.
+_CANCEL_INTERVAL_S = 0.5
 
 
 class Process:
@@ -63,6 +65,7 @@ class Process:
         self.port = 0
         self._checks: dict[str, Check] = {}
         self._loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
+        self._drains: list[Callable[[], Awaitable[object]]] = []
         self._resources = AsyncExitStack()
 
     async def depend_on(
@@ -103,6 +106,13 @@ class Process:
         """Calls `close` when the process stops, after the loops, the last added first."""
         self._resources.push_async_callback(close)
 
+    def on_drain(self, finish: Callable[[], Awaitable[object]]) -> None:
+        """Awaits `finish` when the process is told to stop, beside the server's drain, and no longer; loops run on.
+
+        For a loop that has taken work on which nobody's call waits: `finish` takes no more and returns when it is done.
+        """
+        self._drains.append(finish)
+
     def loop(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Runs a loop beside the server; it is canceled after the drain. A loop that ends or fails ends the process."""
         self._loops.append((name, run))
@@ -125,9 +135,11 @@ class Process:
                 self.port = await server.start()
                 self.started.set()
                 await self.stopping.wait()
-                await server.drain(self.config.drain_timeout)
-                for task in tasks:
-                    task.cancel()
+                await asyncio.gather(server.drain(self.config.drain_timeout), self._drain())
+                await _end(tasks)
+        except BaseException:
+            await server.drain(timedelta())  # a loop failed: what was begun cannot be finished
+            raise
         finally:
             await self.close()
 
@@ -135,9 +147,25 @@ class Process:
         """Ends every connection, the last one made first."""
         await self._resources.aclose()
 
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(self.config.drain_timeout.total_seconds()):
+                await asyncio.gather(*(finish() for finish in self._drains))
+        except TimeoutError:  # what is left is taken up again by others
+            log.warning("drain_cut_short")
+
     async def _run(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await run()
         raise RuntimeError(f"the loop {name} ended, which it must not")
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancels tasks until they end: before Python 3.12 `asyncio.wait_for`, which drivers use, may lose a cancel."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_INTERVAL_S)
 
 
 def run(

@@ -45,7 +45,11 @@ async def connect(url: Secret) -> Client:
         w="majority",
         tz_aware=True,
     )
-    await ping(client)
+    try:
+        await ping(client)
+    except BaseException:  # or its monitors would go on trying, one client more with every try
+        await client.close()
+        raise
     return client
 
 

@@ -18,6 +18,7 @@ from prometheus_client import Counter, Histogram, start_http_server
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
+    from datetime import datetime
 
 TRACEPARENT = "traceparent"
 #: Seconds; from a lookup in memory to the longest wait.
@@ -50,7 +51,9 @@ def set_up(service: str, *, log_level: str, otlp_address: str, metrics_address: 
 
 def _set_up_logs(service: str, level: str) -> None:
     renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # no local variables: secrets
+        if sys.stderr.isatty()
+        else structlog.processors.JSONRenderer()
     )
     before: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -112,8 +115,30 @@ def span(
         attributes: What it works on: ids, never contents.
     """
     context = _propagator.extract({TRACEPARENT: traceparent}) if traceparent else None
-    with _tracer.start_as_current_span(name, context=context, kind=kind, attributes=dict(attributes or {})) as current:
+    with _tracer.start_as_current_span(
+        name,
+        context=context,
+        kind=kind,
+        attributes=dict(attributes or {}),
+        record_exception=False,  # what an exception says may hold what a span must not; the log has it
+        set_status_on_exception=False,
+    ) as current:
         yield current
+
+
+def past_span(name: str, *, began: datetime, traceparent: str, attributes: Mapping[str, str | int]) -> None:
+    """A span of something that began in another process and ends now, such as a wait in a queue.
+
+    Args:
+        name: A constant.
+        began: When.
+        traceparent: The W3C trace context that it continues; without one there is no span.
+        attributes: What it is about: ids, never contents.
+    """
+    if traceparent:
+        context = _propagator.extract({TRACEPARENT: traceparent})
+        start_ns = int(began.timestamp() * 1e9)
+        _tracer.start_span(name, context=context, start_time=start_ns, attributes=dict(attributes)).end()
 
 
 def current_traceparent() -> str:

@@ -22,6 +22,8 @@ class Scope(StrEnum):
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
     UPSTREAMS_READ = "upstreams:read"
+    #: What shows or changes how callbacks are signed.
+    WEBHOOKS_WRITE = "webhooks:write"
     #: What crosses tenants.
     OPERATOR = "operator"
 
@@ -72,17 +74,22 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "/penstock.jobs.v1.JobService/SubmitJob": _scope(Scope.JOBS_WRITE),
         "/penstock.jobs.v1.JobService/GetJob": _scope(Scope.JOBS_READ),
         "/penstock.jobs.v1.JobService/WaitJob": _scope(Scope.JOBS_READ),
+        "/penstock.jobs.v1.JobService/WatchJob": _scope(Scope.JOBS_READ),
+        "/penstock.jobs.v1.JobService/StreamJob": _scope(Scope.JOBS_READ),
         "/penstock.jobs.v1.JobService/CancelJob": _scope(Scope.JOBS_WRITE),
         "/penstock.scheduler.v1.SchedulerService/Lease": _services("upstream"),
         "/penstock.scheduler.v1.SchedulerService/Begin": _services("upstream"),
         "/penstock.scheduler.v1.SchedulerService/Extend": _services("upstream"),
         "/penstock.scheduler.v1.SchedulerService/Cancel": _services("intake"),
-        "/penstock.upstream.v1.UpstreamService/ListUpstreams": _scope(Scope.UPSTREAMS_READ, "intake"),
+        "/penstock.upstream.v1.UpstreamService/ListUpstreams": _scope(Scope.UPSTREAMS_READ, "intake", "scheduler"),
         "/penstock.upstream.v1.UpstreamService/GetUpstream": _scope(Scope.UPSTREAMS_READ, "intake"),
         "/penstock.auth.v1.KeyService/CreateKey": _scope(Scope.KEYS_WRITE),
         "/penstock.auth.v1.KeyService/ListKeys": _scope(Scope.KEYS_READ),
         "/penstock.auth.v1.KeyService/GetKey": _scope(Scope.KEYS_READ),
         "/penstock.auth.v1.KeyService/RevokeKey": _scope(Scope.KEYS_WRITE),
+        "/penstock.history.v1.HistoryService/ListJobs": _scope(Scope.JOBS_READ),
+        "/penstock.history.v1.HistoryService/GetRecordedJob": _scope(Scope.JOBS_READ),
+        "/penstock.webhooks.v1.CallbackSecretService/GetCallbackSecret": _scope(Scope.WEBHOOKS_WRITE),
         # Envoy asks before anyone is known; the answer is worth only what the key in the question is worth.
         "/envoy.service.auth.v3.Authorization/Check": _ANYONE,
         "/grpc.health.v1.Health/Check": _ANYONE,

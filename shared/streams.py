@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from nats.js.api import (
     AckPolicy,
@@ -14,6 +15,9 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
+
+if TYPE_CHECKING:
+    from shared.config import ServiceConfig
 
 JOBS = "JOBS"
 ATTEMPTS = "ATTEMPTS"
@@ -34,8 +38,13 @@ class StreamLimits:
         max_bytes: Of each stream; when it is full, publishes are refused and nothing is dropped.
     """
 
-    replicas: int = 1
-    max_bytes: int = 8 * 1024**3
+    replicas: int
+    max_bytes: int
+
+    @classmethod
+    def of(cls, config: ServiceConfig) -> StreamLimits:
+        """As a service's settings have them."""
+        return cls(replicas=config.stream_replicas, max_bytes=config.stream_max_bytes)
 
 
 def stream_configs(limits: StreamLimits) -> list[StreamConfig]:

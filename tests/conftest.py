@@ -9,8 +9,8 @@ import pytest
 
 from deploy.local import keys
 from shared import bus as bus_
-from shared import kv, mongo as mongo_
-from shared.bus import Bus
+from shared import kv
+from shared import mongo as mongo_
 from shared.config import Secret
 from shared.streams import StreamLimits
 from tests import servers as servers_
@@ -18,12 +18,10 @@ from tests.identities import Identities
 from tests.stalls import watching_for_stalls
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from deploy.local.stack import Stack
-
-#: Small, so that a test may fill it.
-STREAM_LIMITS = StreamLimits(jobs_max_bytes=256 * 1024**2)
+    from shared.bus import Bus
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +55,12 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> Identities:
 
 
 @pytest.fixture
+def mint(identities: Identities) -> Callable[..., str]:
+    """`mint(tenant, scopes)`: the identity token of an API key."""
+    return identities.mint
+
+
+@pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[kv.Client]:
     """An empty Redis."""
     client = await kv.connect(Secret(redis_url))
@@ -77,7 +81,7 @@ async def empty_nats(nats_url: str) -> AsyncIterator[Bus]:
 @pytest.fixture
 async def bus(empty_nats: Bus) -> Bus:
     """A NATS with the mesh's streams, empty, and without consumers."""
-    await empty_nats.apply_streams(STREAM_LIMITS)
+    await empty_nats.apply_streams(StreamLimits(replicas=1, max_bytes=256 * 1024**2))
     return empty_nats
 
 

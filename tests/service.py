@@ -82,9 +82,7 @@ async def channel(
         yield connection
 
 
-def _carrying(
-    details: grpc.aio.ClientCallDetails, carried: Sequence[tuple[str, str]]
-) -> grpc.aio.ClientCallDetails:
+def _carrying(details: grpc.aio.ClientCallDetails, carried: Sequence[tuple[str, str]]) -> grpc.aio.ClientCallDetails:
     return grpc.aio.ClientCallDetails(
         method=details.method,
         timeout=details.timeout,

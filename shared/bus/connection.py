@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any, cast
 
+import nats.errors
 import nats.js.errors
 from nats.aio.client import Client as NatsClient
 
@@ -56,7 +58,8 @@ class Bus:
     async def close(self) -> None:
         """Sends what is still held, and disconnects."""
         if self._client.is_connected:
-            await self._client.flush(timeout=1)
+            with contextlib.suppress(nats.errors.Error):  # what is acknowledged is on disk; signals may be lost
+                await self._client.flush(timeout=1)
         await self._client.close()
 
     async def apply_streams(self, limits: streams.StreamLimits) -> None:
@@ -159,12 +162,13 @@ class Bus:
         return GroupPublisher(self.publish)
 
 
-async def connect(url: Secret, name: str) -> Bus:
-    """A connection to a server that has answered.
+async def connect(url: Secret, name: str, limits: streams.StreamLimits | None = None) -> Bus:
+    """A connection to a server that has answered, and has the streams.
 
     Args:
         url: `nats://[user:password@]host:port`, several parted by commas.
         name: The service, as the server shows it.
+        limits: Of the streams; None for a service that uses signals alone.
 
     Raises:
         Unavailable: No server answers.
@@ -199,4 +203,11 @@ async def connect(url: Secret, name: str) -> Bus:
             disconnected_cb=on_disconnect,
             reconnected_cb=on_reconnect,
         )
-    return Bus(client, reconnects)
+    bus = Bus(client, reconnects)
+    if limits is not None:
+        try:
+            await bus.apply_streams(limits)
+        except BaseException:
+            await client.close()
+            raise
+    return bus

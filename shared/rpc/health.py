@@ -23,6 +23,7 @@ log = observability.logger()
 
 LIVENESS = "liveness"
 READINESS = ""
+DEPENDENCY_PREFIX = "dependency/"
 #: Between two looks at the dependencies; a broken one is noticed by the calls that need it at once.
 CHECK_INTERVAL_S = 2.0
 #: A dependency that takes longer to answer is away.
@@ -86,7 +87,7 @@ class Health(health_pb2_grpc.HealthServicer):
         return {
             LIVENESS: True,
             READINESS: self.ready,
-            **{f"dependency/{name}": name not in self._away for name in self._checks},
+            **{f"{DEPENDENCY_PREFIX}{name}": name not in self._away for name in self._checks},
         }
 
     async def Check(  # noqa: N802  gRPC's name

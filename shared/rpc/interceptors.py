@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import structlog
 from google.protobuf.message import DecodeError
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from shared import errors, ids, observability
 from shared.identity import IDENTITY_HEADER, TokenVerifier
@@ -35,6 +35,9 @@ log = observability.logger()
 
 Layer = Callable[[Call], AbstractAsyncContextManager[None]]
 REQUEST_ID_HEADER = "x-request-id"
+#: Asked many times a second and of interest only when something is wrong: logged at debug, and without a span. The
+#: gateway's question to auth is part of every request, which has its own line and span.
+_QUIET = ("/grpc.", "/envoy.service.auth.")
 #: With less than this left, the answer would come too late.
 _LEAST_TIME_S = 0.005
 
@@ -50,26 +53,23 @@ async def request_id(call: Call) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def telemetry(call: Call) -> AsyncGenerator[None]:
-    """Logs, counts, times and traces the call; health checks only at debug, and without a span."""
-    if call.method.startswith("/grpc."):
-        log.debug("rpc_started", method=call.method)
-        yield
-        return
+    """Counts and times the call, logs it and traces it."""
     began = time.perf_counter()
+    quiet = call.method.startswith(_QUIET)
     code = "CANCELLED"
-    traceparent = call.metadata.get(observability.TRACEPARENT)
-    with observability.span(call.method, kind=SpanKind.SERVER, traceparent=traceparent) as span:
+    with nullcontext() if quiet else _traced(call) as span:
         try:
             yield
             code = "OK"
         finally:
             if call.error is not None:
                 code = call.error.code
-                span.set_status(Status(StatusCode.ERROR, call.error.reason))
+                if span is not None:
+                    span.set_status(Status(StatusCode.ERROR, call.error.reason))
             seconds = time.perf_counter() - began
             observability.RPCS.labels(call.service, call.method, code).inc()
             observability.RPC_SECONDS.labels(call.service, call.method).observe(seconds)
-            log.info(
+            (log.debug if quiet else log.info)(
                 "rpc_answered",
                 method=call.method,
                 code=code,
@@ -77,8 +77,18 @@ async def telemetry(call: Call) -> AsyncGenerator[None]:
                 duration_ms=round(seconds * 1000, 2),
                 principal=call.principal.id if call.principal is not None else None,
                 tenant=call.principal.tenant if call.principal is not None else None,
-                trace_id=observability.current_trace_id(),
             )
+
+
+@contextmanager
+def _traced(call: Call) -> Generator[Span]:
+    """A span around the call, and its trace in every log line of it."""
+    traceparent = call.metadata.get(observability.TRACEPARENT)
+    with (
+        observability.span(call.method, kind=SpanKind.SERVER, traceparent=traceparent) as span,
+        structlog.contextvars.bound_contextvars(trace_id=observability.current_trace_id()),
+    ):
+        yield span
 
 
 @asynccontextmanager

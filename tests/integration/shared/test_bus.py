@@ -66,7 +66,7 @@ async def test_publishing_again_stores_nothing_twice_and_misses_nothing(bus: Bus
 
 
 async def test_a_full_stream_refuses_and_drops_nothing(empty_nats: Bus) -> None:
-    await empty_nats.apply_streams(streams.StreamLimits(max_bytes=10_000))
+    await empty_nats.apply_streams(streams.StreamLimits(replicas=1, max_bytes=10_000))
     big = [Outgoing(subject="jobs.submitted.http", payload=b"x" * 3000, message_id=str(n)) for n in range(5)]
     with pytest.raises(Unavailable):
         await empty_nats.publish(big)
@@ -79,7 +79,7 @@ async def test_a_full_stream_refuses_and_drops_nothing(empty_nats: Bus) -> None:
 
 async def test_applying_the_streams_again_with_other_limits_changes_them(bus: Bus) -> None:
     await bus.publish(messages(3))
-    await bus.apply_streams(streams.StreamLimits(max_bytes=2_000_000))
+    await bus.apply_streams(streams.StreamLimits(replicas=1, max_bytes=2_000_000))
     info = await bus._jetstream.stream_info(streams.JOBS)
     assert (info.config.max_bytes, info.state.messages) == (2_000_000, 3)
 
@@ -229,7 +229,7 @@ async def test_signals_reach_who_listens(bus: Bus) -> None:
 async def test_a_server_killed_and_back_loses_nothing_and_is_found_again() -> None:
     with servers() as own:  # others use the run's own
         bus = await connect(Secret(own.layout.nats_url), "test")
-        await bus.apply_streams(streams.StreamLimits(max_bytes=10_000_000))
+        await bus.apply_streams(streams.StreamLimits(replicas=1, max_bytes=10_000_000))
         seen: set[bytes] = set()
         reconnected = asyncio.Event()
         bus.on_reconnect(reconnected.set)

@@ -42,7 +42,7 @@ class Jobs(jobs_pb2_grpc.JobServiceServicer):
     get: Callable[[], Awaitable[jobs_pb2.Job]]
     calls: list[current_call.Call] = field(default_factory=list)
 
-    async def GetJob(self, request: jobs_pb2.GetJobRequest, context: Any) -> jobs_pb2.Job:  # noqa: N802
+    async def GetJob(self, request: jobs_pb2.GetJobRequest, context: Any) -> jobs_pb2.Job:
         call = current_call.current()
         assert call is not None
         self.calls.append(call)
@@ -90,7 +90,7 @@ async def get_job(address: str, token: str | None, **options: Any) -> jobs_pb2.J
 
 
 def reason_of(failure: grpc.aio.AioRpcError) -> str:
-    status = rpc_status.from_call(failure)  # type: ignore[arg-type]
+    status = rpc_status.from_call(failure)  # type: ignore[arg-type]  it has what is read of a Call
     assert status is not None
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from penstock.jobs.v1 import jobs_pb2 as penstock_dot_jobs_dot_v1_dot_jobs__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -50,6 +51,16 @@ class JobServiceStub:
                 request_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.WaitJobRequest.SerializeToString,
                 response_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.Job.FromString,
                 _registered_method=True)
+        self.WatchJob = channel.unary_stream(
+                '/penstock.jobs.v1.JobService/WatchJob',
+                request_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.WatchJobRequest.SerializeToString,
+                response_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.WatchJobResponse.FromString,
+                _registered_method=True)
+        self.StreamJob = channel.unary_stream(
+                '/penstock.jobs.v1.JobService/StreamJob',
+                request_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.StreamJobRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
         self.CancelJob = channel.unary_unary(
                 '/penstock.jobs.v1.JobService/CancelJob',
                 request_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
@@ -85,6 +96,24 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchJob(self, request, context):
+        """Streams the job as each of its events leaves it, from its submission or from `after_revision` on, until it has ended.
+        A stream ends after 5 minutes; a client goes on with the revision that it saw last, and misses nothing.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamJob(self, request, context):
+        """The same over HTTP as server-sent events: `id` is the revision, `event` the state in lower case, `data` the job. A
+        comment is sent every 15 s as a heartbeat; the header `Last-Event-ID` goes on where a stream was left.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelJob(self, request, context):
         """Cancels a job that is queued or waits to be retried; canceling a canceled job answers with it.
         Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED.
@@ -110,6 +139,16 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.WaitJob,
                     request_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.WaitJobRequest.FromString,
                     response_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
+            'WatchJob': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchJob,
+                    request_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.WatchJobRequest.FromString,
+                    response_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.WatchJobResponse.SerializeToString,
+            ),
+            'StreamJob': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamJob,
+                    request_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.StreamJobRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
             'CancelJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelJob,
@@ -199,6 +238,60 @@ class JobService:
             '/penstock.jobs.v1.JobService/WaitJob',
             penstock_dot_jobs_dot_v1_dot_jobs__pb2.WaitJobRequest.SerializeToString,
             penstock_dot_jobs_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penstock.jobs.v1.JobService/WatchJob',
+            penstock_dot_jobs_dot_v1_dot_jobs__pb2.WatchJobRequest.SerializeToString,
+            penstock_dot_jobs_dot_v1_dot_jobs__pb2.WatchJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penstock.jobs.v1.JobService/StreamJob',
+            penstock_dot_jobs_dot_v1_dot_jobs__pb2.StreamJobRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
             insecure,

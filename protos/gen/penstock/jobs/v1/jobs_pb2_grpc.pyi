@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from penstock.jobs.v1 import jobs_pb2 as _jobs_pb2
 import abc as _abc_1
@@ -45,6 +46,16 @@ class JobServiceStub:
     """Answers when the job has ended, or as it stands when `timeout` or the caller's deadline is near, whichever is first.
     Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
     """
+    WatchJob: _grpc.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]
+    """Streams the job as each of its events leaves it, from its submission or from `after_revision` on, until it has ended.
+    A stream ends after 5 minutes; a client goes on with the revision that it saw last, and misses nothing.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    """
+    StreamJob: _grpc.UnaryStreamMultiCallable[_jobs_pb2.StreamJobRequest, _httpbody_pb2.HttpBody]
+    """The same over HTTP as server-sent events: `id` is the revision, `event` the state in lower case, `data` the job. A
+    comment is sent every 15 s as a heartbeat; the header `Last-Event-ID` goes on where a stream was left.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.Job]
     """Cancels a job that is queued or waits to be retried; canceling a canceled job answers with it.
     Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED.
@@ -65,6 +76,16 @@ class JobServiceAsyncStub(JobServiceStub):
     """
     WaitJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.WaitJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     """Answers when the job has ended, or as it stands when `timeout` or the caller's deadline is near, whichever is first.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    """
+    WatchJob: _aio.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]  # type: ignore[assignment]
+    """Streams the job as each of its events leaves it, from its submission or from `after_revision` on, until it has ended.
+    A stream ends after 5 minutes; a client goes on with the revision that it saw last, and misses nothing.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    """
+    StreamJob: _aio.UnaryStreamMultiCallable[_jobs_pb2.StreamJobRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """The same over HTTP as server-sent events: `id` is the revision, `event` the state in lower case, `data` the job. A
+    comment is sent every 15 s as a heartbeat; the header `Last-Event-ID` goes on where a stream was left.
     Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
     """
     CancelJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
@@ -102,6 +123,28 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
         """Answers when the job has ended, or as it stands when `timeout` or the caller's deadline is near, whichever is first.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchJob(
+        self,
+        request: _jobs_pb2.WatchJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_jobs_pb2.WatchJobResponse], _abc.AsyncIterator[_jobs_pb2.WatchJobResponse]]:
+        """Streams the job as each of its events leaves it, from its submission or from `after_revision` on, until it has ended.
+        A stream ends after 5 minutes; a client goes on with the revision that it saw last, and misses nothing.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamJob(
+        self,
+        request: _jobs_pb2.StreamJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
+        """The same over HTTP as server-sent events: `id` is the revision, `event` the state in lower case, `data` the job. A
+        comment is sent every 15 s as a heartbeat; the header `Last-Event-ID` goes on where a stream was left.
         Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
         """
 

@@ -1,0 +1,172 @@
+"""Where tenants and keys are kept: the database `auth`, with the collections `tenants` and `keys`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from pymongo import DESCENDING, IndexModel, ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from services.auth.domain import FoundKey, Key, PrefixTaken, Tenant
+from shared import mongo
+from shared.mongo import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from shared.mongo import Client, Document
+    from shared.paging import Position
+
+DATABASE = "auth"
+_PREFIX_INDEX = IndexModel("prefix", name="prefix", unique=True)
+_NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
+_TENANT_INDEX = IndexModel([("tenant", 1), *_NEWEST_FIRST], name="tenant_newest_first")
+
+
+class Store(Protocol):
+    """Keeps tenants and keys, times to the millisecond. Every method raises `Unavailable` when it cannot answer."""
+
+    async def prepare(self) -> None:
+        """Makes what the store needs, where it is not there yet."""
+        ...
+
+    async def add_tenant(self, tenant: Tenant) -> bool:
+        """Adds a tenant; answers whether it was new, and leaves one of the same name as it is."""
+        ...
+
+    async def tenant(self, name: str) -> Tenant | None:
+        """A tenant by its name."""
+        ...
+
+    async def add_key(self, key: Key) -> None:
+        """Adds a key.
+
+        Raises:
+            PrefixTaken: Another key has the same prefix.
+        """
+        ...
+
+    async def key(self, tenant: str, key_id: str) -> Key | None:
+        """A tenant's key by its id."""
+        ...
+
+    async def keys(self, tenant: str, *, limit: int, after: Position | None = None) -> Sequence[Key]:
+        """A tenant's keys, newest first, those that come after the position."""
+        ...
+
+    async def revoke_key(self, tenant: str, key_id: str, at: datetime) -> Key | None:
+        """Revokes a tenant's key; one that is revoked keeps its time. None where there is no such key."""
+        ...
+
+    async def find_key(self, prefix: str) -> FoundKey | None:
+        """A key of any tenant by its prefix: the one lookup that comes before it is known who asks."""
+        ...
+
+
+class MongoStore:
+    """The store in MongoDB.
+
+    Args:
+        client: Connected; its writes are acknowledged by a majority.
+    """
+
+    def __init__(self, client: Client) -> None:
+        database = mongo.database(client, DATABASE)
+        self._tenants = database.get_collection("tenants")
+        self._keys = database.get_collection("keys")
+
+    async def prepare(self) -> None:
+        """Makes the indexes, where they are not there yet."""
+        async with translated():
+            await self._keys.create_indexes([_PREFIX_INDEX, _TENANT_INDEX])
+
+    async def add_tenant(self, tenant: Tenant) -> bool:
+        """Adds a tenant; answers whether it was new, and leaves one of the same name as it is."""
+        document = {"_id": tenant.name, "created_at": tenant.created_at, "disabled_at": tenant.disabled_at}
+        try:
+            async with translated():
+                await self._tenants.insert_one(document)
+        except DuplicateKeyError:  # it is there, which the answer says
+            return False
+        return True
+
+    async def tenant(self, name: str) -> Tenant | None:
+        """A tenant by its name."""
+        async with translated():
+            document = await self._tenants.find_one({"_id": name})
+        return _tenant(document) if document is not None else None
+
+    async def add_key(self, key: Key) -> None:
+        """Adds a key; `PrefixTaken` when another one has the same prefix."""
+        document = {
+            "_id": key.id,
+            "tenant": key.tenant,
+            "name": key.name,
+            "prefix": key.prefix,
+            "digest": key.digest,
+            "scopes": sorted(key.scopes),
+            "created_at": key.created_at,
+            "expires_at": key.expires_at,
+            "revoked_at": key.revoked_at,
+        }
+        try:
+            async with translated():
+                await self._keys.insert_one(document)
+        except DuplicateKeyError:
+            raise PrefixTaken from None
+
+    async def key(self, tenant: str, key_id: str) -> Key | None:
+        """A tenant's key by its id."""
+        async with translated():
+            document = await self._keys.find_one({"_id": key_id, "tenant": tenant})
+        return _key(document) if document is not None else None
+
+    async def keys(self, tenant: str, *, limit: int, after: Position | None = None) -> Sequence[Key]:
+        """A tenant's keys, newest first, those that come after the position."""
+        wanted: Document = {"tenant": tenant}
+        if after is not None:
+            wanted["$or"] = [
+                {"created_at": {"$lt": after.created_at}},
+                {"created_at": after.created_at, "_id": {"$lt": after.id}},
+            ]
+        async with translated():
+            documents = await self._keys.find(wanted).sort(_NEWEST_FIRST).limit(limit).to_list()
+        return [_key(document) for document in documents]
+
+    async def revoke_key(self, tenant: str, key_id: str, at: datetime) -> Key | None:
+        """Revokes a tenant's key; one that is revoked keeps its time. None where there is no such key."""
+        async with translated():
+            document = await self._keys.find_one_and_update(
+                {"_id": key_id, "tenant": tenant},
+                [{"$set": {"revoked_at": {"$ifNull": ["$revoked_at", at]}}}],  # one step, so that two at once agree
+                return_document=ReturnDocument.AFTER,
+            )
+        return _key(document) if document is not None else None
+
+    async def find_key(self, prefix: str) -> FoundKey | None:
+        """A key of any tenant by its prefix."""
+        async with translated():
+            document = await self._keys.find_one({"prefix": prefix})
+        if document is None:
+            return None
+        key = _key(document)
+        return FoundKey(key=key, tenant=await self.tenant(key.tenant))
+
+
+def _tenant(document: Document) -> Tenant:
+    return Tenant(name=document["_id"], created_at=document["created_at"], disabled_at=document["disabled_at"])
+
+
+def _key(document: Document) -> Key:
+    return Key(
+        id=document["_id"],
+        tenant=document["tenant"],
+        name=document["name"],
+        prefix=document["prefix"],
+        digest=document["digest"],
+        scopes=frozenset(document["scopes"]),
+        created_at=document["created_at"],
+        expires_at=document["expires_at"],
+        revoked_at=document["revoked_at"],
+    )

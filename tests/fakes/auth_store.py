@@ -1,0 +1,85 @@
+"""The auth store in memory; `tests/contract/test_auth_store.py` holds it to what the real one does."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from services.auth.domain import FoundKey, Key, PrefixTaken, Tenant
+from shared.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from shared.paging import Position
+
+
+class FakeStore:
+    """Keeps tenants and keys in memory; can be away, and can be held up."""
+
+    def __init__(self) -> None:
+        self.tenants: dict[str, Tenant] = {}
+        self.by_id: dict[str, Key] = {}
+        #: Every call raises `Unavailable` while it is.
+        self.away = False
+        #: Lookups by prefix so far.
+        self.lookups = 0
+        #: A lookup by prefix has read, and answers only once this is set.
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def prepare(self) -> None:
+        self._check()
+
+    async def add_tenant(self, tenant: Tenant) -> bool:
+        self._check()
+        return self.tenants.setdefault(tenant.name, tenant) is tenant
+
+    async def tenant(self, name: str) -> Tenant | None:
+        self._check()
+        return self.tenants.get(name)
+
+    async def add_key(self, key: Key) -> None:
+        self._check()
+        if any(other.prefix == key.prefix for other in self.by_id.values()):
+            raise PrefixTaken
+        self.by_id[key.id] = key
+
+    async def key(self, tenant: str, key_id: str) -> Key | None:
+        self._check()
+        key = self.by_id.get(key_id)
+        return key if key is not None and key.tenant == tenant else None
+
+    async def keys(self, tenant: str, *, limit: int, after: Position | None = None) -> Sequence[Key]:
+        self._check()
+        own = [key for key in self.by_id.values() if key.tenant == tenant]
+        own.sort(key=lambda key: (key.created_at, key.id), reverse=True)
+        if after is not None:
+            own = [key for key in own if (key.created_at, key.id) < (after.created_at, after.id)]
+        return own[:limit]
+
+    async def revoke_key(self, tenant: str, key_id: str, at: datetime) -> Key | None:
+        key = await self.key(tenant, key_id)
+        if key is not None and key.revoked_at is None:
+            key = self.by_id[key_id] = replace(key, revoked_at=at)
+        return key
+
+    async def find_key(self, prefix: str) -> FoundKey | None:
+        self.lookups += 1
+        found = next((key for key in self.by_id.values() if key.prefix == prefix), None)
+        tenant = self.tenants.get(found.tenant) if found is not None else None
+        away = self.away
+        await self.may_answer.wait()
+        if away:
+            raise _unavailable()
+        return FoundKey(key=found, tenant=tenant) if found is not None else None
+
+    def _check(self) -> None:
+        if self.away:
+            raise _unavailable()
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("MongoDB does not answer", metadata={"dependency": "mongodb"})

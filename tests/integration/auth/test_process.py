@@ -1,0 +1,102 @@
+"""Auth as an operator starts it: a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.auth.conftest import Auth, identity_of
+from tests.integration.auth.test_revocation import make_key
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from services.auth.store import MongoStore
+    from tests.identities import Identities
+
+CANARY = "canary-e0c7a5c1b3d94f0b8a6d"
+
+
+@pytest.fixture
+def environment(mongo_url: str, nats_url: str, identities: Identities, tmp_path: Path) -> dict[str, str]:
+    """All of auth's settings; those that are secret hold the canary."""
+    pepper = tmp_path / "pepper"
+    pepper.write_text(CANARY * 2, encoding="utf-8")
+    others = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
+    return others | {
+        "PENSTOCK_GRPC_ADDRESS": "127.0.0.1:0",
+        "PENSTOCK_IDENTITY_KEYS_FILE": str(identities.keys_file),
+        "PENSTOCK_SERVICE_KEY_FILE": str(identities.private_key_file("auth")),
+        "PENSTOCK_MONGO_URL": f"{mongo_url}&appName={CANARY}",
+        "PENSTOCK_NATS_URL": nats_url.replace("nats://", f"nats://{CANARY}@"),
+        "PENSTOCK_KEY_PEPPER_FILE": str(pepper),
+        "PENSTOCK_LOG_LEVEL": "debug",
+    }
+
+
+@asynccontextmanager
+async def started(environment: dict[str, str], log: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """The process, and the address that its log says it answers at."""
+    with log.open("wb") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services.auth"), env=environment, stderr=stderr
+        )
+
+    def port() -> int | None:
+        assert process.returncode is None, log.read_text(encoding="utf-8")
+        return next((entry["port"] for entry in entries(log) if entry["event"] == "server_started"), None)
+
+    try:
+        yield process, f"127.0.0.1:{await eventually(port, within=30, what='the start of auth')}"
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def entries(log: Path) -> list[dict[str, object]]:
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+async def test_it_serves_tells_no_secret_and_ends_when_told_to(
+    environment: dict[str, str], identities: Identities, store: MongoStore, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    async with started(environment, log) as (process, address):
+        auth = Auth(address, identities)
+        made = await make_key(auth, identities)
+        token = identity_of(await auth.check(made.secret))
+        assert token is not None
+        identity_of(await auth.check(made.secret[:-1]))
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(15):
+            assert await process.wait() == 0
+    logged = log.read_text(encoding="utf-8")
+    events = {entry["event"] for entry in entries(log)}
+    assert {"key_created", "key_refused", "rpc_answered", "server_drained"} <= events
+    for secret in (CANARY, made.secret[len(made.key.prefix) :], token):
+        assert secret not in logged
+
+
+async def test_it_shows_its_settings_without_their_secrets(environment: dict[str, str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.auth", "--print-config"), env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(30):
+        out, _ = await process.communicate()
+    shown = out.decode()
+    assert process.returncode == 0
+    assert "PENSTOCK_MONGO_URL=***" in shown
+    assert "PENSTOCK_LOG_LEVEL=debug" in shown
+    assert CANARY not in shown
+    assert "PRIVATE KEY" not in shown

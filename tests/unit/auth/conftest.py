@@ -1,0 +1,61 @@
+"""A time that tests move, and a store in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.auth.domain import KeyHasher, KeyOrder, KeySecret, Tenant
+from services.auth.keyring import issue
+from shared.config import Secret
+from tests.fakes.auth_store import FakeStore
+
+START = datetime(2026, 5, 4, 10, 30, tzinfo=UTC)
+PEPPER = Secret("0123456789abcdef0123456789abcdef")
+
+
+@dataclass
+class Time:
+    """Both clocks of a process."""
+
+    elapsed: timedelta = timedelta()
+
+    def now(self) -> datetime:
+        return START + self.elapsed
+
+    def monotonic(self) -> float:
+        return 1000.0 + self.elapsed.total_seconds()
+
+    def advance(self, **by: float) -> None:
+        self.elapsed += timedelta(**by)
+
+
+@dataclass
+class World:
+    """A store with the tenant acme, and the time."""
+
+    store: FakeStore
+    time: Time
+    hasher: KeyHasher
+
+    async def make_key(
+        self, tenant: str = "acme", *, scopes: tuple[str, ...] = ("jobs:read",), expires_in: timedelta | None = None
+    ) -> KeySecret:
+        expires_at = self.time.now() + expires_in if expires_in is not None else None
+        order = KeyOrder(tenant=tenant, name="laptop", scopes=scopes, expires_at=expires_at)
+        _, secret = await issue(order, store=self.store, hasher=self.hasher, clock=self.time)
+        return secret
+
+    def revoke(self, secret: KeySecret) -> None:
+        """Revokes a key in the store alone: no cache hears of it."""
+        key = next(key for key in self.store.by_id.values() if key.prefix == secret.prefix)
+        self.store.by_id[key.id] = replace(key, revoked_at=self.time.now())
+
+
+@pytest.fixture
+async def world() -> World:
+    world = World(FakeStore(), Time(), KeyHasher(PEPPER))
+    await world.store.add_tenant(Tenant(name="acme", created_at=START))
+    return world

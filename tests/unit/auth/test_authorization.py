@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import base64
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from envoy.service.auth.v3 import external_auth_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from services.auth.authorization import AuthorizationServicer, Pass
+from services.auth.domain import KeySecret, Tenant, _checksum
+from services.auth.known_keys import KnownKeys
+from shared.identity import IDENTITY_HEADER, Principal, PrincipalKind, TokenSigner, TokenVerifier
+
+if TYPE_CHECKING:
+    from tests.unit.auth.conftest import World
+
+envoy: Any = external_auth_pb2
+PRIVATE_KEY = Ed25519PrivateKey.generate()
+PEM = PRIVATE_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+class CountingSigner(TokenSigner):
+    signed = 0
+
+    def sign(self, principal: Principal, lifetime: timedelta) -> str:
+        self.signed += 1
+        self.lifetime = lifetime
+        return super().sign(principal, lifetime)
+
+
+class Gateway:
+    """Asks as Envoy does."""
+
+    def __init__(self, world: World) -> None:
+        self.signer = CountingSigner("auth", PEM)
+        self.known_keys = KnownKeys[Pass](world.store, monotonic=world.time.monotonic)
+        self.servicer = AuthorizationServicer(
+            known_keys=self.known_keys,
+            hasher=world.hasher,
+            signer=self.signer,
+            clock=world.time,
+            monotonic=world.time.monotonic,
+        )
+
+    async def ask(self, headers: dict[str, str]) -> Any:
+        request = envoy.CheckRequest()
+        request.attributes.request.http.headers.update(headers)
+        return await self.servicer.Check(request, cast("Any", None))
+
+    async def ask_with(self, secret: KeySecret) -> Any:
+        return await self.ask({"authorization": f"Bearer {secret.reveal()}"})
+
+
+@pytest.fixture
+def gateway(world: World) -> Gateway:
+    return Gateway(world)
+
+
+def headers_of(answer: Any) -> dict[str, str]:
+    return {option.header.key: option.header.value for option in answer.headers}
+
+
+def token_of(response: Any) -> str:
+    assert response.WhichOneof("http_response") == "ok_response"
+    return headers_of(response.ok_response)[IDENTITY_HEADER]
+
+
+def denial_of(response: Any, *, http: int = 401) -> dict[str, Any]:
+    """The error that the caller sees."""
+    assert response.WhichOneof("http_response") == "denied_response"
+    assert response.denied_response.status.code == http
+    assert response.status.code != 0
+    assert headers_of(response.denied_response)["content-type"] == "application/json"
+    return json.loads(response.denied_response.body)["error"]
+
+
+async def test_a_good_key_is_answered_with_its_identity(gateway: Gateway, world: World) -> None:
+    secret = await world.make_key(scopes=("jobs:read", "jobs:write"))
+    response = await gateway.ask_with(secret)
+    principal = TokenVerifier({"auth": PRIVATE_KEY.public_key()}).verify(token_of(response))
+    key = next(iter(world.store.by_id.values()))
+    assert principal == Principal(
+        kind=PrincipalKind.KEY, id=key.id, tenant="acme", scopes=frozenset({"jobs:read", "jobs:write"})
+    )
+    assert response.status.code == 0
+
+
+async def test_the_identity_takes_the_place_of_any_that_was_sent(gateway: Gateway, world: World) -> None:
+    response = await gateway.ask_with(await world.make_key())
+    (header,) = response.ok_response.headers
+    assert header.append_action == header.OVERWRITE_IF_EXISTS_OR_ADD
+
+
+async def test_no_service_sees_the_key(gateway: Gateway, world: World) -> None:
+    response = await gateway.ask_with(await world.make_key())
+    assert set(response.ok_response.headers_to_remove) == {"authorization", "x-api-key"}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"authorization": "Bearer {}"},
+        {"authorization": "bearer {}"},
+        {"authorization": "BEARER   {} "},
+        {"x-api-key": "{}"},
+        {"x-api-key": " {} ", "authorization": "Bearer {}"},
+    ],
+)
+async def test_a_key_may_come_in_either_header(gateway: Gateway, world: World, form: dict[str, str]) -> None:
+    secret = await world.make_key()
+    token_of(await gateway.ask({name: value.format(secret.reveal()) for name, value in form.items()}))
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({}, "carries no API key"),
+        ({"authorization": "Bearer "}, "carries no API key"),
+        ({"x-api-key": ""}, "carries no API key"),
+        ({"authorization": "Basic dXNlcjpwYXNz"}, "must read 'Bearer"),
+        ({"authorization": "psk_live_abc"}, "must read 'Bearer"),
+        ({"authorization": "Bearer psk_live_abc"}, "checksum"),
+        ({"authorization": "Bearer a, Bearer b"}, "checksum"),
+        ({"x-api-key": "\0"}, "checksum"),
+        ({"x-api-key": "psk_live_abc", "authorization": "Bearer psk_live_abd"}, "different keys"),
+    ],
+)
+async def test_what_is_no_key_is_refused_without_a_lookup(
+    gateway: Gateway, world: World, headers: dict[str, str], words: str
+) -> None:
+    response = await gateway.ask(headers)
+    error = denial_of(response)
+    assert words in error["message"]
+    assert error["status"] == "UNAUTHENTICATED"
+    assert error["details"][0]["reason"] == "UNAUTHENTICATED"
+    assert headers_of(response.denied_response)["www-authenticate"] == "Bearer"
+    assert world.store.lookups == 0
+
+
+async def test_a_mistyped_key_is_refused_without_a_lookup(gateway: Gateway, world: World) -> None:
+    text = (await world.make_key()).reveal()
+    mistyped = text[:20] + ("a" if text[20] != "a" else "b") + text[21:]
+    assert "checksum" in denial_of(await gateway.ask({"x-api-key": mistyped}))["message"]
+    assert world.store.lookups == 0
+
+
+def with_prefix_of(secret: KeySecret) -> KeySecret:
+    """Another secret with the same public prefix, as one who guesses would make it."""
+    body = secret.prefix + KeySecret.new().reveal()[len(secret.prefix) : -6]
+    return KeySecret(body + _checksum(body))
+
+
+async def test_a_wrong_secret_is_told_in_the_words_of_an_unknown_key(gateway: Gateway, world: World) -> None:
+    secret = await world.make_key()
+    guess, stranger = with_prefix_of(secret), KeySecret.new()
+    wrong, unknown = denial_of(await gateway.ask_with(guess)), denial_of(await gateway.ask_with(stranger))
+    assert wrong["message"].replace(secret.prefix, "") == unknown["message"].replace(stranger.prefix, "")
+
+
+async def test_a_revoked_key_is_refused_as_revoked_to_who_has_it_and_as_unknown_to_who_guesses(
+    gateway: Gateway, world: World
+) -> None:
+    secret = await world.make_key()
+    world.revoke(secret)
+    assert "revoked" in denial_of(await gateway.ask_with(secret))["message"]
+    assert "revoked" not in denial_of(await gateway.ask_with(with_prefix_of(secret)))["message"]
+
+
+async def test_a_key_is_refused_from_the_moment_it_expires_on_though_it_is_cached(
+    gateway: Gateway, world: World
+) -> None:
+    secret = await world.make_key(expires_in=timedelta(seconds=5))
+    token_of(await gateway.ask_with(secret))
+    world.time.advance(seconds=4.999)
+    token_of(await gateway.ask_with(secret))
+    world.time.advance(seconds=0.001)
+    assert "expired" in denial_of(await gateway.ask_with(secret))["message"]
+    assert world.store.lookups == 1
+
+
+async def test_an_identity_does_not_outlive_its_key(gateway: Gateway, world: World) -> None:
+    await gateway.ask_with(await world.make_key(expires_in=timedelta(seconds=20)))
+    assert gateway.signer.lifetime == timedelta(seconds=20)
+
+
+@pytest.mark.parametrize("closed", ["disabled", "gone"])
+async def test_a_key_of_a_closed_tenant_is_refused(gateway: Gateway, world: World, closed: str) -> None:
+    secret = await world.make_key()
+    now = world.time.now()
+    world.store.tenants = {"acme": Tenant(name="acme", created_at=now, disabled_at=now)} if closed == "disabled" else {}
+    error = denial_of(await gateway.ask_with(secret), http=403)
+    assert error["status"] == "PERMISSION_DENIED"
+
+
+async def test_a_tenant_to_be_disabled_later_works_until_then(gateway: Gateway, world: World) -> None:
+    secret = await world.make_key()
+    now = world.time.now()
+    world.store.tenants["acme"] = Tenant(name="acme", created_at=now, disabled_at=now + timedelta(seconds=10))
+    token_of(await gateway.ask_with(secret))
+    world.time.advance(seconds=10)
+    denial_of(await gateway.ask_with(secret), http=403)
+
+
+async def test_an_answer_from_the_cache_signs_nothing_and_looks_nothing_up(gateway: Gateway, world: World) -> None:
+    secret = await world.make_key()
+    first = await gateway.ask_with(secret)
+    for _ in range(100):
+        assert await gateway.ask_with(secret) is first
+    assert (gateway.signer.signed, world.store.lookups) == (1, 1)
+
+
+async def test_an_identity_is_made_anew_while_it_has_half_its_life(gateway: Gateway, world: World) -> None:
+    secret = await world.make_key()
+    first = await gateway.ask_with(secret)
+    world.time.advance(seconds=29)
+    assert await gateway.ask_with(secret) is first
+    world.time.advance(seconds=1)
+    await gateway.ask_with(secret)
+    assert gateway.signer.signed == 2
+
+
+async def test_a_key_that_cannot_be_looked_up_is_told_to_try_again(gateway: Gateway, world: World) -> None:
+    secret = await world.make_key()
+    world.store.away = True
+    response = await gateway.ask_with(secret)
+    error = denial_of(response, http=503)
+    assert error["status"] == "UNAVAILABLE"
+    assert error["details"][0]["metadata"] == {"dependency": "mongodb"}
+    assert headers_of(response.denied_response)["retry-after"] == "1"
+    assert "www-authenticate" not in headers_of(response.denied_response)
+
+
+async def test_a_known_key_goes_on_while_the_store_is_away(gateway: Gateway, world: World) -> None:
+    secret = await world.make_key()
+    await gateway.ask_with(secret)
+    world.store.away = True
+    world.time.advance(minutes=10)
+    token_of(await gateway.ask_with(secret))
+    gateway.known_keys.forget(secret.prefix)
+    denial_of(await gateway.ask_with(secret), http=503)
+
+
+async def test_a_grpc_caller_is_answered_with_a_message_and_a_status_in_the_headers(gateway: Gateway) -> None:
+    response = await gateway.ask({"content-type": "application/grpc+proto"})
+    denied = response.denied_response
+    headers = headers_of(denied)
+    assert denied.status.code == 401
+    assert "content-type" not in headers
+    assert denied.body.startswith("this call carries no API key")
+    encoded = headers["grpc-status-details-bin"]
+    status = status_pb2.Status.FromString(base64.b64decode(encoded + "=" * (-len(encoded) % 4)))
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert (status.code, info.reason) == (16, "UNAUTHENTICATED")
+
+
+async def test_no_answer_and_no_log_holds_a_secret(
+    gateway: Gateway, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = await world.make_key()
+    tail = secret.reveal()[len(secret.prefix) :]
+    guess = with_prefix_of(secret)
+    world.revoke(secret)
+    answers = [str(await gateway.ask_with(each)) for each in (secret, guess)]
+    answers.append(str(await gateway.ask({"x-api-key": "x" + secret.reveal()})))
+    answers.append(str(await gateway.ask({"authorization": secret.reveal()})))
+    captured = capsys.readouterr()
+    assert "key_refused" in captured.out + captured.err
+    for text in (*answers, captured.out, captured.err):
+        assert tail not in text
+        assert guess.reveal()[len(guess.prefix) :] not in text

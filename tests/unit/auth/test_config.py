@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.auth.config import BootstrapConfig, Config
+from shared.config import ConfigError, describe, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CANARY = "canary-0123456789abcdef-0123456789abcdef"
+ENVIRONMENT = {
+    "PENSTOCK_GRPC_ADDRESS": "127.0.0.1:18101",
+    "PENSTOCK_IDENTITY_KEYS_FILE": "keys.json",
+    "PENSTOCK_SERVICE_KEY": f"service-{CANARY}",
+    "PENSTOCK_MONGO_URL": f"mongodb://user:{CANARY}@localhost/",
+    "PENSTOCK_NATS_URL": f"nats://user:{CANARY}@localhost",
+    "PENSTOCK_KEY_PEPPER": CANARY,
+}
+STORE_ALONE = {name: ENVIRONMENT[name] for name in ("PENSTOCK_MONGO_URL", "PENSTOCK_KEY_PEPPER")}
+
+
+def test_shown_settings_hold_no_secret() -> None:
+    config = load(Config, ENVIRONMENT)
+    shown = describe(config)
+    assert CANARY not in shown
+    assert CANARY not in repr(config)
+    assert "PENSTOCK_KEY_PEPPER=***" in shown
+
+
+def test_the_pepper_is_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "pepper"
+    path.write_text(CANARY + "\n", encoding="utf-8")
+    environment = ENVIRONMENT | {"PENSTOCK_KEY_PEPPER_FILE": str(path)}
+    del environment["PENSTOCK_KEY_PEPPER"]
+    assert load(Config, environment).key_pepper.reveal() == CANARY
+
+
+def test_a_pepper_that_could_be_guessed_is_refused() -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(Config, ENVIRONMENT | {"PENSTOCK_KEY_PEPPER": "short-and-sweet"})
+    assert "PENSTOCK_KEY_PEPPER" in str(refused.value)
+    assert "short-and-sweet" not in str(refused.value)
+
+
+@pytest.mark.parametrize("missing", sorted(ENVIRONMENT))
+def test_the_service_needs_every_setting(missing: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(Config, {name: value for name, value in ENVIRONMENT.items() if name != missing})
+    assert missing in str(refused.value)
+
+
+def test_the_bootstrap_command_needs_the_store_and_the_pepper_alone() -> None:
+    assert load(BootstrapConfig, STORE_ALONE).key_pepper.reveal() == CANARY
+    for name in STORE_ALONE:
+        with pytest.raises(ConfigError):
+            load(BootstrapConfig, {other: value for other, value in STORE_ALONE.items() if other != name})
+
+
+def test_the_bootstrap_command_runs_in_the_services_own_environment() -> None:
+    assert load(BootstrapConfig, ENVIRONMENT).mongo_url.reveal() == ENVIRONMENT["PENSTOCK_MONGO_URL"]
