@@ -1,0 +1,75 @@
+"""How the upstream service is wired."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from penstock.scheduler.v1 import scheduler_pb2_grpc
+from penstock.upstream.v1 import upstream_pb2_grpc
+
+from services.upstream.attempts import Attempts
+from services.upstream.catalogue import Catalogue
+from services.upstream.config import Config
+from services.upstream.connectors import every_connector
+from services.upstream.http_client import HttpClient
+from services.upstream.leases import Leases
+from services.upstream.servicer import UpstreamServicer
+from services.upstream.worker import Worker
+from shared import bus as bus_
+from shared.addresses import AddressGuard
+from shared.bus import Bus
+from shared.clock import SystemClock
+from shared.lifecycle import run
+from shared.streams import StreamLimits
+
+if TYPE_CHECKING:
+    from shared.lifecycle import Process
+
+
+async def serve(config: Config, process: Process) -> None:
+    """Wires the service and runs it until the process is told to stop."""
+    bus = await process.depend_on(
+        "nats",
+        lambda: bus_.connect(config.nats_url, "upstream", StreamLimits.of(config)),
+        check=Bus.check,
+        close=Bus.close,
+    )
+    publisher = bus.group_publisher()
+    process.loop("publisher", publisher.run)
+
+    clock = SystemClock()
+    guard = AddressGuard(allow_loopback=config.allow_loopback)
+    client = HttpClient(guard, limit=config.concurrency)
+    process.on_close(client.close)
+    catalogue = Catalogue(every_connector(client, clock), guard)
+    scheduler = scheduler_pb2_grpc.SchedulerServiceStub(process.channel(config.scheduler_address))
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    for connector in catalogue:
+        upstream = connector.upstream.name
+        attempts = Attempts(
+            connector, catalogue=catalogue, scheduler=scheduler, publisher=publisher, clock=clock, worker=name
+        )
+        worker = Worker(
+            upstream,
+            scheduler=scheduler,
+            attempts=attempts,
+            leases=Leases(upstream, scheduler),
+            clock=clock,
+            concurrency=config.concurrency,
+            name=name,
+        )
+        process.loop(f"worker-{upstream}", worker.run)
+        process.on_drain(worker.drain)
+    await process.serve(
+        (
+            upstream_pb2_grpc.add_UpstreamServiceServicer_to_server,
+            UpstreamServicer(catalogue),
+            "penstock.upstream.v1.UpstreamService",
+        )
+    )
+
+
+if __name__ == "__main__":
+    run("upstream", Config, serve)

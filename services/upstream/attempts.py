@@ -1,0 +1,189 @@
+"""One attempt: begun, called, and its outcome published."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+from penstock.scheduler.v1 import scheduler_pb2
+from prometheus_client import Counter, Histogram
+
+from services.upstream import outcomes
+from services.upstream.connector import CallRequest
+from services.upstream.domain import Failure, Reason, Success
+from shared import ids, observability
+from shared.bus import Outgoing
+from shared.errors import DeadlineExceeded, LeaseLost, PenstockError, Unavailable
+from shared.retry import Backoff, until_done
+from shared.streams import attempt_subject
+
+if TYPE_CHECKING:
+    from penstock.scheduler.v1.scheduler_pb2_grpc import SchedulerServiceAsyncStub
+
+    from services.upstream.catalogue import Catalogue
+    from services.upstream.connector import Connector
+    from services.upstream.domain import Outcome
+    from shared.clock import Clock
+
+log = observability.logger()
+
+CALLS = Counter("penstock_upstream_calls", "Calls that came out, by reason.", ("upstream", "method", "reason"))
+CALL_SECONDS = Histogram(
+    "penstock_upstream_call_duration_seconds",
+    "Time from begin to outcome.",
+    ("upstream", "method"),
+    buckets=observability.LATENCY_BUCKETS_S,
+)
+_BEGIN_TIMEOUT_S = 5.0
+_BACKOFF = Backoff(initial=timedelta(milliseconds=50), maximum=timedelta(seconds=2))
+
+
+class Publisher(Protocol):
+    """Puts a message on disk."""
+
+    async def publish(self, message: Outgoing) -> None:
+        """Returns when the message is on disk.
+
+        Raises:
+            Unavailable: It may be, or not.
+        """
+        ...
+
+
+class Attempts:
+    """Makes the attempts of one upstream's jobs.
+
+    Args:
+        connector: Speaks to the upstream.
+        catalogue: Judges the params.
+        scheduler: Lets calls that are not idempotent begin.
+        publisher: Takes the outcomes.
+        clock: For the times in outcomes.
+        worker: In whose name.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        *,
+        catalogue: Catalogue,
+        scheduler: SchedulerServiceAsyncStub,
+        publisher: Publisher,
+        clock: Clock,
+        worker: str,
+    ) -> None:
+        self._connector = connector
+        self._catalogue = catalogue
+        self._scheduler = scheduler
+        self._publisher = publisher
+        self._clock = clock
+        self._worker = worker
+
+    async def make(self, call: scheduler_pb2.Call) -> None:
+        """Makes one attempt under its lease; returns when its outcome is on disk, or when it may not be made."""
+        bound = structlog.contextvars.bound_contextvars(job=call.job_id, tenant=call.tenant, attempt=call.attempt)
+        attributes = {"penstock.job": call.job_id, "penstock.attempt": call.attempt}
+        with bound, observability.span("attempt", traceparent=call.traceparent, attributes=attributes):
+            try:
+                await self._make(call)
+            except LeaseLost:  # the scheduler has told somebody else to make it, or nobody
+                log.info("attempt_dropped", reason=LeaseLost.reason)
+            except PenstockError as error:  # it was not called; the lease runs out, and the scheduler decides
+                log.error("attempt_dropped", reason=error.reason, error=error.message)  # noqa: TRY400  ours, and told
+            except Exception:  # the same; one broken call ends no other
+                log.exception("attempt_dropped")
+
+    async def _make(self, call: scheduler_pb2.Call) -> None:
+        job = call.submission.job
+        request = self._request(call)
+        if isinstance(request, CallRequest) and not request.method.idempotent:
+            await self._begin(call)
+        began = time.perf_counter()
+        started_at = self._clock.now()
+        outcome = await self._call(request) if isinstance(request, CallRequest) else request
+        self._tell(job.method, outcome, time.perf_counter() - began)
+        event = outcomes.attempt_event(
+            call, outcome, worker=self._worker, started_at=started_at, finished_at=self._clock.now()
+        )
+        message = Outgoing(
+            subject=attempt_subject(job.upstream),
+            payload=event.SerializeToString(),
+            message_id=outcomes.message_id(call),
+            traceparent=observability.current_traceparent(),
+        )
+        await until_done(
+            lambda: self._publisher.publish(message),
+            retry_on=(PenstockError,),  # while the lease is held, which is kept meanwhile
+            backoff=_BACKOFF,
+            on_failure=lambda error, _: log.warning("outcome_not_published", error=str(error)),
+        )
+
+    def _request(self, call: scheduler_pb2.Call) -> CallRequest | Failure:
+        """The call to make, or why it cannot be made at all; intake judged it, perhaps by another catalogue."""
+        upstream = self._connector.upstream
+        method = upstream.method(call.submission.job.method)
+        if method is None:
+            return _refused(f"the upstream {upstream.name} has no method {call.submission.job.method!r} any more")
+        try:
+            params = json.loads(call.submission.params or b"{}")
+        except ValueError:
+            return _refused("params are not JSON")
+        fault = self._catalogue.fault(upstream.name, method.name, params)
+        if fault is not None:
+            return _refused(fault)
+        asked = call.submission.attempt_timeout.ToTimedelta()
+        return CallRequest(
+            job_id=call.job_id, tenant=call.tenant, method=method, params=params, timeout=asked or method.timeout
+        )
+
+    async def _begin(self, call: scheduler_pb2.Call) -> None:
+        """Has the start put on disk.
+
+        Raises:
+            LeaseLost: The call may not be made.
+        """
+        request = scheduler_pb2.BeginRequest(job_id=call.job_id, fence=call.fence)
+        await until_done(
+            lambda: self._scheduler.Begin(request, timeout=_BEGIN_TIMEOUT_S),
+            retry_on=(Unavailable, DeadlineExceeded),  # the same fence may begin again
+            backoff=_BACKOFF,
+            on_failure=lambda error, _: log.warning("attempt_not_begun", error=str(error)),
+        )
+
+    async def _call(self, request: CallRequest) -> Outcome:
+        try:
+            return await self._connector.call(request)
+        except Exception:
+            error_id = ids.new_error_id()
+            log.exception("connector_failed", upstream=self._connector.upstream.name, error_id=error_id)
+            return Failure(
+                reason=Reason.INTERNAL,
+                message=f"an internal error occurred; report it with the id {error_id}",
+                retryable=request.method.idempotent,
+                outcome_unknown=not request.method.idempotent,
+            )
+
+    def _tell(self, method: str, outcome: Outcome, seconds: float) -> None:
+        upstream = self._connector.upstream.name
+        succeeded = isinstance(outcome, Success)
+        reason = "OK" if succeeded else outcome.reason
+        status = outcome.status if succeeded else outcome.upstream_status
+        label = method if self._connector.upstream.method(method) is not None else "unknown"
+        CALLS.labels(upstream, label, reason).inc()
+        CALL_SECONDS.labels(upstream, label).observe(seconds)
+        log.info(
+            "attempt_made",
+            upstream=upstream,
+            method=method,
+            reason=reason,
+            upstream_status=status,
+            duration_ms=round(seconds * 1000, 2),
+            trace_id=observability.current_trace_id(),
+        )
+
+
+def _refused(message: str) -> Failure:
+    return Failure(reason=Reason.INVALID_ARGUMENT, message=message)

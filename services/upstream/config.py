@@ -1,0 +1,27 @@
+"""The upstream service's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.config import ConfigError, Secret, ServiceConfig
+
+_MAX_CONCURRENCY = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(ServiceConfig):
+    """What the service is told."""
+
+    #: The NATS that takes the outcomes of attempts.
+    nats_url: Secret
+    #: Where the scheduler answers, `host:port`: it gives the leases.
+    scheduler_address: str
+    #: Calls that this process makes at a time, for each upstream.
+    concurrency: int = 64
+    #: Lets calls lead to this machine: for a laptop, never for production.
+    allow_loopback: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.concurrency <= _MAX_CONCURRENCY:
+            raise ConfigError([f"PENSTOCK_CONCURRENCY is {self.concurrency}; it takes 1 to {_MAX_CONCURRENCY}"])

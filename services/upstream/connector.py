@@ -1,0 +1,47 @@
+"""What an upstream must bring: data, and the little code that is peculiar to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+
+    from services.upstream.domain import Method, Outcome, Upstream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRequest:
+    """One call to make.
+
+    Args:
+        job_id: For whom; never sent to the upstream.
+        tenant: Whose job it is.
+        method: What to call.
+        params: With what; they keep to the method's schema.
+        timeout: How long the whole call may take.
+    """
+
+    job_id: str
+    tenant: str
+    method: Method
+    params: Mapping[str, Any]
+    timeout: timedelta
+
+
+class Connector(Protocol):
+    """Speaks to one upstream."""
+
+    @property
+    def upstream(self) -> Upstream:
+        """What it offers."""
+        ...
+
+    async def call(self, request: CallRequest) -> Outcome:
+        """Makes one call, and ends it within the request's timeout, or the params' own where the method has one.
+
+        What goes wrong at the upstream or on the way to it is a `Failure`; what is raised is a fault of the connector.
+        """
+        ...

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from services.upstream.connector import CallRequest
+from services.upstream.connectors.http import HttpConnector
+from services.upstream.http_client import HttpClient
+from shared.addresses import AddressGuard
+from shared.clock import SystemClock
+from tests.fakes import far_end as far_end_
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from services.upstream.domain import Outcome
+    from tests.fakes.far_end import FarEnd
+
+
+class MakeCall(Protocol):
+    """Calls a method of the connector `http`."""
+
+    async def __call__(self, method: str, url: str, *, within: float = 5.0, **params: Any) -> Outcome: ...
+
+
+@pytest.fixture
+async def far_end() -> AsyncIterator[FarEnd]:
+    async with far_end_.far_end() as far:
+        yield far
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[HttpClient]:
+    client = HttpClient(AddressGuard(allow_loopback=True), limit=64)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def make_call(client: HttpClient) -> MakeCall:
+    """Makes one call with the connector, and answers with its outcome."""
+    return caller(HttpConnector(client, SystemClock()))
+
+
+def caller(connector: HttpConnector) -> MakeCall:
+    async def make(method: str, url: str, *, within: float = 5.0, **params: Any) -> Outcome:
+        found = connector.upstream.method(f"http.{method}")
+        assert found is not None
+        request = CallRequest(
+            job_id="http-0198c6f2-0000-7000-8000-000000000000",
+            tenant="acme",
+            method=found,
+            params={"url": url, **params},
+            timeout=timedelta(seconds=within),
+        )
+        return await connector.call(request)
+
+    return make

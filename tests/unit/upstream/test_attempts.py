@@ -1,0 +1,116 @@
+"""An attempt when a connector or the lease fails."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from penstock.events.v1 import events_pb2
+from penstock.jobs.v1 import jobs_pb2
+from penstock.scheduler.v1 import scheduler_pb2
+
+from services.upstream.attempts import Attempts
+from services.upstream.catalogue import Catalogue
+from services.upstream.domain import Kind, Method, Outcome, Success, Upstream
+from shared.addresses import AddressGuard
+from shared.clock import SystemClock
+from shared.errors import LeaseLost, PenstockError, PermissionDenied
+
+if TYPE_CHECKING:
+    from penstock.scheduler.v1.scheduler_pb2_grpc import SchedulerServiceAsyncStub
+
+    from services.upstream.connector import CallRequest
+    from shared.bus import Outgoing
+
+
+def method(name: str, *, idempotent: bool) -> Method:
+    return Method(
+        name=name,
+        title=name,
+        kind=Kind.WRITE,
+        idempotent=idempotent,
+        timeout=timedelta(seconds=7),
+        params_schema={"type": "object"},
+    )
+
+
+class Connector:
+    """Answers, or has a fault."""
+
+    upstream = Upstream(
+        name="shop", title="Shop", methods=(method("put", idempotent=True), method("post", idempotent=False))
+    )
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.fault = fault
+        self.requests: list[CallRequest] = []
+
+    async def call(self, request: CallRequest) -> Outcome:
+        self.requests.append(request)
+        if self.fault is not None:
+            raise self.fault
+        return Success(status=200)
+
+
+class Scheduler:
+    """Lets calls begin, or does not."""
+
+    def __init__(self, refusal: PenstockError | None = None) -> None:
+        self.refusal = refusal
+
+    async def Begin(
+        self,
+        request: scheduler_pb2.BeginRequest,
+        timeout: float | None = None,  # noqa: ASYNC109  the stub's
+    ) -> scheduler_pb2.BeginResponse:
+        if self.refusal is not None:
+            raise self.refusal
+        return scheduler_pb2.BeginResponse()
+
+
+class Published(list[events_pb2.Attempt]):
+    """Takes the outcomes."""
+
+    async def publish(self, message: Outgoing) -> None:
+        self.append(events_pb2.Attempt.FromString(message.payload))
+
+
+async def make(connector: Connector, name: str, scheduler: Scheduler | None = None, **fields: Any) -> Published:
+    published = Published()
+    attempts = Attempts(
+        connector,
+        catalogue=Catalogue([connector], AddressGuard()),
+        scheduler=cast("SchedulerServiceAsyncStub", scheduler or Scheduler()),
+        publisher=published,
+        clock=SystemClock(),
+        worker="w",
+    )
+    submission = events_pb2.Submission(job=jobs_pb2.Job(upstream="shop", method=name), params=b"{}", **fields)
+    await attempts.make(scheduler_pb2.Call(job_id="shop-1", tenant="acme", submission=submission))
+    return published
+
+
+@pytest.mark.parametrize(("name", "idempotent"), [("put", True), ("post", False)])
+async def test_a_fault_of_a_connector_is_told_by_an_id_alone(name: str, *, idempotent: bool) -> None:
+    (attempt,) = await make(Connector(RuntimeError("a secret")), name)
+    assert attempt.error.reason == "INTERNAL"
+    assert "err_" in attempt.error.message
+    assert "secret" not in attempt.error.message
+    assert attempt.error.retryable is idempotent
+    assert attempt.outcome_unknown is not idempotent
+
+
+@pytest.mark.parametrize("refusal", [LeaseLost("gone"), PermissionDenied("not you")])
+async def test_a_call_that_may_not_begin_is_dropped(refusal: PenstockError) -> None:
+    connector = Connector()
+    assert not await make(connector, "post", Scheduler(refusal))
+    assert not connector.requests
+
+
+async def test_the_attempts_time_is_the_submissions_and_else_the_methods() -> None:
+    connector = Connector()
+    submitted = timedelta(seconds=90)
+    await make(connector, "put")
+    await make(connector, "put", attempt_timeout=submitted)
+    assert [request.timeout for request in connector.requests] == [timedelta(seconds=7), submitted]

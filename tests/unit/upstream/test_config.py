@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+
+from services.upstream.config import Config
+from shared import config as settings
+
+ENVIRONMENT = {
+    "PENSTOCK_GRPC_ADDRESS": "127.0.0.1:18104",
+    "PENSTOCK_IDENTITY_KEYS_FILE": "keys.json",
+    "PENSTOCK_SERVICE_KEY": "pem",
+    "PENSTOCK_NATS_URL": "nats://user:canary@127.0.0.1:18222",
+    "PENSTOCK_SCHEDULER_ADDRESS": "127.0.0.1:18103",
+}
+
+
+def test_loopback_is_closed_unless_it_is_opened() -> None:
+    config = settings.load(Config, ENVIRONMENT)
+    assert (config.allow_loopback, config.concurrency) == (False, 64)
+    assert "canary" not in settings.describe(config)
+
+
+@pytest.mark.parametrize("concurrency", ["0", "-1", "1001"])
+def test_a_concurrency_out_of_range_is_named(concurrency: str) -> None:
+    with pytest.raises(settings.ConfigError, match="PENSTOCK_CONCURRENCY"):
+        settings.load(Config, ENVIRONMENT | {"PENSTOCK_CONCURRENCY": concurrency})
