@@ -1,0 +1,98 @@
+-- Refuses what is no well-formed request of the contract. Runs after ext_authz: who has no key learns nothing else.
+
+local VERSION = "^v1$"
+local MINOR_VERSION = "^v1%.%d%d?%d?$"
+
+local function refuse(handle, code, reason, message, options)
+  options = options or {}
+  local details = { error_info(reason, options.metadata) }
+  if options.violations then details[2] = bad_request(options.violations) end
+  handle:respond(
+    { [":status"] = tostring(code), ["content-type"] = "application/json" },
+    error_body(code, "INVALID_ARGUMENT", message, details)
+  )
+end
+
+local function refuse_fields(handle, violations)
+  local parts = {}
+  for index, violation in ipairs(violations) do
+    parts[index] = (violation.field ~= "" and violation.field .. ": " or "") .. violation.description
+  end
+  refuse(handle, 400, "INVALID_ARGUMENT", concat(parts, "; "), { violations = violations })
+end
+
+-- Whether the body's type is JSON in UTF-8, not compressed.
+local function is_json(headers)
+  local media, parameters = match(lower(header(headers, "content-type") or ""), "^%s*([^;%s]*)%s*(.*)$")
+  local charset = match(parameters, ";%s*charset%s*=%s*\"?([^\";%s]*)")
+  local coding = header(headers, "content-encoding")
+  return media == "application/json" and (not charset or charset == "utf-8")
+    and (not coding or lower(coding) == "identity")
+end
+
+-- Only what can be shown: a header's bytes need not be UTF-8.
+local function shown(value)
+  return (gsub(sub(value, 1, 100), "[^\32-\126]", "?"))
+end
+
+local function refuse_media_type(handle, headers)
+  local given, coding = shown(header(headers, "content-type") or ""), header(headers, "content-encoding")
+  if coding then given = given .. "; content-encoding=" .. shown(coding) end
+  refuse(handle, 415, "UNSUPPORTED_MEDIA_TYPE",
+    format('the body has the type "%s"; send JSON in UTF-8, not compressed, as Content-Type: application/json', given),
+    { metadata = { content_type = given } })
+end
+
+local function refuse_length(handle)
+  refuse(handle, 413, "TOO_LARGE", TOO_LARGE, { metadata = { limit_bytes = tostring(MAX_BODY_BYTES) } })
+end
+
+-- Refuses a body that is not as the route wants it.
+local function check_body(handle, route, said)
+  local buffer = handle:body() -- waits for all of it; what was taken from the handle before is void now
+  local headers = handle:headers()
+  local length = buffer and buffer:length() or 0
+  if length > MAX_BODY_BYTES then return refuse_length(handle) end
+  if length == 0 then return end
+  if route.body == "" then
+    return refuse(handle, 400, "BAD_REQUEST", "this request takes no body; what it is told stands in its path and query")
+  end
+  if not is_json(headers) then return refuse_media_type(handle, headers) end
+  local fault = body_fault(buffer:getBytes(0, length), MESSAGES[route.message], said)
+  if not fault then return end
+  if fault.violations then return refuse_fields(handle, fault.violations) end
+  refuse(handle, 400, "INVALID_ARGUMENT", fault.message)
+end
+
+local function check(handle)
+  local headers = handle:headers()
+  if is_grpc(header(headers, "content-type")) then return end
+  local version = header(headers, "api-version")
+  if version and not find(version, VERSION) and not find(version, MINOR_VERSION) then
+    headers:remove("api-version") -- it would be echoed
+    return refuse(handle, 400, "INVALID_ARGUMENT",
+      format('the API-Version "%s" is not known; this server knows v1 and v1.N', shown(version)),
+      { violations = { { field = "API-Version", description = "must be v1 or v1.N" } } })
+  end
+  local path, query = match(header(headers, ":path"), "^([^?]*)%??(.*)$")
+  local route = ROUTES[handle:streamInfo():routeName()]
+  local said, violations = path_fields(path, route and route.path, route and route.action)
+  if query ~= "" then
+    local fields = route and (route.body == "" and MESSAGES[route.message] or {})
+    for _, violation in ipairs(query_violations(query, fields, said)) do violations[#violations + 1] = violation end
+  end
+  if #violations > 0 then return refuse_fields(handle, violations) end
+  if route then check_body(handle, route, said) end
+end
+
+-- Envoy lets a request pass whose script fails; so a failure is an answer here.
+function envoy_on_request(handle)
+  local well, fault = pcall(check, handle)
+  if well then return end
+  handle:logErr("request_check_failed: " .. tostring(fault))
+  handle:respond(
+    { [":status"] = "500", ["content-type"] = "application/json" },
+    error_body(500, "INTERNAL", "an internal error occurred; report it with the X-Request-Id of this answer",
+      { error_info("INTERNAL") })
+  )
+end

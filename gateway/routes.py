@@ -1,0 +1,202 @@
+"""The route table: every HTTP path of the API with its verbs, as the protos' `google.api.http` rules have it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from google.api import annotations_pb2
+
+from gateway import descriptors
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Mapping, Sequence
+
+    from google.api.http_pb2 import HttpRule
+    from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+_DATA = Path(__file__).parent / "routes.yaml"
+_SEGMENT = re.compile(r"[A-Za-z0-9._-]+|\{(?P<variable>[a-z_.]+)(=\*)?\}")
+_VERBS = ("get", "put", "post", "delete", "patch")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A path of the API, such as `/api/v1/jobs/{job_id}:wait`.
+
+    Args:
+        text: As the proto has it.
+        segments: Its parts; a variable one is `{name}`.
+        action: What stands behind the last colon, or empty.
+    """
+
+    text: str
+    segments: tuple[str, ...]
+    action: str
+
+    @classmethod
+    def parse(cls, text: str) -> Template:
+        """Reads a template.
+
+        Raises:
+            ValueError: It has a form that the gateway does not route (`**`, a variable over several segments).
+        """
+        path, _, action = text.partition(":")
+        segments: list[str] = []
+        for segment in path.removeprefix("/").split("/"):
+            match = _SEGMENT.fullmatch(segment)
+            if match is None:
+                raise ValueError(f"the path {text} has a segment that the gateway cannot route: {segment!r}")
+            segments.append(f"{{{match['variable']}}}" if match["variable"] else segment)
+        return cls(text, tuple(segments), action)
+
+    @property
+    def variables(self) -> dict[str, int]:
+        """The position, from 1, of the segment that each variable stands for."""
+        return {part[1:-1]: place for place, part in enumerate(self.segments, 1) if part.startswith("{")}
+
+    @property
+    def regex(self) -> str:
+        """What matches the raw path, as RE2 reads it."""
+        parts = ("[^/]+" if part.startswith("{") else re.escape(part) for part in self.segments)
+        return "/" + "/".join(parts) + (f":{self.action}" if self.action else "")
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """Sorts as the transcoder chooses: an action before none, then literals before variables from left to right."""
+        return (not self.action, tuple((part.startswith("{"), part) for part in self.segments), self.action)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """One HTTP method and path of an RPC."""
+
+    #: Such as `penstock.jobs.v1.JobService.GetJob`.
+    rpc: str
+    verb: str
+    template: Template
+    #: The request's message type, by its full name.
+    message: str
+    #: `*`: the body is the request. Empty: there is no body, and the query holds what the path does not.
+    body: str
+    #: Which cluster answers.
+    cluster: str
+    #: Whether the RPC waits for something.
+    waits: bool
+
+    @property
+    def name(self) -> str:
+        """Tells the binding apart, in Envoy's access log and from Lua."""
+        return f"{self.rpc} {self.verb} {self.template.text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A path that anyone may read: answered by Envoy itself with `body`, or by a cluster."""
+
+    path: str
+    body: str = ""
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteTable:
+    """All that is routed."""
+
+    #: The bindings of each path, in the order in which paths are tried.
+    paths: Mapping[Template, Sequence[Binding]]
+    pages: Sequence[Page]
+
+    @property
+    def bindings(self) -> Iterator[Binding]:
+        """Every binding, in the order in which they are tried."""
+        for bindings in self.paths.values():
+            yield from bindings
+
+    @property
+    def services(self) -> dict[str, list[Binding]]:
+        """The public gRPC services, by full name, with one binding of each RPC."""
+        found: dict[str, dict[str, Binding]] = {}
+        for binding in self.bindings:
+            found.setdefault(binding.rpc.rpartition(".")[0], {}).setdefault(binding.rpc, binding)
+        return {service: list(found[service].values()) for service in sorted(found)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteData:
+    """What the protos do not say (`routes.yaml`)."""
+
+    packages: Mapping[str, str]
+    waiting: Sequence[str]
+    anonymous: Sequence[Mapping[str, str]] = field(default_factory=tuple)
+
+    @classmethod
+    def load(cls) -> RouteData:
+        """Reads `routes.yaml`."""
+        return cls(**yaml.safe_load(_DATA.read_text(encoding="utf-8")))
+
+
+def route_table(
+    data: RouteData, clusters: Container[str], services: Sequence[ServiceDescriptor] | None = None
+) -> RouteTable:
+    """The table of every public RPC.
+
+    Args:
+        data: What the protos do not say.
+        clusters: Those that run; what others answer is left out.
+        services: All services; those of the contract unless told.
+
+    Raises:
+        ValueError: A public service's package has no cluster, two RPCs claim one path, or a path cannot be routed.
+    """
+    paths: dict[Template, list[Binding]] = {}
+    for service in descriptors.services() if services is None else services:
+        for method in service.methods:
+            for verb, text, body in _rules(method):
+                binding = Binding(
+                    rpc=method.full_name,
+                    verb=verb,
+                    template=Template.parse(text),
+                    message=method.input_type.full_name,
+                    body=body,
+                    cluster=_cluster(service, data),
+                    waits=method.full_name in data.waiting,
+                )
+                if binding.cluster in clusters:
+                    _add(paths.setdefault(binding.template, []), binding)
+    ordered = {template: tuple(paths[template]) for template in sorted(paths, key=lambda template: template.order)}
+    return RouteTable(paths=ordered, pages=[Page(**page) for page in data.anonymous])
+
+
+def _rules(method: MethodDescriptor) -> Iterator[tuple[str, str, str]]:
+    """Verb, path and body of each HTTP rule of an RPC."""
+    rule = method.GetOptions().Extensions[annotations_pb2.http]  # pyright: ignore[reportArgumentType]  the stubs know no extension's type
+    for each in (rule, *rule.additional_bindings):
+        if (verb := _verb(each)) is not None:
+            yield verb.upper(), getattr(each, verb), each.body
+
+
+def _verb(rule: HttpRule) -> str | None:
+    pattern = rule.WhichOneof("pattern")
+    if pattern is None:
+        return None
+    if pattern not in _VERBS or rule.body not in {"", "*"}:
+        raise ValueError(f"the gateway does not route this HTTP rule: {rule}")
+    return pattern
+
+
+def _cluster(service: ServiceDescriptor, data: RouteData) -> str:
+    cluster = data.packages.get(service.file.package)
+    if cluster is None:
+        raise ValueError(f"{service.full_name} has HTTP rules, and routes.yaml names no cluster for its package")
+    return cluster
+
+
+def _add(bindings: list[Binding], binding: Binding) -> None:
+    for other in bindings:
+        if other.verb == binding.verb:
+            raise ValueError(f"{binding.rpc} and {other.rpc} both claim {binding.verb} {binding.template.text}")
+    bindings.append(binding)

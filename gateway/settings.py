@@ -1,0 +1,60 @@
+"""What the gateway is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+#: The field `auth_address` is the variable `PENSTOCK_GATEWAY_AUTH_ADDRESS`.
+PREFIX = "PENSTOCK_GATEWAY_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """What the gateway is told; the defaults are those of the local stack."""
+
+    #: Where clients call, HTTP/JSON and gRPC alike.
+    address: str = "127.0.0.1:8080"
+    #: Where Envoy's admin interface answers; never in the reach of clients.
+    admin_address: str = "127.0.0.1:18001"
+    #: Where each service answers, `host:port`; a name is resolved again and again, and calls spread over its addresses.
+    auth_address: str = "127.0.0.1:18101"
+    intake_address: str = "127.0.0.1:18102"
+    upstream_address: str = "127.0.0.1:18104"
+    #: The same for services that a mesh may do without; empty for one that does not run, whose paths are then unknown.
+    history_address: str = ""
+    webhooks_address: str = ""
+    #: Where the site process answers HTTP.
+    site_address: str = "127.0.0.1:18090"
+    #: The OpenTelemetry collector (OTLP over gRPC, `host:port`) that gets the spans; empty for none.
+    otlp_address: str = ""
+    #: Of 100 requests that begin a trace, how many are recorded; a client's own `traceparent` decides for itself.
+    trace_sampling_percent: float = 100.0
+    #: How many proxies stand before the gateway and are believed about the client's address (`X-Forwarded-For`).
+    trusted_hops: int = 0
+    #: Origins whose pages may call, such as `https://console.example`; none unless listed.
+    cors_origins: tuple[str, ...] = ()
+    #: A larger JSON body is refused.
+    max_body_bytes: int = 10 * 1024 * 1024
+    #: How long a call may take.
+    call_timeout: timedelta = timedelta(seconds=30)
+    #: How long a call that waits for something may take; longer than the longest wait, 60 s.
+    wait_timeout: timedelta = timedelta(seconds=75)
+    #: How long auth may take to say who calls.
+    auth_timeout: timedelta = timedelta(seconds=5)
+    #: How long a service may take to accept a connection.
+    connect_timeout: timedelta = timedelta(seconds=1)
+    #: Requests under way at one service at most, and connections of clients at most.
+    max_requests: int = 20_000
+
+    @property
+    def services(self) -> dict[str, str]:
+        """The address of every service that runs, by the name of its cluster."""
+        addresses = {
+            "auth": self.auth_address,
+            "intake": self.intake_address,
+            "upstream": self.upstream_address,
+            "history": self.history_address,
+            "webhooks": self.webhooks_address,
+        }
+        return {name: address for name, address in addresses.items() if address}

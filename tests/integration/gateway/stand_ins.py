@@ -1,0 +1,224 @@
+"""What stands behind the gateway in its tests: the project's own server kit, answering as a test asks, in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from envoy.config.core.v3 import base_pb2
+from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
+from penstock.auth.v1 import auth_pb2, auth_pb2_grpc
+from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
+
+from shared import errors
+from shared.identity import IDENTITY_HEADER
+from shared.rpc import call, status
+from shared.rpc.health import Health
+from shared.rpc.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from google.protobuf.message import Message
+
+    from tests.identities import Identities
+
+GOOD_KEY = "good"
+TENANT = "acme"
+_START_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One call as a service saw it."""
+
+    method: str
+    request: Any
+    metadata: dict[str, str]
+    tenant: str
+    remaining_s: float | None
+
+
+@dataclass(slots=True)
+class Services:
+    """The services, and what they have received since a test looked last.
+
+    Args:
+        address: Of the gRPC port of them all.
+    """
+
+    identities: Identities
+    address: str = ""
+    received: list[Received] = field(default_factory=list)
+    #: How often auth was asked.
+    checks: int = 0
+    #: What SubmitJob and GetJob do; a test sets it.
+    answer: Callable[[Any], Awaitable[jobs_pb2.Job]] | None = None
+    #: What auth does instead of judging the key.
+    on_check: Callable[[], Awaitable[None]] | None = None
+    dependencies: dict[str, bool] = field(default_factory=lambda: {"redis": True})
+    health: Health | None = None
+
+    def reset(self) -> None:
+        """Forgets what was received and asked for."""
+        self.received.clear()
+        self.checks = 0
+        self.answer = None
+        self.on_check = None
+
+    def note(self, request: Message) -> None:
+        current = call.current()
+        assert current is not None
+        self.received.append(
+            Received(
+                method=current.method,
+                request=request,
+                metadata=current.metadata,
+                tenant=call.current_tenant(),
+                remaining_s=current.remaining_s(),
+            )
+        )
+
+
+class _Jobs(jobs_pb2_grpc.JobServiceServicer):
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def _job(self, request: Any, job_id: str) -> jobs_pb2.Job:
+        self._services.note(request)
+        if self._services.answer is not None:
+            return await self._services.answer(request)
+        return jobs_pb2.Job(id=job_id, upstream="http", state=jobs_pb2.Job.QUEUED, priority=jobs_pb2.Job.NORMAL)
+
+    async def SubmitJob(self, request: Any, context: Any) -> Any:
+        return await self._job(request, "http-1")
+
+    async def GetJob(self, request: Any, context: Any) -> Any:
+        return await self._job(request, request.job_id)
+
+    async def WaitJob(self, request: Any, context: Any) -> Any:
+        return await self._job(request, request.job_id)
+
+    async def CancelJob(self, request: Any, context: Any) -> Any:
+        return await self._job(request, request.job_id)
+
+
+class _Keys(auth_pb2_grpc.KeyServiceServicer):
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def CreateKey(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return auth_pb2.CreateKeyResponse()
+
+    async def ListKeys(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return auth_pb2.ListKeysResponse()
+
+    async def GetKey(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return auth_pb2.Key()
+
+    async def RevokeKey(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return auth_pb2.Key()
+
+
+class _Upstreams(upstream_pb2_grpc.UpstreamServiceServicer):
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def ListUpstreams(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return upstream_pb2.ListUpstreamsResponse()
+
+    async def GetUpstream(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return upstream_pb2.Upstream(name=request.upstream)
+
+
+class _Authorization(external_auth_pb2_grpc.AuthorizationServicer):
+    """Knows one key, and refuses as auth does."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def Check(self, request: Any, context: Any) -> Any:
+        self._services.checks += 1
+        if self._services.on_check is not None:
+            await self._services.on_check()
+        headers = request.attributes.request.http.headers
+        if headers.get("authorization") == f"Bearer {GOOD_KEY}":
+            token = self._services.identities.mint(TENANT)
+            return external_auth_pb2.CheckResponse(
+                ok_response=external_auth_pb2.OkHttpResponse(
+                    headers=[_header(IDENTITY_HEADER, token)], headers_to_remove=["authorization", "x-api-key"]
+                )
+            )
+        error = errors.Unauthenticated("this call carries no API key")
+        rich = status.to_status(error)
+        grpc_call = headers.get("content-type", "").startswith("application/grpc")
+        extra = {"content-type": "application/json", "www-authenticate": "Bearer"}
+        if grpc_call:
+            extra = {key: base64.b64encode(value).decode().rstrip("=") for key, value in rich.trailing_metadata}
+        return external_auth_pb2.CheckResponse(
+            status={"code": rich.code.value[0]},
+            denied_response=external_auth_pb2.DeniedHttpResponse(
+                status={"code": 401},
+                headers=[_header(key, value) for key, value in extra.items()],
+                body=error.message if grpc_call else status.to_json(error),
+            ),
+        )
+
+
+def _header(key: str, value: str) -> Any:
+    return base_pb2.HeaderValueOption(
+        header={"key": key, "value": value}, append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+    )
+
+
+@contextmanager
+def running(identities: Identities) -> Iterator[Services]:
+    """Runs the services until the block ends."""
+    services = Services(identities)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="stand-ins", daemon=True)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(_start(services), loop).result(_START_TIMEOUT_S)
+    try:
+        yield services
+    finally:
+        asyncio.run_coroutine_threadsafe(server.drain(timedelta(seconds=1)), loop).result(_START_TIMEOUT_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(_START_TIMEOUT_S)
+        loop.close()
+
+
+async def _start(services: Services) -> Server:
+    async def check(name: str) -> None:
+        if not services.dependencies[name]:
+            raise ConnectionError(f"{name} is away")
+
+    services.health = Health({"redis": lambda: check("redis")})
+    await services.health.check_dependencies()
+    server = Server("intake", address="127.0.0.1:0", verifier=services.identities.verifier(), health=services.health)
+    server.add(jobs_pb2_grpc.add_JobServiceServicer_to_server, _Jobs(services), "penstock.jobs.v1.JobService")
+    server.add(auth_pb2_grpc.add_KeyServiceServicer_to_server, _Keys(services), "penstock.auth.v1.KeyService")
+    server.add(
+        upstream_pb2_grpc.add_UpstreamServiceServicer_to_server,
+        _Upstreams(services),
+        "penstock.upstream.v1.UpstreamService",
+    )
+    server.add(
+        external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
+        _Authorization(services),
+        "envoy.service.auth.v3.Authorization",
+    )
+    services.address = f"127.0.0.1:{await server.start()}"
+    return server

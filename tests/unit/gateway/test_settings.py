@@ -1,0 +1,77 @@
+"""Settings of the gateway and of the site, and what is built of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.envoy import bootstrap
+from gateway.routes import RouteData, route_table
+from gateway.settings import PREFIX, GatewaySettings
+from gateway.site.config import SiteConfig
+from shared import config
+
+
+def _built(settings: GatewaySettings) -> dict[str, Any]:
+    return bootstrap(route_table(RouteData.load(), settings.services), settings, Path("/built"))
+
+
+def _manager(built: dict[str, Any]) -> dict[str, Any]:
+    (listener,) = built["static_resources"]["listeners"]
+    return listener["filter_chains"][0]["filters"][0]["typed_config"]
+
+
+def test_settings_come_from_the_environment() -> None:
+    environment = {
+        "PENSTOCK_GATEWAY_ADDRESS": "0.0.0.0:80",
+        "PENSTOCK_GATEWAY_CORS_ORIGINS": "https://a.example, https://b.example",
+        "PENSTOCK_GATEWAY_WAIT_TIMEOUT": "90s",
+        "PENSTOCK_URL": "http://127.0.0.1:8080",
+    }
+    settings = config.load(GatewaySettings, environment, prefix=PREFIX)
+    assert settings.address == "0.0.0.0:80"
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+    assert settings.wait_timeout == timedelta(seconds=90)
+
+
+def test_an_unknown_setting_of_the_gateway_is_a_mistake() -> None:
+    with pytest.raises(config.ConfigError, match="PENSTOCK_GATEWAY_ADRESS"):
+        config.load(GatewaySettings, {"PENSTOCK_GATEWAY_ADRESS": "x"}, prefix=PREFIX)
+
+
+def test_spans_go_out_only_where_a_collector_is_set() -> None:
+    assert "tracing" not in _manager(_built(GatewaySettings()))
+    built = _built(GatewaySettings(otlp_address="127.0.0.1:4317", trace_sampling_percent=5.0))
+    assert _manager(built)["tracing"]["random_sampling"] == {"value": 5.0}
+    assert "otlp" in {cluster["name"] for cluster in built["static_resources"]["clusters"]}
+
+
+def test_each_service_that_runs_has_a_cluster_and_its_routes() -> None:
+    def names(settings: GatewaySettings) -> set[str]:
+        return {cluster["name"] for cluster in _built(settings)["static_resources"]["clusters"]}
+
+    assert names(GatewaySettings()) == {"auth", "intake", "upstream", "site"}
+    assert names(GatewaySettings(history_address="h:1")) == {"auth", "intake", "upstream", "site", "history"}
+
+
+def test_ext_authz_fails_closed_and_only_pages_do_without_it() -> None:
+    manager = _manager(_built(GatewaySettings()))
+    (auth,) = [each for each in manager["http_filters"] if each["name"] == "envoy.filters.http.ext_authz"]
+    assert auth["typed_config"]["failure_mode_allow"] is False
+    routes = manager["route_config"]["virtual_hosts"][0]["routes"]
+    open_routes = [
+        each["name"] for each in routes if "envoy.filters.http.ext_authz" in each.get("typed_per_filter_config", {})
+    ]
+    assert open_routes == ["/healthz", "/readyz"]
+    assert routes[-1]["match"] == {"prefix": "/"}
+
+
+def test_the_site_knows_services_by_name() -> None:
+    site = config.load(SiteConfig, {"PENSTOCK_SITE_SERVICES": "a=h:1,b=i:2"}, prefix="PENSTOCK_SITE_")
+    assert site.addresses == {"a": "h:1", "b": "i:2"}
+    for wrong in ("a", "a=h", "=h:1", "a=h:x"):
+        with pytest.raises(ValueError, match="PENSTOCK_SITE_SERVICES"):
+            _ = SiteConfig(services=(wrong,)).addresses
