@@ -1,0 +1,174 @@
+"""Where jobs are kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pymongo import DESCENDING, IndexModel, UpdateOne
+from pymongo.errors import BulkWriteError
+
+from services.history.domain import Record
+from shared import mongo
+from shared.errors import Unavailable
+from shared.paging import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pymongo.asynchronous.database import AsyncDatabase
+
+    from services.history.domain import Entry, Filter
+    from shared.mongo import Document
+
+#: Two replicas made the same job's document at the same moment; the loser's write is repeated and finds it.
+_DUPLICATE_KEY = 11000
+_NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class HistoryStore(Protocol):
+    """Keeps every job of every tenant."""
+
+    async def apply(self, entries: Sequence[Entry]) -> None:
+        """Adds what the entries say; what is older than what is known changes nothing.
+
+        Raises:
+            Unavailable: The store is away. Any of the entries may have been applied.
+        """
+        ...
+
+    async def get(self, tenant: str, job_id: str) -> Record | None:
+        """One job of the tenant, with its result.
+
+        Raises:
+            Unavailable: The store is away.
+        """
+        ...
+
+    async def list(
+        self, tenant: str, wanted: Filter, *, after: Position | None, limit: int
+    ) -> list[tuple[Position, Record]]:
+        """The tenant's jobs that match, newest first, without their results' content.
+
+        Args:
+            tenant: Whose.
+            wanted: Which of them.
+            after: The last one that is known already.
+            limit: How many at most.
+
+        Raises:
+            Unavailable: The store is away.
+        """
+        ...
+
+
+class MongoHistory:
+    """Keeps jobs in MongoDB, one document each.
+
+    Args:
+        database: History's own.
+    """
+
+    def __init__(self, database: AsyncDatabase[Document]) -> None:
+        self._jobs = database.get_collection("jobs")
+
+    async def create_indexes(self) -> None:
+        """Makes the indexes that lists need, where they are not there yet."""
+        async with mongo.translated():
+            await self._jobs.create_indexes(
+                [
+                    IndexModel([("tenant", 1), *_NEWEST_FIRST]),
+                    IndexModel([("tenant", 1), ("state", 1), *_NEWEST_FIRST]),
+                    IndexModel([("tenant", 1), ("upstream", 1), ("method", 1), *_NEWEST_FIRST]),
+                ]
+            )
+
+    async def apply(self, entries: Sequence[Entry]) -> None:
+        """See `HistoryStore`."""
+        writes = [UpdateOne({"_id": entry.job_id}, _update(entry), upsert=True) for entry in entries]
+        async with mongo.translated():
+            try:
+                await self._jobs.bulk_write(writes, ordered=False)
+            except BulkWriteError as error:
+                if any(each["code"] != _DUPLICATE_KEY for each in error.details["writeErrors"]):
+                    raise
+                raise Unavailable("another replica wrote the same job; the batch may be repeated") from error
+
+    async def get(self, tenant: str, job_id: str) -> Record | None:
+        """See `HistoryStore`."""
+        async with mongo.translated():
+            document = await self._jobs.find_one({"_id": job_id, "tenant": tenant, "job": {"$exists": True}})
+        return None if document is None else _record(document)
+
+    async def list(
+        self, tenant: str, wanted: Filter, *, after: Position | None, limit: int
+    ) -> list[tuple[Position, Record]]:
+        """See `HistoryStore`."""
+        query = _query(tenant, wanted, after)
+        async with mongo.translated():
+            cursor = self._jobs.find(query, projection={"result": False}).sort(_NEWEST_FIRST).limit(limit)
+            documents = await cursor.to_list(limit)
+        return [
+            (Position(created_at=document["created_at"], id=document["_id"]), _record(document))
+            for document in documents
+        ]
+
+
+def _update(entry: Entry) -> list[Document]:
+    """A pipeline that MongoDB runs on the document: one write, right in any order and any number of times."""
+    fixed: Document = {"tenant": entry.tenant}
+    if entry.submitted is not None:
+        fixed |= {
+            "job": entry.submitted.job,
+            "upstream": entry.submitted.upstream,
+            "method": entry.submitted.method,
+            "connection_id": entry.submitted.connection_id,
+            "priority": entry.submitted.priority,
+            "batch_id": entry.submitted.batch_id,
+            "created_at": entry.submitted.created_at,
+        }
+    standing: Document = {
+        "revision": entry.standing.revision,
+        "state": entry.standing.state,
+        "event": entry.standing.event,
+        "result": entry.standing.result,
+        "finished_at": entry.standing.finished_at,
+    }
+    is_newer = {"$gt": [entry.standing.revision, {"$ifNull": ["$revision", 0]}]}
+    return [
+        {"$set": {name: {"$literal": value} for name, value in fixed.items()} | {"is_newer": is_newer}},
+        {"$set": {name: _if_newer(name, value) for name, value in standing.items()}},
+        {"$unset": "is_newer"},
+    ]
+
+
+def _if_newer(name: str, value: object) -> Document:
+    return {"$cond": ["$is_newer", {"$literal": value}, f"${name}"]}
+
+
+def _query(tenant: str, wanted: Filter, after: Position | None) -> Document:
+    exact = {
+        "upstream": wanted.upstream,
+        "method": wanted.method,
+        "connection_id": wanted.connection_id,
+        "batch_id": wanted.batch_id,
+        "priority": wanted.priority,
+    }
+    created: Document = {"$gte": wanted.created_after or _BEGINNING}  # what was not submitted yet has no time
+    if wanted.created_before is not None:
+        created["$lt"] = wanted.created_before
+    query: Document = {"tenant": tenant, "created_at": created}
+    query |= {name: value for name, value in exact.items() if value}
+    if wanted.states:
+        query["state"] = {"$in": list(wanted.states)}
+    if after is not None:
+        query["$or"] = [
+            {"created_at": {"$lt": after.created_at}},
+            {"created_at": after.created_at, "_id": {"$lt": after.id}},
+        ]
+    return query
+
+
+def _record(document: dict[str, Any]) -> Record:
+    return Record(job=document["job"], event=document["event"], result=document.get("result"))
