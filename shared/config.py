@@ -8,6 +8,7 @@ import types
 import typing
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,6 +47,14 @@ class Secret:
         return hash(self._text)
 
 
+class Environment(StrEnum):
+    """What a process runs for."""
+
+    PRODUCTION = "production"
+    DEVELOPMENT = "development"
+    TEST = "test"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceConfig:
     """What every service is told; the field `grpc_address` is the variable `PENSTOCK_GRPC_ADDRESS`."""
@@ -66,6 +75,10 @@ class ServiceConfig:
     stream_replicas: int = 1
     #: Bytes of each stream at most; when it is full, submits are refused and nothing is dropped.
     stream_max_bytes: int = 8 * 1024**3
+    #: What the process runs for: production, development or test.
+    environment: Environment = Environment.PRODUCTION
+    #: The folder in which a test arms crash points; only where the environment is test.
+    crash_points: str = ""
     #: How long begun calls may go on after SIGTERM.
     drain_timeout: timedelta = timedelta(seconds=30)
 
@@ -185,6 +198,13 @@ def _boolean(text: str) -> bool:
         raise ValueError(f"is {text!r}; it takes true or false") from None
 
 
+def _environment(text: str) -> Environment:
+    try:
+        return Environment(text)
+    except ValueError:
+        raise ValueError(f"is {text!r}; it takes {', '.join(Environment)}") from None
+
+
 def _duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if match is None:
@@ -200,6 +220,7 @@ _PARSERS: Mapping[Any, Callable[[str], Any]] = types.MappingProxyType(
         bool: _boolean,
         timedelta: _duration,
         Path: Path,
+        Environment: _environment,
         Secret: Secret,
     }
 )

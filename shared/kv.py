@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -84,6 +85,9 @@ async def translated() -> AsyncGenerator[None]:
         if str(error).startswith(_NOT_READY):
             raise _unavailable("Redis is not ready") from error
         raise
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():  # before Python 3.12 what drivers wait by may lose a cancel
+        raise asyncio.CancelledError
 
 
 def _unavailable(what: str) -> Unavailable:

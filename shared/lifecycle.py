@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import uvloop
 
 from shared import config as settings
-from shared import observability
+from shared import crash_points, observability
 from shared.errors import PenstockError
 from shared.identity import ServiceIdentity, TokenSigner, TokenVerifier
 from shared.retry import Backoff, until_done
@@ -96,9 +96,16 @@ class Process:
         self._resources.push_async_callback(close, dependency)
         return dependency
 
-    def channel(self, address: str) -> grpc.aio.Channel:
-        """A channel to another service. Readiness does not hang on it: parts that wait for each other never start."""
-        channel = client.connect(address, self.identity, default_timeout=_CALL_TIMEOUT)
+    def channel(self, address: str, *, on_behalf_of_caller: bool = False) -> grpc.aio.Channel:
+        """A channel to another service. Readiness does not hang on it: parts that wait for each other never start.
+
+        Args:
+            address: `host:port`.
+            on_behalf_of_caller: Calls carry the token of whoever calls this service instead of the service's own.
+        """
+        channel = client.connect(
+            address, self.identity, default_timeout=_CALL_TIMEOUT, on_behalf_of_caller=on_behalf_of_caller
+        )
         self._resources.push_async_callback(channel.close)
         return channel
 
@@ -194,11 +201,13 @@ def run(
 def load_or_exit(program: str, config_class: type[ConfigT]) -> ConfigT:
     """The settings from the environment; with mistakes in them, names each and ends the process."""
     try:
-        return settings.load(config_class, os.environ)
+        config = settings.load(config_class, os.environ)
+        crash_points.set_up(config)
     except settings.ConfigError as error:
         for mistake in error.mistakes:
             print(f"{program}: {mistake}", file=sys.stderr)  # noqa: T201  logs are not set up before the settings are read
         raise SystemExit(2) from None
+    return config
 
 
 async def _main(service: str, config: ConfigT, serve: Callable[[ConfigT, Process], Coroutine[Any, Any, None]]) -> None:

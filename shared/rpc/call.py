@@ -29,6 +29,8 @@ class Call:
     #: By `time.monotonic()`; None where the caller set no deadline.
     deadline: float | None = None
     error: PenstockError | None = field(default=None)
+    #: Whether a part of the answer is sent already, so that nothing can go before it any more.
+    begun: bool = False
 
     def remaining_s(self) -> float | None:
         """Seconds until the deadline, or None where there is none."""

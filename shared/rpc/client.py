@@ -24,15 +24,19 @@ _HOP_MARGIN_S = 0.02
 _LEAST_TIME_S = 0.005
 
 
-def connect(address: str, identity: ServiceIdentity, *, default_timeout: timedelta) -> grpc.aio.Channel:
+def connect(
+    address: str, identity: ServiceIdentity, *, default_timeout: timedelta, on_behalf_of_caller: bool = False
+) -> grpc.aio.Channel:
     """A channel to another service; it connects by itself, and again after a loss.
 
     Args:
         address: `host:port`.
         identity: In whose name calls are made.
         default_timeout: For calls that are given none and are made on no caller's behalf.
+        on_behalf_of_caller: Calls are made in the name of whoever calls this service, with the caller's own token: for
+            what the callee is to allow or refuse as if it were asked directly.
     """
-    interceptor = _Outgoing(identity, default_timeout.total_seconds())
+    interceptor = _Outgoing(identity, default_timeout.total_seconds(), on_behalf_of_caller=on_behalf_of_caller)
     options = (*CHANNEL_OPTIONS, ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 2000))
     return grpc.aio.insecure_channel(address, interceptors=cast("Sequence[Any]", [interceptor]), options=options)
 
@@ -40,9 +44,10 @@ def connect(address: str, identity: ServiceIdentity, *, default_timeout: timedel
 class _Outgoing(grpc.aio.UnaryUnaryClientInterceptor):
     """Adds to a call what every call carries, and rebuilds the typed error of a failed one."""
 
-    def __init__(self, identity: ServiceIdentity, default_timeout_s: float) -> None:
+    def __init__(self, identity: ServiceIdentity, default_timeout_s: float, *, on_behalf_of_caller: bool) -> None:
         self._identity = identity
         self._default_timeout_s = default_timeout_s
+        self._on_behalf_of_caller = on_behalf_of_caller
 
     async def intercept_unary_unary(
         self,
@@ -75,7 +80,7 @@ class _Outgoing(grpc.aio.UnaryUnaryClientInterceptor):
 
     def _metadata(self, given: grpc.aio.Metadata | None) -> grpc.aio.Metadata:
         metadata = grpc.aio.Metadata(*(given or ()))
-        metadata.add(IDENTITY_HEADER, self._identity.token())
+        metadata.add(IDENTITY_HEADER, self._callers_token() if self._on_behalf_of_caller else self._identity.token())
         traceparent = observability.current_traceparent()
         if traceparent:
             metadata.add(observability.TRACEPARENT, traceparent)
@@ -83,3 +88,11 @@ class _Outgoing(grpc.aio.UnaryUnaryClientInterceptor):
         if call is not None:
             metadata.add(REQUEST_ID_HEADER, call.request_id)
         return metadata
+
+    @staticmethod
+    def _callers_token() -> str:
+        call = current_call.current()
+        token = call.metadata.get(IDENTITY_HEADER) if call is not None else None
+        if token is None:
+            raise errors.Unauthenticated("this call is made on its caller's behalf, and there is no caller")
+        return token

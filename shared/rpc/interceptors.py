@@ -12,8 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -110,7 +117,7 @@ async def error_mapping(call: Call) -> AsyncGenerator[None]:
         )
     if call.error is not None:
         metadata = status.initial_metadata(call.error)
-        if metadata:
+        if metadata and not call.begun:
             await call.context.send_initial_metadata(metadata)
         await call.context.abort_with_status(status.to_status(call.error))
 
@@ -208,14 +215,17 @@ class LayeredInterceptor(grpc.aio.ServerInterceptor):
 
         return answer
 
-    def _streaming(self, method: str, handler: Any) -> Callable[[bytes, Any], AsyncIterator[Any]]:
-        async def answer(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+    def _streaming(self, method: str, handler: Any) -> Callable[[bytes, Any], Awaitable[None]]:
+        # Writes by itself: of a generator that yields to gRPC, the layers would end after a cancel in another task.
+        async def answer(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             async with AsyncExitStack() as stack:
                 call = self._enter(method, context)
                 for layer in self._layers:
                     await stack.enter_async_context(layer(call))
-                async for response in handler.unary_stream(_read(handler, request), context):
-                    yield response
+                async with aclosing(handler.unary_stream(_read(handler, request), context)) as responses:
+                    async for response in responses:
+                        call.begun = True
+                        await context.write(response)
 
         return answer
 

@@ -96,7 +96,7 @@ class JobEvent(_message.Message):
     tenant: _builtins.str
     upstream: _builtins.str
     revision: _builtins.int
-    """Grows by one with every event of the job; `submitted` is 1."""
+    """Only grows with the events of a job; `submitted` is 1."""
     state: _jobs_pb2.Job.State.ValueType
     attempt: _builtins.int
     submitted_sequence: _builtins.int

@@ -1,0 +1,72 @@
+"""Points at which a test has a process die by SIGKILL: between two steps, where the crash table says what follows.
+
+A point is armed by a file of its name in the folder of the setting; the process that reaches it takes the file away and
+dies, so that it dies there once. Without the setting nothing is looked for, and a production setting refuses it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.config import ConfigError, Environment
+
+if TYPE_CHECKING:
+    from shared.config import ServiceConfig
+
+
+class CrashPoint(StrEnum):
+    """Each is a row of the crash table."""
+
+    #: Intake, after Redis and before the publish.
+    INTAKE_ADMITTED = "intake-admitted"
+    #: Intake, after the publish and before the answer.
+    INTAKE_PUBLISHED = "intake-published"
+    #: Scheduler, after the enqueue and before the acknowledgement.
+    SCHEDULER_ENQUEUED = "scheduler-enqueued"
+    #: Scheduler, after the lease and before `started`.
+    SCHEDULER_LEASED = "scheduler-leased"
+    #: Scheduler, after the mark that a call that is not idempotent may begin, and before its `started`.
+    SCHEDULER_BEGUN = "scheduler-begun"
+    #: Scheduler, after an outcome was applied and before its event.
+    SCHEDULER_APPLIED = "scheduler-applied"
+    #: Worker, after `started` and before the call.
+    UPSTREAM_STARTED = "upstream-started"
+    #: Worker, after the call and before its outcome is published.
+    UPSTREAM_CALLED = "upstream-called"
+
+
+class _Armed:
+    """Where armed points are looked for; one a process, set at its start."""
+
+    folder: Path | None = None
+
+
+def set_up(config: ServiceConfig) -> None:
+    """Looks for armed points from now on, if the settings say where.
+
+    Raises:
+        ConfigError: They say so in production.
+    """
+    if not config.crash_points:
+        return
+    if config.environment is not Environment.TEST:
+        runs_for = config.environment.value
+        raise ConfigError(
+            [f"PENSTOCK_CRASH_POINTS is for tests alone, and PENSTOCK_ENVIRONMENT is {runs_for}; unset it"]
+        )
+    _Armed.folder = Path(config.crash_points)
+
+
+def reach(point: CrashPoint) -> None:
+    """Dies here if the point is armed."""
+    if _Armed.folder is None:
+        return
+    try:
+        (_Armed.folder / point).unlink()
+    except FileNotFoundError:  # not armed, or another process died of it
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
