@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,8 +15,9 @@ from prometheus_client import Counter, Histogram
 from services.upstream import outcomes
 from services.upstream.connector import CallRequest
 from services.upstream.domain import Failure, Reason, Success
-from shared import ids, observability
+from shared import crash_points, ids, observability
 from shared.bus import Outgoing
+from shared.crash_points import CrashPoint
 from shared.errors import DeadlineExceeded, LeaseLost, PenstockError, Unavailable
 from shared.retry import Backoff, until_done
 from shared.streams import attempt_subject
@@ -101,9 +103,11 @@ class Attempts:
         request = self._request(call)
         if isinstance(request, CallRequest) and not request.method.idempotent:
             await self._begin(call)
+        crash_points.reach(CrashPoint.UPSTREAM_STARTED)
         began = time.perf_counter()
         started_at = self._clock.now()
         outcome = await self._call(request) if isinstance(request, CallRequest) else request
+        crash_points.reach(CrashPoint.UPSTREAM_CALLED)
         self._tell(job.method, outcome, time.perf_counter() - began)
         event = outcomes.attempt_event(
             call, outcome, worker=self._worker, started_at=started_at, finished_at=self._clock.now()
@@ -134,6 +138,7 @@ class Attempts:
         fault = self._catalogue.fault(upstream.name, method.name, params)
         if fault is not None:
             return _refused(fault)
+        method = replace(method, idempotent=call.submission.idempotent)  # as accepted: the scheduler goes by that too
         asked = call.submission.attempt_timeout.ToTimedelta()
         return CallRequest(
             job_id=call.job_id, tenant=call.tenant, method=method, params=params, timeout=asked or method.timeout

@@ -82,6 +82,7 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
             attempt=1,
             submission=events_pb2.Submission(
                 job=jobs_pb2.Job(id=job_id, upstream="http", method=f"http.{method}"),
+                idempotent=method in {"get", "head", "put", "delete"},
                 params=raw_params if raw_params is not None else json.dumps({"url": url, **params}).encode(),
             ),
             traceparent=traceparent,
@@ -93,9 +94,7 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
             self._arrived.notify_all()
         return job_id
 
-    async def Lease(
-        self, request: scheduler_pb2.LeaseRequest, context: Any
-    ) -> scheduler_pb2.LeaseResponse:
+    async def Lease(self, request: scheduler_pb2.LeaseRequest, context: Any) -> scheduler_pb2.LeaseResponse:
         self.leases.append(request)
         if self.empty:
             return scheduler_pb2.LeaseResponse()
@@ -113,9 +112,7 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
         count = min(request.max_jobs, len(self._calls))
         return scheduler_pb2.LeaseResponse(calls=[self._calls.popleft() for _ in range(count)])
 
-    async def Begin(
-        self, request: scheduler_pb2.BeginRequest, context: Any
-    ) -> scheduler_pb2.BeginResponse:
+    async def Begin(self, request: scheduler_pb2.BeginRequest, context: Any) -> scheduler_pb2.BeginResponse:
         if self.begin_failures:
             self.begin_failures -= 1
             raise Unavailable("not now")
@@ -129,9 +126,7 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
     async def Cancel(self, request: scheduler_pb2.CancelRequest, context: Any) -> events_pb2.JobEvent:
         raise AssertionError("a worker cancels nothing")
 
-    async def Extend(
-        self, request: scheduler_pb2.ExtendRequest, context: Any
-    ) -> scheduler_pb2.ExtendResponse:
+    async def Extend(self, request: scheduler_pb2.ExtendRequest, context: Any) -> scheduler_pb2.ExtendResponse:
         asked = {lease.job_id for lease in request.leases}
         self.extended.append(asked)
         return scheduler_pb2.ExtendResponse(lost_job_ids=sorted(asked & self.lost))

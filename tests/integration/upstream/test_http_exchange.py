@@ -16,7 +16,6 @@ from tests.integration.upstream.outcomes import failure, fate, success
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-
     from tests.fakes.far_end import FarEnd
     from tests.integration.upstream.conftest import MakeCall
 

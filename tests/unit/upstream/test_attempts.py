@@ -86,7 +86,8 @@ async def make(connector: Connector, name: str, scheduler: Scheduler | None = No
         clock=SystemClock(),
         worker="w",
     )
-    submission = events_pb2.Submission(job=jobs_pb2.Job(upstream="shop", method=name), params=b"{}", **fields)
+    job = jobs_pb2.Job(upstream="shop", method=name)
+    submission = events_pb2.Submission(job=job, params=b"{}", **{"idempotent": name == "put", **fields})
     await attempts.make(scheduler_pb2.Call(job_id="shop-1", tenant="acme", submission=submission))
     return published
 
@@ -99,6 +100,14 @@ async def test_a_fault_of_a_connector_is_told_by_an_id_alone(name: str, *, idemp
     assert "secret" not in attempt.error.message
     assert attempt.error.retryable is idempotent
     assert attempt.outcome_unknown is not idempotent
+
+
+async def test_a_call_goes_by_what_its_method_was_when_the_job_was_accepted() -> None:
+    scheduler = Scheduler(LeaseLost("gone"))
+    connector = Connector()
+    assert not await make(connector, "put", scheduler, idempotent=False)
+    assert not connector.requests, "it had to begin first"
+    assert await make(connector, "post", scheduler, idempotent=True)
 
 
 @pytest.mark.parametrize("refusal", [LeaseLost("gone"), PermissionDenied("not you")])

@@ -1,0 +1,107 @@
+"""The log of jobs: submissions are read back from it, and every event of a job goes into it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from google.protobuf.message import DecodeError
+from penstock.events.v1 import events_pb2
+
+from services.scheduler import metrics
+from services.scheduler.events import event_of, message_of, name_of
+from shared import observability, streams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.scheduler.domain import Fact
+    from shared.bus import Bus
+
+log = observability.logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """What a job asks for, and the W3C trace context it was submitted in."""
+
+    submission: events_pb2.Submission
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A fact to be told.
+
+    Args:
+        attempt: The outcome that brought it about, where one did.
+        traceparent: The W3C trace context of what brought it about.
+    """
+
+    fact: Fact
+    attempt: events_pb2.Attempt | None = None
+    traceparent: str
+
+
+class JobLog:
+    """Writes and reads the stream JOBS.
+
+    Args:
+        bus: Where it is.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._group = bus.group_publisher()
+
+    async def run(self) -> None:
+        """Writes what comes by `append`, until canceled."""
+        await self._group.run()
+
+    async def write(self, upstream: str, entries: Sequence[Entry]) -> None:
+        """Publishes the events of facts as one batch; on return they are on disk.
+
+        Raises:
+            Unavailable: NATS is away. Any of them may be on disk; writing them again does no harm.
+        """
+        events = [event_of(upstream, entry.fact, entry.attempt) for entry in entries]
+        await self._bus.publish(
+            [
+                message_of(event, entry.fact.fence, traceparent=entry.traceparent)
+                for event, entry in zip(events, entries, strict=True)
+            ]
+        )
+        for event in events:
+            metrics.EVENTS.labels(upstream, name_of(event)).inc()
+
+    async def append(self, upstream: str, entry: Entry) -> None:
+        """The same for one, together with what others append at the same time.
+
+        Raises:
+            Unavailable: The same.
+        """
+        event = event_of(upstream, entry.fact, entry.attempt)
+        await self._group.publish(message_of(event, entry.fact.fence, traceparent=entry.traceparent))
+        metrics.EVENTS.labels(upstream, name_of(event)).inc()
+
+    async def read(self, facts: Sequence[Fact]) -> list[Submitted | None]:
+        """What the jobs ask for, all read at the same time; None where the log does not have it any more.
+
+        Raises:
+            Unavailable: NATS is away.
+        """
+        return await asyncio.gather(*(self._read(fact) for fact in facts))
+
+    async def _read(self, fact: Fact) -> Submitted | None:
+        found = await self._bus.read_message(streams.JOBS, fact.sequence)
+        if found is None:
+            return None
+        payload, headers = found
+        try:
+            event = events_pb2.JobEvent.FromString(payload)
+        except DecodeError:  # it was well formed when it was enqueued, so this is another message
+            return None
+        if event.job_id != fact.job_id:  # the stream was made anew, and counts from 1 again
+            return None
+        return Submitted(submission=event.submission, traceparent=headers.get(observability.TRACEPARENT, ""))
