@@ -8,7 +8,8 @@ from shared import streams
 from shared.bus import Outgoing
 
 if TYPE_CHECKING:
-    from shared import kv, mongo as mongo_
+    from shared import kv
+    from shared import mongo as mongo_
     from shared.bus import Bus
 
 
@@ -32,9 +33,8 @@ async def test_streams_are_empty_after_a_test_that_wrote(bus: Bus) -> None:
 
 
 async def test_mongo_is_a_replica_set_with_transactions(mongo: mongo_.Client) -> None:
-    async with mongo.start_session() as session:
-        async with await session.start_transaction():
-            await mongo.left_behind.things.insert_one({"_id": 1}, session=session)
+    async with mongo.start_session() as session, await session.start_transaction():
+        await mongo.left_behind.things.insert_one({"_id": 1}, session=session)
     assert await mongo.left_behind.things.count_documents({}) == 1
 
 

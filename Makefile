@@ -1,0 +1,130 @@
+# Everything a developer does here. `make` alone says what there is.
+# Needs Linux on x86-64, Python 3.11 or 3.12, make, and the Python package index; .venv is made and kept up by itself.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Pyright runs on the machine's own Node, and says nothing of newer versions of itself.
+export PYRIGHT_PYTHON_GLOBAL_NODE := 1
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+PYTHON := .venv/bin/python
+STACK := $(PYTHON) -m deploy.local
+INSTALLED := .venv/.installed
+TIERS := tests/unit tests/contract tests/integration tests/e2e
+
+.PHONY: help
+help: ## Say what there is
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z][a-z0-9-]*:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ The mesh on this machine
+
+.PHONY: demo
+demo: $(INSTALLED) ## Bring the mesh up and send real jobs through it
+	@$(STACK).demo
+
+.PHONY: up
+up: $(INSTALLED) ## Start everything and wait until it is ready
+	@$(STACK) up
+
+.PHONY: down
+down: $(INSTALLED) ## Stop everything
+	@$(STACK) down
+
+.PHONY: status
+status: $(INSTALLED) ## Show how every program stands
+	@$(STACK) status
+
+.PHONY: logs
+logs: $(INSTALLED) ## Follow a program's log: make logs s=intake
+	@$(STACK) logs $(s)
+
+.PHONY: restart
+restart: $(INSTALLED) ## Restart a program: make restart s=intake
+	@$(if $(s),$(STACK) restart $(s),echo "say which program: make restart s=intake"; exit 2)
+
+.PHONY: reset
+reset: $(INSTALLED) ## Stop everything and delete all state (asks; yes=1 does not)
+	@$(STACK) reset $(if $(yes),--yes)
+
+.PHONY: ports
+ports: $(INSTALLED) ## List the ports and the settings that move them
+	@$(STACK) ports
+
+##@ Tests
+
+.PHONY: test
+test: $(INSTALLED) ## Run every test, count what services and shared were covered by, want 90 %
+	@coverage erase
+	@coverage run -m pytest $(wildcard $(TIERS)) tests/test_repo.py
+	@coverage combine --quiet
+	@coverage report --fail-under=90
+
+.PHONY: test-unit
+test-unit: $(INSTALLED) ## Run the unit tests; they open no socket
+	@pytest tests/unit tests/test_repo.py
+
+.PHONY: test-integration
+test-integration: $(INSTALLED) ## Run the contract and integration tests on real servers
+	@pytest $(wildcard tests/contract) tests/integration
+
+.PHONY: test-e2e
+test-e2e: $(INSTALLED) ## Run the tests that go through Envoy to a whole mesh of their own
+	@pytest tests/e2e
+
+.PHONY: chaos
+chaos: $(INSTALLED) ## Kill everything while jobs are in flight: make chaos [minutes=30] [seed=7]
+	@CHAOS_MINUTES=$(or $(minutes),0) CHAOS_SEED=$(seed) pytest -s tests/chaos
+
+##@ The code
+
+.PHONY: format
+format: $(INSTALLED) ## Format the code, and mend what can be mended by itself
+	@ruff format --quiet .
+	@ruff check --fix .
+
+.PHONY: lint
+lint: $(INSTALLED) ## Check form and style
+	@ruff format --check --quiet . || { echo "not formatted; make format does it"; ruff format --check .; }
+	@ruff check .
+
+.PHONY: types
+types: $(INSTALLED) ## Check types
+	@command -v node >/dev/null || { echo "pyright runs on Node, which is not on the PATH; install it (Debian: apt-get install nodejs)"; exit 1; }
+	@pyright
+
+.PHONY: imports
+imports: $(INSTALLED) ## Check who imports whom
+	@lint-imports --no-logo
+
+.PHONY: proto
+proto: $(INSTALLED) ## Generate protos/gen anew
+	@$(PYTHON) protos/generate.py
+
+.PHONY: proto-check
+proto-check: $(INSTALLED) ## Check that protos/gen is what the protos say, and lint the protos
+	@$(PYTHON) -m deploy.proto_check
+
+.PHONY: lock
+lock: $(INSTALLED) ## Lock the dependencies of pyproject.toml in requirements.lock
+	@bash deploy/setup.sh lock
+
+.PHONY: check
+check: lint types imports proto-check test ## Run what CI runs
+
+##@ The environment
+
+.PHONY: setup
+setup: $(INSTALLED) ## Make .venv with everything in it; all other targets do that by themselves
+	@echo ".venv holds what requirements.lock names"
+
+$(INSTALLED): requirements.lock protos/pyproject.toml deploy/setup.sh
+	@bash deploy/setup.sh install
+	@touch $@

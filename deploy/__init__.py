@@ -1,0 +1,1 @@
+"""How Penstock is run: on a developer's machine (`local`), and elsewhere."""

@@ -1,0 +1,96 @@
+"""`python -m deploy.local <command>`: the commands behind `make up`, `make down` and the rest."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy.local import commands, layout, programs
+from deploy.local.errors import LocalStackError
+from deploy.local.layout import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_EPILOG = """\
+Ports are moved by settings, such as
+  {example}=8081 make up
+`ports` lists all of them.
+"""
+
+
+def main() -> int:
+    """Runs one command; the exit status tells whether it could."""
+    arguments = _parser().parse_args()
+    return answering(lambda: _run(arguments))
+
+
+def answering(command: Callable[[], int]) -> int:
+    """Runs a command; says in plain words why it could not, and answers with its exit status."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        machine = f"{platform.system()} on {platform.machine()}"
+        print(f"The local stack's servers come as wheels for Linux on x86-64; this is {machine}.", file=sys.stderr)
+        return 1
+    try:
+        return command()
+    except LocalStackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def default_state() -> Path:
+    """The folder of the stack's state: `.penstock`, or what `PENSTOCK_LOCAL_STATE` says."""
+    return Path(os.environ.get(layout.STATE_SETTING) or ROOT / ".penstock")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    state: Path = arguments.state.resolve()
+    match arguments.command:
+        case "up":
+            commands.up(state)
+        case "down":
+            commands.down(state)
+        case "status":
+            return 0 if commands.status(state) else 1
+        case "logs":
+            commands.logs(state, arguments.program)
+        case "restart":
+            commands.restart(state, arguments.program)
+        case "reset":
+            commands.reset(state, sure=arguments.yes)
+        case _:
+            commands.ports(state)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.local",
+        description="The whole mesh on this machine.",
+        epilog=_EPILOG.format(example=layout.setting_of("gateway")),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--state", type=Path, default=default_state(), help="the folder of all its state (%(default)s)")
+    command = parser.add_subparsers(dest="command", required=True, metavar="command")
+    command.add_parser("up", help="start everything, and wait until it is ready")
+    command.add_parser("down", help="stop everything")
+    command.add_parser("status", help="show how every program stands")
+    logs = command.add_parser("logs", help="follow a program's log")
+    restart = command.add_parser("restart", help="stop a program and start it again")
+    reset = command.add_parser("reset", help="stop everything and delete all state")
+    command.add_parser("ports", help="list the ports and the settings that move them")
+    names = ", ".join(program.name for program in programs.PROGRAMS)
+    logs.add_argument("program", nargs="?", help=names)
+    restart.add_argument("program", help=names)
+    reset.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

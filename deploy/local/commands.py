@@ -1,0 +1,217 @@
+"""What the commands do: up, down, status, logs, restart, reset, ports."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from deploy.local import client_settings, layout, programs, readiness
+from deploy.local.console import Progress, table
+from deploy.local.errors import StackError
+from deploy.local.programs import PROGRAMS, Program, Tier
+from deploy.local.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+    from types import FrameType
+
+#: 20 s is the mark on an idle machine; this is for the slow and the busy ones.
+_READY_TIMEOUT_S = 90.0
+_LOG_LINES = "50"
+#: Everything but the demo's far end.
+MESH = programs.of_tiers(Tier.SERVERS, Tier.SERVICES, Tier.GATEWAY)
+
+
+def existing(state: Path) -> Stack:
+    """The stack in this folder, with the ports it was started on."""
+    known = layout.remembered(state, programs.PORTS)
+    return Stack(known or layout.chosen(state, programs.PORTS, os.environ))
+
+
+def up(state: Path) -> bool:
+    """Brings the mesh up unless it is, and says where it answers; whether it was this call that did.
+
+    Raises:
+        StackError: It cannot be brought up; nothing is left running.
+    """
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(state), _ended_by_signals():
+        stack = existing(state)
+        began = time.monotonic()
+        was_running = stack.is_running()
+        try:
+            if not was_running:
+                stack = Stack(layout.chosen(state, programs.PORTS, os.environ))
+                stack.start(MESH)
+            _wait(stack)
+            settings = client_settings.ensure(stack)
+        except BaseException:
+            if not was_running:
+                _stop_undisturbed(stack)
+            raise
+    print("Penstock is up." if was_running else f"Penstock is up after {time.monotonic() - began:.1f} s.")
+    print(f"  URL      {settings[client_settings.URL]}")
+    print(f"  API key  {settings[client_settings.API_KEY]}")
+    print(f"  written to {stack.layout.client_settings}; `make down` stops it", flush=True)
+    return not was_running
+
+
+def down(state: Path) -> None:
+    """Stops everything of the stack in this folder."""
+    if not state.exists():
+        print("Penstock is not up.")
+        return
+    with _alone(state):
+        stack = existing(state)
+        was_running = stack.is_running()
+        stack.stop()
+    print("Penstock is down." if was_running else "Penstock was not up; nothing is left of it.")
+
+
+def status(state: Path) -> bool:
+    """Prints how every program stands, and what readiness hangs on; whether all is well."""
+    stack = existing(state)
+    if not stack.is_running():
+        print("Penstock is not up; `make up` starts it.")
+        return False
+    rows: list[tuple[str, ...]] = []
+    well = True
+    by_name = {program.name: program for program in PROGRAMS}
+    for entry in stack.supervisor.statuses():
+        program = by_name[entry.name]
+        ports = " ".join(f"{name}={stack.layout.ports[name]}" for name in program.ports)
+        wanted = program in MESH
+        well &= entry.is_up or not wanted
+        rows.append((entry.name, entry.state.lower(), str(entry.pid or "-"), _duration(entry.uptime_s), ports))
+    print(table(("program", "state", "pid", "up for", "ports"), rows))
+    print()
+    ready, parts = readiness.ready_parts(stack.layout)
+    print(f"ready: {'yes' if ready else 'no'}  ({stack.layout.url}/readyz)")
+    for name, answer in parts.items():
+        print(f"  {name}: {answer}")
+    return well and ready
+
+
+def logs(state: Path, name: str | None) -> None:
+    """Follows one program's log, or names all there are."""
+    stack = existing(state)
+    if name is None:
+        print("Logs, each followed by `make logs s=<name>`:")
+        for program in PROGRAMS:
+            if stack.layout.log(program.name).exists():
+                print(f"  {program.name:<10} {stack.layout.log(program.name)}")
+        return
+    path = stack.layout.log(_named(name).name)
+    sys.stdout.flush()
+    os.execvp("tail", ("tail", "-n", _LOG_LINES, "-F", str(path)))  # noqa: S606, S607  the system's own
+
+
+def restart(state: Path, name: str) -> None:
+    """Stops one program, starts it again, Envoy with its files built anew, and waits until the mesh is ready.
+
+    Raises:
+        StackError: There is no such program, the stack is not up, or it does not become ready again.
+    """
+    program = _named(name)
+    stack = existing(state)
+    if not stack.is_running():
+        raise StackError("Penstock is not up; `make up` starts it")
+    stack.supervisor.stop_program(program)
+    stack.start_also(program)
+    _wait(stack)
+    print(f"{name} runs again, and Penstock is ready.")
+
+
+def reset(state: Path, *, sure: bool) -> None:
+    """Stops the stack and removes all of its state.
+
+    Raises:
+        StackError: The answer was not yes.
+    """
+    if not state.exists():
+        print(f"There is no {state}.")
+        return
+    if not sure:
+        print(f"This stops Penstock and deletes {state} with all jobs, keys and logs. Type yes: ", end="", flush=True)
+        if sys.stdin.readline().strip() != "yes":
+            raise StackError("nothing was deleted")
+    down(state)
+    shutil.rmtree(state)
+    print(f"{state} is gone.")
+
+
+def ports(state: Path) -> None:
+    """Prints every port, and the setting that moves it."""
+    ours = existing(state).layout.ports
+    rows = [(name, str(ours[name]), str(default), layout.setting_of(name)) for name, default in programs.PORTS.items()]
+    print(table(("port", "now", "default", "moved by"), rows))
+
+
+def _named(name: str) -> Program:
+    for program in PROGRAMS:
+        if program.name == name:
+            return program
+    raise StackError(f"there is no program {name!r}; there are {', '.join(program.name for program in PROGRAMS)}")
+
+
+def _wait(stack: Stack) -> None:
+    progress = Progress()
+    try:
+        stack.wait_until_ready(
+            MESH, timeout_s=_READY_TIMEOUT_S, report=lambda text: progress.show(f"waiting for {text}")
+        )
+    finally:
+        progress.clear()
+
+
+@contextmanager
+def _alone(state: Path) -> Generator[None]:
+    """Holds the folder against other commands, which wait; the lock ends with the process."""
+    with (state / "lock").open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another command is at work on this stack; waiting for it", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _ended_by_signals() -> Generator[None]:
+    """Lets SIGTERM and SIGHUP end a command as Ctrl-C does, so that it can clear up."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop_undisturbed(stack: Stack) -> None:
+    """Stops everything, whatever signals come meanwhile."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    if stack.is_running():
+        print("stopping what was started", file=sys.stderr, flush=True)
+    try:
+        stack.stop()
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _duration(seconds: int) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,0 +1,205 @@
+"""Where a stack keeps its files, and on which ports its programs answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import socket
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy.local.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Beside python, where wheels put their commands.
+BIN = Path(sys.executable).parent
+HOST = "127.0.0.1"
+#: What the names of the settings begin with.
+_PREFIX = "PENSTOCK_LOCAL_"
+#: The folder of the stack's state.
+STATE_SETTING = f"{_PREFIX}STATE"
+#: The longest path that a unix socket may have on Linux (108 bytes with the closing zero), less a margin.
+_SOCKET_PATH_MAX_BYTES = 100
+#: Below the range from which Linux takes the ports of outgoing connections, so that none of those comes in between.
+_FREE_PORTS = range(20_000, 32_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a developer may choose beside ports; the field `log_level` is the variable `PENSTOCK_LOCAL_LOG_LEVEL`."""
+
+    #: Of the services: debug, info, warning or error.
+    log_level: str = "info"
+    #: The OpenTelemetry collector (OTLP over gRPC, `host:port`) that gets the spans; empty for none.
+    otlp_address: str = ""
+    #: What the services run for: development or test.
+    environment: str = "development"
+    #: The folder in which a test arms the services' crash points; empty for none.
+    crash_points: str = ""
+    #: Envoy's worker threads; the machine has other things to do.
+    envoy_concurrency: str = "1"
+
+
+_DEFAULT_OPTIONS = Options()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """One stack's folder, ports and options.
+
+    Args:
+        state: The folder that holds all of its state.
+        ports: By name: `auth`, `auth_metrics`, `gateway` ...
+        options: What else was chosen.
+    """
+
+    state: Path
+    ports: Mapping[str, int]
+    options: Options = _DEFAULT_OPTIONS
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the programs' logs."""
+        return self.state / "logs"
+
+    @property
+    def data(self) -> Path:
+        """The folder in which servers keep what they store, each in one of its own."""
+        return self.state / "data"
+
+    @property
+    def secrets(self) -> Path:
+        """The folder of keys and secrets."""
+        return self.state / "secrets"
+
+    @property
+    def gateway(self) -> Path:
+        """The folder of Envoy's settings."""
+        return self.state / "gateway"
+
+    @property
+    def client_settings(self) -> Path:
+        """The file that tells clients of this stack its URL and a key."""
+        return self.state / "dev.env"
+
+    @property
+    def control_socket(self) -> Path:
+        """The socket of supervisord; outside of the state folder only where the path would be too long."""
+        path = self.state / "supervisor.sock"
+        if len(str(path).encode()) <= _SOCKET_PATH_MAX_BYTES:
+            return path
+        digest = hashlib.sha256(str(self.state).encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"penstock-{digest}.sock"
+
+    def log(self, program: str) -> Path:
+        """One program's log."""
+        return self.logs / f"{program}.log"
+
+    def address(self, port: str) -> str:
+        """`host:port` of a port by its name."""
+        return f"{HOST}:{self.ports[port]}"
+
+    @property
+    def url(self) -> str:
+        """The gateway's URL."""
+        return f"http://{self.address('gateway')}"
+
+    @property
+    def nats_url(self) -> str:
+        """Where NATS answers."""
+        return f"nats://{self.address('nats')}"
+
+    @property
+    def redis_url(self) -> str:
+        """Where Redis answers."""
+        return f"redis://{self.address('redis')}/0"
+
+    @property
+    def mongo_url(self) -> str:
+        """Where MongoDB answers, as a replica set of one."""
+        return f"mongodb://{self.address('mongo')}/?replicaSet={REPLICA_SET}"
+
+    def make_folders(self) -> None:
+        """Makes the state folder and those in it, readable by their owner alone."""
+        for folder in (self.state, self.logs, self.data, self.secrets, self.gateway):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def remember(self) -> None:
+        """Writes ports and options down for the commands that come later."""
+        text = json.dumps({"ports": dict(self.ports), "options": asdict(self.options)}, indent=2)
+        _memory(self.state).write_text(text + "\n", encoding="utf-8")
+
+
+#: The name of MongoDB's replica set.
+REPLICA_SET = "penstock"
+
+
+def setting_of(port: str) -> str:
+    """The variable that moves a port."""
+    return f"{_PREFIX}{port.upper()}_PORT"
+
+
+def chosen(state: Path, defaults: Mapping[str, int], environment: Mapping[str, str]) -> Layout:
+    """The layout that a developer has chosen by `PENSTOCK_LOCAL_<NAME>_PORT`.
+
+    Raises:
+        SettingError: A setting is unknown or no port, or two programs were given the same one.
+    """
+    ports: dict[str, int] = {}
+    for name, default in defaults.items():
+        text = environment.get(setting_of(name), str(default))
+        if not text.isdecimal() or not 0 < int(text) < 1 << 16:
+            raise SettingError(f"{setting_of(name)} is {text!r}; it takes a port, 1 to 65535")
+        taken_by = next((other for other, port in ports.items() if port == int(text)), None)
+        if taken_by is not None:
+            raise SettingError(f"{setting_of(name)} and {setting_of(taken_by)} are both {text}; move one of them")
+        ports[name] = int(text)
+    settings = {f"{_PREFIX}{field.name.upper()}": field.name for field in fields(Options)}
+    options = {field: environment[setting] for setting, field in settings.items() if setting in environment}
+    known = {STATE_SETTING, *settings, *(setting_of(name) for name in defaults)}
+    for name in environment:
+        if name.startswith(_PREFIX) and name not in known:
+            raise SettingError(f"{name} is no setting of the local stack; `make ports` lists those of ports")
+    return Layout(state=state.resolve(), ports=ports, options=Options(**options))
+
+
+def remembered(state: Path, defaults: Mapping[str, int]) -> Layout | None:
+    """The layout with which the stack in this folder was last started, or None."""
+    try:
+        known = json.loads(_memory(state).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return Layout(state=state.resolve(), ports={**defaults, **known["ports"]}, options=Options(**known["options"]))
+
+
+def on_free_ports(state: Path, defaults: Mapping[str, int], options: Options = _DEFAULT_OPTIONS) -> Layout:
+    """A layout whose ports are free now."""
+    free: list[int] = []
+    candidates = random.sample(_FREE_PORTS, len(_FREE_PORTS))
+    while len(free) < len(defaults):
+        port = candidates.pop()
+        if is_free(port):
+            free.append(port)
+    return Layout(state=state.resolve(), ports=dict(zip(defaults, free, strict=True)), options=options)
+
+
+def is_free(port: int) -> bool:
+    """Whether a program could listen there now."""
+    with socket.socket() as candidate:
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+        try:
+            candidate.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _memory(state: Path) -> Path:
+    return state / "layout.json"

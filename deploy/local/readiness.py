@@ -1,0 +1,112 @@
+"""Whether the programs that are not ours answer."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from deploy.local.layout import HOST, REPLICA_SET
+
+if TYPE_CHECKING:
+    from deploy.local.layout import Layout
+
+_TIMEOUT_S = 1.0
+#: Longer than the site takes to ask everyone.
+_READYZ_TIMEOUT_S = 5.0
+_READY = "ready"
+#: MongoDB's answer of a member that belongs to no replica set yet.
+_NOT_YET_INITIALIZED = 94
+
+
+def check_nats(layout: Layout) -> None:
+    """Raises OSError where NATS does not greet."""
+    _expect(layout.ports["nats"], b"", b"INFO ")
+
+
+def check_redis(layout: Layout) -> None:
+    """Raises OSError where Redis does not answer a ping, or still loads."""
+    _expect(layout.ports["redis"], b"PING\r\n", b"+PONG")
+
+
+def check_httpbin(layout: Layout) -> None:
+    """Raises OSError where httpbin does not answer."""
+    with urllib.request.urlopen(f"http://{layout.address('httpbin')}/get", timeout=_TIMEOUT_S):
+        return
+
+
+def check_mongo(layout: Layout) -> None:
+    """Raises PyMongoError or OSError where MongoDB is no primary; makes it a replica set of one where it is none.
+
+    A replica set knows its members by their ports: where the port was moved since, it is told the new one.
+    """
+    member = {"_id": 0, "host": f"{HOST}:{layout.ports['mongo']}"}
+    milliseconds = int(_TIMEOUT_S * 1000)
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(
+        HOST,
+        layout.ports["mongo"],
+        directConnection=True,
+        serverSelectionTimeoutMS=milliseconds,
+        connectTimeoutMS=milliseconds,
+        socketTimeoutMS=10 * milliseconds,  # an initiation takes longer than a ping
+    ) as client:
+        try:
+            config = client.admin.command("replSetGetConfig")["config"]
+        except OperationFailure as error:
+            if error.code != _NOT_YET_INITIALIZED:
+                raise
+            client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
+        else:
+            if config["members"][0]["host"] != member["host"]:
+                config = config | {"members": [config["members"][0] | member], "version": config["version"] + 1}
+                client.admin.command("replSetReconfig", config, force=True)
+        if not client.admin.command("hello").get("isWritablePrimary"):
+            raise ConnectionError("MongoDB is not a primary yet")
+
+
+def check_gateway(layout: Layout) -> None:
+    """Raises OSError where the mesh is not ready, naming what is not."""
+    ready, parts = ready_parts(layout)
+    if not ready:
+        raise ConnectionError(", ".join(f"{name} ({answer})" for name, answer in parts.items() if answer != _READY))
+
+
+def ready_parts(layout: Layout) -> tuple[bool, dict[str, str]]:
+    """Whether the mesh is ready, and how each part of it stands, by the gateway's `/readyz`."""
+    try:
+        with urllib.request.urlopen(f"http://{layout.address('gateway')}/readyz", timeout=_READYZ_TIMEOUT_S) as answer:
+            return True, _parts(answer.read())
+    except urllib.error.HTTPError as error:
+        return False, _parts(error.read())
+    except OSError as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        return False, {"gateway": " ".join(str(reason).split())}
+
+
+def _parts(body: bytes) -> dict[str, str]:
+    """Each service by its name, and what it lacks."""
+    try:
+        services: dict[str, dict[str, Any]] = json.loads(body)["services"]
+    except (ValueError, KeyError, TypeError):  # Envoy's own answer while the site is away
+        return {"site": "does not answer"}
+    return {name: _standing(service) for name, service in services.items()}
+
+
+def _standing(service: dict[str, Any]) -> str:
+    if service["ready"]:
+        return _READY
+    away = [name for name, there in service.get("dependencies", {}).items() if not there]
+    return f"waits for {' and '.join(away)}" if away else service.get("error") or "not ready"
+
+
+def _expect(port: int, request: bytes, answer: bytes) -> None:
+    with socket.create_connection((HOST, port), timeout=_TIMEOUT_S) as connection:
+        connection.sendall(request)
+        if not connection.recv(64).startswith(answer):
+            raise ConnectionError("it does not answer as it should")
