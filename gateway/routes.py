@@ -86,6 +86,8 @@ class Binding:
     cluster: str
     #: Whether the RPC waits for something.
     waits: bool
+    #: Whether it streams what happens.
+    streams: bool
 
     @property
     def name(self) -> str:
@@ -109,6 +111,8 @@ class RouteTable:
     #: The bindings of each path, in the order in which paths are tried.
     paths: Mapping[Template, Sequence[Binding]]
     pages: Sequence[Page]
+    #: The cluster of each RPC that streams, by the RPC's name.
+    streams: Mapping[str, str]
 
     @property
     def bindings(self) -> Iterator[Binding]:
@@ -131,6 +135,7 @@ class RouteData:
 
     packages: Mapping[str, str]
     waiting: Sequence[str]
+    streaming: Sequence[str] = field(default_factory=tuple)
     anonymous: Sequence[Mapping[str, str]] = field(default_factory=tuple)
 
     @classmethod
@@ -153,8 +158,11 @@ def route_table(
         ValueError: A public service's package has no cluster, two RPCs claim one path, or a path cannot be routed.
     """
     paths: dict[Template, list[Binding]] = {}
+    streams: dict[str, str] = {}
     for service in descriptors.services() if services is None else services:
         for method in service.methods:
+            if method.full_name in data.streaming and (cluster := _cluster(service, data)) in clusters:
+                streams[method.full_name] = cluster
             for verb, text, body in _rules(method):
                 binding = Binding(
                     rpc=method.full_name,
@@ -164,11 +172,12 @@ def route_table(
                     body=body,
                     cluster=_cluster(service, data),
                     waits=method.full_name in data.waiting,
+                    streams=method.full_name in data.streaming,
                 )
                 if binding.cluster in clusters:
                     _add(paths.setdefault(binding.template, []), binding)
     ordered = {template: tuple(paths[template]) for template in sorted(paths, key=lambda template: template.order)}
-    return RouteTable(paths=ordered, pages=[Page(**page) for page in data.anonymous])
+    return RouteTable(paths=ordered, pages=[Page(**page) for page in data.anonymous], streams=streams)
 
 
 def _rules(method: MethodDescriptor) -> Iterator[tuple[str, str, str]]:

@@ -40,6 +40,8 @@ class GatewaySettings:
     call_timeout: timedelta = timedelta(seconds=30)
     #: How long a call that waits for something may take; longer than the longest wait, 60 s.
     wait_timeout: timedelta = timedelta(seconds=75)
+    #: How long a stream may last, and be silent; longer than the longest watch, 5 min.
+    stream_timeout: timedelta = timedelta(minutes=6)
     #: How long auth may take to say who calls.
     auth_timeout: timedelta = timedelta(seconds=5)
     #: How long a service may take to accept a connection.

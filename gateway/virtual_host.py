@@ -52,6 +52,7 @@ def virtual_host(table: RouteTable, settings: GatewaySettings) -> EnvoyConfig:
             *(_page(page) for page in table.pages),
             *(_wrong_verb(page.path, {"path": page.path}, "GET, HEAD") for page in table.pages),
             *_rest(table, settings),
+            *(_native_stream(rpc, cluster, settings) for rpc, cluster in table.streams.items()),
             *(_native(service, bindings, settings) for service, bindings in table.services.items()),
             _unknown_rpc(),
             _unknown_path(),
@@ -120,14 +121,23 @@ def _rest(table: RouteTable, settings: GatewaySettings) -> Iterator[EnvoyConfig]
 
 def _binding(binding: Binding, path: EnvoyConfig, settings: GatewaySettings) -> EnvoyConfig:
     timeout = settings.wait_timeout if binding.waits else settings.call_timeout
+    if binding.streams:
+        timeout = settings.stream_timeout
     method = {"name": ":method", "string_match": {"exact": binding.verb}}
     return {
         "name": binding.name,
         "match": {**path, "headers": [method, _NOT_GRPC]},
-        "route": {"cluster": binding.cluster, "timeout": duration(timeout), "retry_policy": _RETRIES},
+        "route": _route(binding.cluster, timeout, streams=binding.streams),
         # The service's deadline, as gRPC tells it; the client's own has no say over HTTP.
         "request_headers_to_add": [header("grpc-timeout", _grpc_timeout(timeout - _MARGIN))],
     }
+
+
+def _route(cluster: str, timeout: timedelta, *, streams: bool = False) -> EnvoyConfig:
+    route: EnvoyConfig = {"cluster": cluster, "timeout": duration(timeout), "retry_policy": _RETRIES}
+    if streams:
+        route["idle_timeout"] = duration(timeout)  # a stream is silent for as long as nothing happens
+    return route
 
 
 def _wrong_verb(text: str, path: EnvoyConfig, allow: str) -> EnvoyConfig:
@@ -148,7 +158,18 @@ def _native(service: str, bindings: Sequence[Binding], settings: GatewaySettings
     return {
         "name": service,
         "match": {"safe_regex": {"regex": f"/{re.escape(service)}/({methods})"}, "headers": [_GRPC]},
-        "route": {"cluster": bindings[0].cluster, "timeout": duration(timeout), "retry_policy": _RETRIES},
+        "route": _route(bindings[0].cluster, timeout),
+        "request_headers_to_add": [header("grpc-timeout", _grpc_timeout(timeout - _MARGIN), "ADD_IF_ABSENT")],
+    }
+
+
+def _native_stream(rpc: str, cluster: str, settings: GatewaySettings) -> EnvoyConfig:
+    service, _, method = rpc.rpartition(".")
+    timeout = settings.stream_timeout
+    return {
+        "name": rpc,
+        "match": {"path": f"/{service}/{method}", "headers": [_GRPC]},
+        "route": _route(cluster, timeout, streams=True),
         "request_headers_to_add": [header("grpc-timeout", _grpc_timeout(timeout - _MARGIN), "ADD_IF_ABSENT")],
     }
 

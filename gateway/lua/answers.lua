@@ -2,6 +2,8 @@
 -- First in the chain, so that it sees every answer last.
 
 local HTTP_STATUS_HEADER = "x-penstock-http-status"
+-- What a service says instead of a stream on which nothing will come: the client need not take it up again.
+local NOTHING_TO_COME = "204"
 local GRPC_HEADERS = { "grpc-status", "grpc-message", "grpc-accept-encoding", "grpc-status-details-bin" }
 -- How the catch-all route's answer begins; the path follows.
 local UNKNOWN_PATH = "no route of the API has the path "
@@ -101,7 +103,13 @@ function envoy_on_response(handle)
   if is_grpc(header(headers, "content-type")) then return end
   for _, name in ipairs(GRPC_HEADERS) do headers:remove(name) end -- the transcoder leaves them behind
   local http = tonumber(header(headers, ":status"))
-  if http < 400 then return end
+  if http < 400 then
+    if header(headers, HTTP_STATUS_HEADER) == NOTHING_TO_COME then
+      headers:replace(":status", NOTHING_TO_COME)
+      headers:remove("content-type")
+    end
+    return
+  end
   http = tonumber(header(headers, HTTP_STATUS_HEADER)) or http
   local body = handle:body(true) -- waits for all of it; what was taken from the handle before is void now
   headers = handle:headers()

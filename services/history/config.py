@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from shared.config import ServiceConfig
-
-if TYPE_CHECKING:
-    from shared.config import Secret
+from shared.config import Secret, ServiceConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(ServiceConfig):
-    """Each field `x_y` is the variable `PENSTOCK_X_Y`."""
+    """What the service is told."""
 
-    #: The replica set that keeps the jobs: `mongodb://…/?replicaSet=…`.
+    #: The replica set that holds the database `history`: `mongodb://[user:password@]host:port/?replicaSet=…`.
     mongo_url: Secret
-    #: The log of jobs: `nats://…`.
+    #: The NATS that holds the log of jobs: `nats://[user:password@]host:port`.
     nats_url: Secret

@@ -205,6 +205,31 @@ async def test_the_client_carries_identity_request_id_and_less_time_than_it_has(
         await outgoing.close()
 
 
+async def test_a_call_on_the_callers_behalf_is_made_in_the_callers_name(identities: Identities) -> None:
+    token = identities.mint("acme", ["jobs:read"], key_id="key_1")
+    async with serving(identities) as inner:
+        outgoing = client.connect(
+            inner.address,
+            identities.service("upstream"),
+            default_timeout=timedelta(seconds=30),
+            on_behalf_of_caller=True,
+        )
+        jobs = jobs_pb2_grpc.JobServiceStub(outgoing)
+
+        async def ask_on() -> jobs_pb2.Job:
+            return await jobs.GetJob(jobs_pb2.GetJobRequest(job_id=JOB))
+
+        async with serving(identities, ask_on) as outer:
+            await get_job(outer.address, token, timeout=5)
+        principal = inner.jobs.calls[0].principal
+        assert principal is not None
+        assert (principal.tenant, principal.id) == ("acme", "key_1")
+        with pytest.raises(errors.Unauthenticated):  # nobody calls
+            await ask_on()
+        assert len(inner.jobs.calls) == 1
+        await outgoing.close()
+
+
 async def test_a_hop_without_time_left_is_refused_early(identities: Identities) -> None:
     outgoing = client.connect("127.0.0.1:1", identities.service("upstream"), default_timeout=timedelta(seconds=30))
 

@@ -88,6 +88,15 @@ def test_an_rpc_without_a_rule_is_not_public() -> None:
     }
 
 
+def test_an_rpc_that_streams_is_known_with_or_without_a_rule() -> None:
+    data = RouteData(packages={"test.v1": "test"}, waiting=[], streaming=["test.v1.Things.Get", "test.v1.Things.Get1"])
+    services = [_service(http_pb2.HttpRule(get="/a"), None, http_pb2.HttpRule(get="/b"))]
+    table = route_table(data, {"test"}, services)
+    assert table.streams == {"test.v1.Things.Get": "test", "test.v1.Things.Get1": "test"}
+    assert [binding.streams for binding in table.bindings] == [True, False]
+    assert route_table(data, set(), services).streams == {}
+
+
 def test_what_a_service_that_does_not_run_would_answer_is_left_out() -> None:
     table = route_table(_DATA, set(), [_service(http_pb2.HttpRule(get="/a"))])
     assert (list(table.bindings), table.services) == ([], {})
@@ -117,7 +126,7 @@ def test_the_contract_can_be_routed_and_its_internal_services_are_not() -> None:
     assert "penstock.jobs.v1.JobService" in table.services
     assert "penstock.scheduler.v1.SchedulerService" not in table.services
     known = {method.full_name for service in descriptors.services() for method in service.methods}
-    assert set(data.waiting) <= known
+    assert {*data.waiting, *data.streaming} <= known
     assert {page.path for page in table.pages} >= {"/healthz", "/readyz"}
 
 

@@ -57,6 +57,22 @@ def test_each_service_that_runs_has_a_cluster_and_its_routes() -> None:
     assert names(GatewaySettings(history_address="h:1")) == {"auth", "intake", "upstream", "site", "history"}
 
 
+def test_a_stream_may_last_and_be_silent_for_its_whole_time_over_http_and_grpc() -> None:
+    routes = _manager(_built(GatewaySettings(stream_timeout=timedelta(minutes=6))))["route_config"]["virtual_hosts"][0]
+    jobs = "penstock.jobs.v1.JobService"
+    for name in (
+        f"{jobs}.StreamJob GET /api/v1/jobs/{{job_id}}:watch",
+        f"{jobs}.StreamJob",
+        f"{jobs}.WatchJob",
+    ):
+        # the first route that matches counts: the service's own one would end it sooner
+        tried = [route["name"] for route in routes["routes"]]
+        assert tried.index(name) < tried.index(jobs)
+        route = routes["routes"][tried.index(name)]
+        assert (route["route"]["timeout"], route["route"]["idle_timeout"]) == ("360s", "360s")
+        assert route["request_headers_to_add"][0]["header"] == {"key": "grpc-timeout", "value": "359000m"}
+
+
 def test_ext_authz_fails_closed_and_only_pages_do_without_it() -> None:
     manager = _manager(_built(GatewaySettings()))
     (auth,) = [each for each in manager["http_filters"] if each["name"] == "envoy.filters.http.ext_authz"]

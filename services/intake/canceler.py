@@ -1,0 +1,71 @@
+"""Cancels jobs: the scheduler decides, and the hot view follows at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from penstock.jobs.v1 import jobs_pb2
+from penstock.scheduler.v1 import scheduler_pb2
+
+from services.intake.contract import change_of, state_of
+from shared.errors import JobFinished, Unavailable
+
+if TYPE_CHECKING:
+    from penstock.scheduler.v1.scheduler_pb2_grpc import SchedulerServiceAsyncStub
+
+    from services.intake.reader import JobReader
+    from services.intake.store import JobStore
+    from services.intake.waiters import Waiters
+
+_RETRY_AFTER = timedelta(seconds=1)
+
+
+class Canceler:
+    """Cancels jobs.
+
+    Args:
+        reader: Knows whose job it is.
+        store: Keeps the hot view.
+        scheduler: Decides.
+        waiters: Who waits for a job on this replica.
+    """
+
+    def __init__(
+        self, *, reader: JobReader, store: JobStore, scheduler: SchedulerServiceAsyncStub, waiters: Waiters
+    ) -> None:
+        self._reader = reader
+        self._store = store
+        self._scheduler = scheduler
+        self._waiters = waiters
+
+    async def cancel(self, tenant: str, job_id: str, *, upstream: str) -> jobs_pb2.Job:
+        """The job, CANCELED; a job that is canceled already is answered as it is.
+
+        Raises:
+            InvalidArgument: The id is no id.
+            JobNotFound: The tenant has no such job.
+            JobRunning: It runs.
+            JobFinished: It has ended otherwise.
+            Unavailable: A dependency is away. The job may be canceled.
+        """
+        job = await self._reader.get_hot(tenant, job_id, upstream=upstream)
+        if job.state == jobs_pb2.Job.CANCELED:
+            return job
+        state = state_of(job.state)
+        if state.terminal:  # the scheduler forgets a job an hour after its end, and would take this one for a new one
+            raise JobFinished(
+                f"{job_id} has ended as {state}; only a job that waits can be canceled",
+                metadata={"job": job_id, "state": state},
+            )
+        try:
+            event = await self._scheduler.Cancel(scheduler_pb2.CancelRequest(job_id=job_id, tenant=tenant))
+        except Unavailable as error:
+            raise Unavailable(
+                "the scheduler does not answer; the call may be repeated",
+                metadata={"dependency": "scheduler"},
+                retry_after=_RETRY_AFTER,
+            ) from error
+        await self._store.apply([change_of(event)])  # the event comes by the log too, and is known by its revision
+        self._waiters.wake([job_id])
+        return await self._reader.get_hot(tenant, job_id)

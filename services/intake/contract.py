@@ -1,0 +1,124 @@
+"""Domain to protos and back: a job as first answered, its `submitted` event, and the view of a job at any time."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from penstock.events.v1 import events_pb2
+from penstock.jobs.v1 import jobs_pb2
+
+from services.intake.domain import FIRST_REVISION, Change, State
+from shared import streams, views
+from shared.bus import Outgoing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from services.intake.domain import JobRequest, Record
+
+
+def first_job(job_id: str, request: JobRequest, *, now: datetime, trace_id: str) -> jobs_pb2.Job:
+    """The job as it is first answered: QUEUED."""
+    job = jobs_pb2.Job(
+        id=job_id,
+        upstream=request.upstream,
+        method=request.method,
+        state=jobs_pb2.Job.QUEUED,
+        priority=jobs_pb2.Job.Priority.Value(request.priority),
+        max_attempts=request.retry.max_attempts,
+        metadata=request.metadata,
+        trace_id=trace_id,
+        revision=FIRST_REVISION,
+    )
+    job.created_at.FromDatetime(now)
+    job.updated_at.FromDatetime(now)
+    job.expires_at.FromDatetime(request.expires_at)
+    if request.not_before is not None:
+        job.not_before.FromDatetime(request.not_before)
+    return job
+
+
+def submitted_message(
+    job: jobs_pb2.Job, request: JobRequest, *, tenant: str, principal: str, sealed_secret: bytes, traceparent: str
+) -> Outgoing:
+    """The `submitted` event of the job as a message; its id is the job's, so that the log takes it once."""
+    retry = jobs_pb2.RetryPolicy(max_attempts=request.retry.max_attempts)
+    retry.initial_backoff.FromTimedelta(request.retry.initial_backoff)
+    retry.max_backoff.FromTimedelta(request.retry.max_backoff)
+    submission = events_pb2.Submission(
+        job=job,
+        params=request.params,
+        cache_policy=jobs_pb2.CachePolicy.Mode.Value(request.cache_mode),
+        retry=retry,
+        callback_url=request.callback_url,
+        sealed_callback_secret=sealed_secret,
+        method_class=request.method_class,
+        idempotent=request.idempotent,
+        principal=principal,
+        idempotency_key=request.idempotency_key,
+        fingerprint=request.fingerprint,
+    )
+    submission.attempt_timeout.FromTimedelta(request.attempt_timeout)
+    event = events_pb2.JobEvent(
+        type=events_pb2.JobEvent.SUBMITTED,
+        job_id=job.id,
+        tenant=tenant,
+        upstream=job.upstream,
+        revision=FIRST_REVISION,
+        time=job.created_at,
+        state=jobs_pb2.Job.QUEUED,
+        submission=submission,
+    )
+    return Outgoing(
+        subject=streams.job_subject("submitted", job.upstream),
+        payload=event.SerializeToString(),
+        message_id=job.id,
+        traceparent=traceparent,
+    )
+
+
+def change_of(event: events_pb2.JobEvent) -> Change:
+    """What the event changes in the hot view."""
+    newest = events_pb2.JobEvent()
+    newest.CopyFrom(event)
+    newest.ClearField("submission")  # the view has it as the job's own record
+    submission = event.submission if event.HasField("submission") else None
+    ended = state_of(event.state).terminal
+    end = event.finished_at if event.HasField("finished_at") else event.time
+    return Change(
+        tenant=event.tenant,
+        job_id=event.job_id,
+        revision=event.revision,
+        event=newest.SerializeToString(),
+        job=submission.job.SerializeToString() if submission else None,
+        finished_at=end.ToDatetime(tzinfo=UTC) if ended else None,
+        submitted_at=event.time.ToDatetime(tzinfo=UTC) if submission else None,
+        idempotency_key=submission.idempotency_key if submission else "",
+        fingerprint=submission.fingerprint if submission else b"",
+    )
+
+
+def state_of(state: jobs_pb2.Job.State.ValueType) -> State:
+    """The state by its name.
+
+    Raises:
+        ValueError: It is none, or one that this program does not know.
+    """
+    return State(jobs_pb2.Job.State.Name(state))
+
+
+def view(record: Record) -> jobs_pb2.Job | None:
+    """The job as it stands by the hot view, or None while its first record has not been seen."""
+    if record.job is None:
+        return None
+    first = jobs_pb2.Job.FromString(record.job)
+    return first if record.event is None else left_by(events_pb2.JobEvent.FromString(record.event), first)
+
+
+def left_by(event: events_pb2.JobEvent, first: jobs_pb2.Job) -> jobs_pb2.Job:
+    """The job as the event left it: every event carries the whole of what changes, so those between are not needed."""
+    job = jobs_pb2.Job()
+    job.CopyFrom(first)
+    views.apply(event, job)
+    return job

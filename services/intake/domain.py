@@ -1,0 +1,206 @@
+"""What intake speaks of: a request as it was read, as it was judged, and what became of its admission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.errors import FieldViolation
+
+#: How long the same key means the same request, from its first sight.
+IDEMPOTENCY_WINDOW = timedelta(hours=24)
+#: How long a request that is being accepted holds its key; far longer than any publish takes.
+CLAIM_LIFETIME = timedelta(seconds=30)
+#: How far ahead a job may reach; JOBS keeps its messages as long.
+MAX_AHEAD = timedelta(days=7)
+DEFAULT_LIFETIME = timedelta(hours=24)
+MAX_WAIT = timedelta(seconds=60)
+DEFAULT_WAIT = timedelta(seconds=30)
+#: A watch ends after it; its client goes on with a new one where this one was left.
+MAX_WATCH = timedelta(minutes=5)
+#: How long nothing may be sent on a stream of server-sent events: proxies end a connection that is silent for longer,
+#: most of them after 30 s or more.
+HEARTBEAT = timedelta(seconds=15)
+#: The revision of `submitted`, and of a job as first answered.
+FIRST_REVISION = 1
+#: Beyond it params go to the object store; until there is one they are refused.
+MAX_PARAMS_BYTES = 64 * 1024
+
+
+class Priority(StrEnum):
+    """What orders one tenant's jobs."""
+
+    HIGH = "HIGH"
+    NORMAL = "NORMAL"
+    LOW = "LOW"
+
+
+class CacheMode(StrEnum):
+    """Whether a cached answer may serve."""
+
+    DEFAULT = "DEFAULT"
+    BYPASS = "BYPASS"
+    REFRESH = "REFRESH"
+
+
+class State(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    RETRYING = "RETRYING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the job has ended; a terminal state never changes."""
+        return self not in _UNFINISHED
+
+
+_UNFINISHED = frozenset({State.QUEUED, State.RUNNING, State.RETRYING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often and how fast a failed call is tried again."""
+
+    max_attempts: int = 3
+    initial_backoff: timedelta = timedelta(seconds=1)
+    max_backoff: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A request as it was read: of the right types, and not yet judged.
+
+    Args:
+        params: Empty where they are too large to be read.
+        connection_field: Which of `connectionId` and `tokenId` was given, or an empty text.
+        priority: None where the number is outside the enum.
+        cache_mode: The same.
+        max_attempts: 0 where it was left to the default.
+        faults: What could not be read at all; judging adds to them.
+    """
+
+    upstream: str
+    method: str
+    params: Mapping[str, Any]
+    params_too_large: bool = False
+    connection_field: str = ""
+    connection: str = ""
+    priority: Priority = Priority.NORMAL
+    cache_mode: CacheMode = CacheMode.DEFAULT
+    not_before: datetime | None = None
+    expires_at: datetime | None = None
+    max_attempts: int = 0
+    initial_backoff: timedelta | None = None
+    max_backoff: timedelta | None = None
+    callback_url: str = ""
+    callback_secret: str = field(default="", repr=False)
+    metadata: Mapping[str, str]
+    idempotency_key: str = ""
+    faults: tuple[FieldViolation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """A request that was found good, with what the catalogue says of its method.
+
+    Args:
+        params: Canonical JSON.
+        fingerprint: Equal for equal requests, whenever they are made.
+    """
+
+    upstream: str
+    method: str
+    params: bytes
+    priority: Priority
+    cache_mode: CacheMode
+    not_before: datetime | None
+    expires_at: datetime
+    retry: RetryPolicy
+    callback_url: str
+    callback_secret: str = field(repr=False)
+    metadata: Mapping[str, str]
+    method_class: str
+    idempotent: bool
+    attempt_timeout: timedelta
+    idempotency_key: str
+    fingerprint: bytes
+
+
+class Outcome(StrEnum):
+    """What an admission comes to."""
+
+    #: The job may be published.
+    ADMITTED = "admitted"
+    #: The key is known, for the same request, and its job was accepted.
+    KNOWN = "known"
+    #: The same, but its job was never seen to be accepted, and nobody is at it any more.
+    LAPSED = "lapsed"
+    #: The same, and someone is at it.
+    IN_FLIGHT = "in_flight"
+    #: The key is known, for another request.
+    REUSED = "reused"
+    #: The tenant has as many unfinished jobs as it may have.
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """The store's answer to a request.
+
+    Args:
+        job_id: The job admitted, or the one that the key stands for.
+        job: Where an earlier try has left the job's record behind: that record, which stands.
+        pending: The tenant's unfinished jobs, where they are too many.
+    """
+
+    outcome: Outcome
+    job_id: str
+    job: bytes | None = None
+    pending: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A job in the hot view.
+
+    Args:
+        job: The job as first answered; None where only later events have been seen so far.
+        event: The newest event, without the submission; None before the first was seen.
+    """
+
+    job: bytes | None
+    event: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What one event changes in the hot view.
+
+    Args:
+        job: The job as first answered, where the event is `submitted`.
+        finished_at: Set where the job has ended.
+        submitted_at: When the job was accepted, where the event is `submitted`.
+        idempotency_key: The key it came with, where the event is `submitted`; empty for none.
+    """
+
+    tenant: str
+    job_id: str
+    revision: int
+    event: bytes
+    job: bytes | None = None
+    finished_at: datetime | None = None
+    submitted_at: datetime | None = None
+    idempotency_key: str = ""
+    fingerprint: bytes = b""

@@ -1,0 +1,63 @@
+-- Admits one job: the idempotency key, the pending set and the job's record, all or none.
+--
+-- KEYS  1 the job's record, 2 the tenant's pending set, 3 the idempotency key's record (left out where there is no key)
+-- ARGV  1 job id, 2 the job as first answered, 3 pending jobs allowed,
+--       4 ms until a job that the log never shows stops counting as pending, 5 ms its record is kept,
+--       6 ms the pending set is kept, 7 fingerprint, 8 ms of a claim, 9 ms of the key's window
+-- Answers {outcome, detail}: {'admitted', the record that stands, or false}, {'full', pending},
+--       or {'known' | 'lapsed' | 'in_flight' | 'reused', the job id that the key stands for}.
+
+local record, pending, key = KEYS[1], KEYS[2], KEYS[3]
+local job_id, job, max_pending = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local taken_up = false
+if key then
+    local known = redis.call('HMGET', key, 'fingerprint', 'job', 'claim')
+    local fingerprint, known_job, claim = known[1], known[2], known[3]
+    if fingerprint then
+        if fingerprint ~= ARGV[7] then
+            return {'reused', known_job}
+        end
+        if not claim then
+            return {'known', known_job}
+        end
+        if tonumber(claim) > now then
+            return {'in_flight', known_job}
+        end
+        -- Whoever was at it is gone, and may have published the job or not. It is only taken up under its own id, so
+        -- that a job which did reach the log is found there. The caller comes again with that id: a key that a script
+        -- touches has to be named before it runs.
+        if known_job ~= job_id then
+            return {'lapsed', known_job}
+        end
+        taken_up = true
+    end
+end
+
+-- What lapsed stops counting. An entry lapses where no event ever came for it, so that a publish that failed does not
+-- count for ever.
+redis.call('ZREMRANGEBYSCORE', pending, '-inf', now)
+if not redis.call('ZSCORE', pending, job_id) then
+    local count = redis.call('ZCARD', pending)
+    if count >= max_pending then
+        return {'full', count}
+    end
+    redis.call('ZADD', pending, now + ARGV[4], job_id)
+    redis.call('PEXPIRE', pending, ARGV[6])
+end
+
+if key then
+    redis.call('HSET', key, 'fingerprint', ARGV[7], 'job', job_id, 'claim', now + ARGV[8])
+    if not taken_up then  -- the window counts from the first sight
+        redis.call('PEXPIRE', key, ARGV[9])
+    end
+end
+
+-- The first answer stands: its times are what the caller may have been told already.
+if redis.call('HSETNX', record, 'job', job) == 1 then
+    redis.call('PEXPIRE', record, ARGV[5])
+    return {'admitted', false}
+end
+return {'admitted', redis.call('HGET', record, 'job')}

@@ -1,0 +1,127 @@
+"""What intake answers: protos to domain and back, and nothing else."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+
+from services.intake import sse
+from services.intake.domain import DEFAULT_WAIT, HEARTBEAT
+from services.intake.reading import read_after, read_draft, read_timeout
+from shared.rpc import call as current_call
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import timedelta
+
+    import grpc
+    from google.api import httpbody_pb2
+
+    from services.intake.canceler import Canceler
+    from services.intake.reader import JobReader
+    from services.intake.submitter import Submitter
+    from services.intake.watching import Watcher
+
+
+class JobServicer(jobs_pb2_grpc.JobServiceServicer):
+    """Answers `penstock.jobs.v1.JobService`.
+
+    Args:
+        submitter: Takes jobs in.
+        reader: Tells how they stand.
+        watcher: Tells what happens to them.
+        canceler: Cancels them.
+        heartbeat: How long nothing may be sent on a stream of server-sent events.
+    """
+
+    def __init__(
+        self,
+        *,
+        submitter: Submitter,
+        reader: JobReader,
+        watcher: Watcher,
+        canceler: Canceler,
+        heartbeat: timedelta = HEARTBEAT,
+    ) -> None:
+        self._submitter = submitter
+        self._reader = reader
+        self._watcher = watcher
+        self._canceler = canceler
+        self._heartbeat = heartbeat
+
+    async def SubmitJob(  # noqa: N802  gRPC's name
+        self, request: jobs_pb2.SubmitJobRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> jobs_pb2.Job:
+        """Accepts one job."""
+        del context
+        current_call.current_tenant()  # raises for a service, whose jobs would belong to nobody
+        call = current_call.current()
+        return await self._submitter.submit(
+            read_draft(request, call.metadata if call else {}),
+            current_call.current_principal(),
+            remaining_s=call.remaining_s() if call else None,
+        )
+
+    async def GetJob(  # noqa: N802  gRPC's name
+        self, request: jobs_pb2.GetJobRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> jobs_pb2.Job:
+        """Answers with a job as it stands."""
+        del context
+        return await self._reader.get(current_call.current_tenant(), request.job_id, upstream=request.upstream)
+
+    async def WaitJob(  # noqa: N802  gRPC's name
+        self, request: jobs_pb2.WaitJobRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> jobs_pb2.Job:
+        """Answers when a job has ended, or time is up."""
+        del context
+        call = current_call.current()
+        return await self._reader.wait(
+            current_call.current_tenant(),
+            request.job_id,
+            at_most=read_timeout(request.timeout) if request.HasField("timeout") else DEFAULT_WAIT,
+            remaining_s=call.remaining_s() if call else None,
+        )
+
+    async def WatchJob(  # noqa: N802  gRPC's name
+        self, request: jobs_pb2.WatchJobRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
+        """Streams a job as each of its events leaves it."""
+        del context
+        call = current_call.current()
+        watch = await self._watcher.watch(
+            current_call.current_tenant(),
+            request.job_id,
+            after=read_after(request.after_revision),
+            remaining_s=call.remaining_s() if call else None,
+        )
+        async with aclosing(watch.jobs()) as jobs:
+            async for job in jobs:
+                yield jobs_pb2.WatchJobResponse(job=job)
+
+    async def StreamJob(  # noqa: N802  gRPC's name
+        self, request: jobs_pb2.StreamJobRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[httpbody_pb2.HttpBody]:
+        """The same as server-sent events."""
+        call = current_call.current()
+        watch = await self._watcher.watch(
+            current_call.current_tenant(),
+            request.job_id,
+            after=read_after(request.after_revision, call.metadata if call else {}),
+            remaining_s=call.remaining_s() if call else None,
+        )
+        if await watch.is_over():
+            await context.send_initial_metadata(sse.OVER)
+            return
+        yield sse.opening()
+        async with aclosing(watch.jobs(silence=self._heartbeat)) as jobs:
+            async for job in jobs:
+                yield sse.heartbeat() if job is None else sse.event(job)
+
+    async def CancelJob(  # noqa: N802  gRPC's name
+        self, request: jobs_pb2.CancelJobRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> jobs_pb2.Job:
+        """Cancels a job that waits."""
+        del context
+        return await self._canceler.cancel(current_call.current_tenant(), request.job_id, upstream=request.upstream)

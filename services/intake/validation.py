@@ -1,0 +1,227 @@
+"""Judges a draft: everything that is wrong with it at once, each fault under the path that the caller wrote."""
+
+from __future__ import annotations
+
+import difflib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from services.intake import canonical
+from services.intake.canonical import join, shortened
+from services.intake.domain import DEFAULT_LIFETIME, MAX_AHEAD, MAX_PARAMS_BYTES, JobRequest, RetryPolicy
+from shared.addresses import ForbiddenAddressError
+from shared.errors import FieldViolation, InvalidArgument, TooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+
+    from services.intake.catalogue import Method, Upstream
+    from services.intake.domain import Draft
+    from shared.addresses import AddressGuard
+
+MAX_ATTEMPTS = 20
+MAX_BACKOFF = timedelta(hours=1)
+MAX_METADATA_ENTRIES = 20
+MAX_METADATA_KEY_CHARACTERS = 64
+MAX_METADATA_VALUE_CHARACTERS = 256
+#: Enough that it cannot be guessed; no more than one block of HMAC-SHA256 has use for twice over.
+CALLBACK_SECRET_CHARACTERS = range(24, 129)
+#: Told at once; what is wrong with a request in more places is told when these are mended. Errors travel in headers.
+MAX_FAULTS = 32
+_MAX_SHOWN_CHARACTERS = 60
+_MAX_LISTED = 20
+_TOO_LARGE = FieldViolation("params", f"are too large; at most {MAX_PARAMS_BYTES} bytes of JSON are allowed")
+#: The param by which a method lets its caller say how long one attempt may take.
+_TIMEOUT_PARAM = "timeoutS"
+
+
+class Validator:
+    """Judges drafts.
+
+    Args:
+        guard: Decides where callbacks may lead.
+        digest: A keyed digest, by which callback secrets enter the fingerprint.
+    """
+
+    def __init__(self, *, guard: AddressGuard, digest: Callable[[bytes], bytes]) -> None:
+        self._guard = guard
+        self._digest = digest
+
+    def judge(self, draft: Draft, *, upstreams: Mapping[str, Upstream], now: datetime) -> JobRequest:
+        """The request that the draft is, found good.
+
+        Raises:
+            InvalidArgument: It names every fault, up to `MAX_FAULTS`.
+            TooLarge: The same, where the params are too large.
+        """
+        faults = list(draft.faults)
+        method = _method(draft, upstreams, faults)
+        params, params_faults = _params(draft, method)
+        faults += params_faults
+        faults += _connection_faults(draft)
+        faults += _metadata_faults(draft.metadata)
+        faults += self._callback_faults(draft)
+        faults += _retry_faults(draft)
+        faults += _time_faults(draft, now)
+        if faults or method is None or params is None:
+            raise _refusal(faults)
+        retry = _retry_policy(draft)
+        return JobRequest(
+            upstream=draft.upstream,
+            method=draft.method,
+            params=params,
+            priority=draft.priority,
+            cache_mode=draft.cache_mode,
+            not_before=draft.not_before,
+            expires_at=draft.expires_at or _default_end(draft, now),
+            retry=retry,
+            callback_url=draft.callback_url,
+            callback_secret=draft.callback_secret,
+            metadata=draft.metadata,
+            method_class=method.kind,
+            idempotent=method.idempotent,
+            attempt_timeout=_attempt_timeout(draft.params, method),
+            idempotency_key=draft.idempotency_key,
+            fingerprint=self.fingerprint(draft, params),
+        )
+
+    def fingerprint(self, draft: Draft, params: bytes) -> bytes:
+        """What tells this request from others; it does not hang on the catalogue, nor on the time."""
+        secret_digest = self._digest(draft.callback_secret.encode())
+        return canonical.fingerprint(draft, params=params, retry=_retry_policy(draft), secret_digest=secret_digest)
+
+    def _callback_faults(self, draft: Draft) -> Iterable[FieldViolation]:
+        if draft.callback_url:
+            try:
+                self._guard.check_url(draft.callback_url)
+            except ForbiddenAddressError as error:
+                yield FieldViolation("callbackUrl", str(error))
+        secret = draft.callback_secret
+        if not secret:
+            return
+        if not draft.callback_url:
+            yield FieldViolation(
+                "callbackSecret", "signs a callback, and there is no callbackUrl; give both or neither"
+            )
+        if len(secret) not in CALLBACK_SECRET_CHARACTERS:
+            least, most = CALLBACK_SECRET_CHARACTERS[0], CALLBACK_SECRET_CHARACTERS[-1]
+            yield FieldViolation("callbackSecret", f"has {len(secret)} characters; it must have {least} to {most}")
+
+
+def _method(draft: Draft, upstreams: Mapping[str, Upstream], faults: list[FieldViolation]) -> Method | None:
+    """The method that the draft names, or None and a fault.
+
+    An unknown upstream is a wrong field and not a missing resource: the request is about a job, which is not there yet.
+    """
+    upstream = upstreams.get(draft.upstream)
+    if upstream is None:
+        faults.append(FieldViolation("upstream", _unknown("upstream", draft.upstream, upstreams)))
+        if not draft.method:
+            faults.append(FieldViolation("method", "is missing; name a method of the upstream"))
+        return None
+    method = upstream.methods.get(draft.method)
+    if method is None:
+        faults.append(FieldViolation("method", _unknown(f"method of {upstream.name}", draft.method, upstream.methods)))
+    return method
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name[:_MAX_SHOWN_CHARACTERS], names, n=3)
+    listed = near or names[:_MAX_LISTED]
+    more = f" and {len(names) - len(listed)} more" if len(names) > len(listed) and not near else ""
+    hint = f"{'near to it are' if near else 'known are'} {', '.join(listed)}{more}" if names else "there is none yet"
+    subject = (
+        f"is {shortened(name, _MAX_SHOWN_CHARACTERS)!r}, which is no {what}" if name else f"is missing; name a {what}"
+    )
+    return f"{subject}; {hint}"
+
+
+def _params(draft: Draft, method: Method | None) -> tuple[bytes | None, list[FieldViolation]]:
+    """The params as canonical JSON, and what is wrong with them."""
+    try:
+        params = canonical.canonical_json(draft.params)
+    except ValueError:
+        paths = canonical.not_finite(draft.params, "params")
+        return None, [FieldViolation(path, "is no number that JSON has; send a finite one") for path in paths]
+    if draft.params_too_large or len(params) > MAX_PARAMS_BYTES:
+        return None, [_TOO_LARGE]
+    return params, method.schema.faults(draft.params) if method is not None else []
+
+
+def _connection_faults(draft: Draft) -> Iterable[FieldViolation]:
+    if draft.connection_field:
+        shown = shortened(draft.connection, _MAX_SHOWN_CHARACTERS)
+        yield FieldViolation(draft.connection_field, f"is {shown!r}; there is no such connection; leave it out")
+
+
+def _metadata_faults(metadata: Mapping[str, str]) -> Iterable[FieldViolation]:
+    if len(metadata) > MAX_METADATA_ENTRIES:
+        yield FieldViolation("metadata", f"has {len(metadata)} entries; at most {MAX_METADATA_ENTRIES} are allowed")
+        return
+    for key, value in metadata.items():
+        path = join("metadata", key)
+        if not key:
+            yield FieldViolation(path, "has an empty key; give it a name")
+        if len(key) > MAX_METADATA_KEY_CHARACTERS:
+            yield FieldViolation(path, f"has a key of {len(key)} characters; at most {MAX_METADATA_KEY_CHARACTERS}")
+        if len(value) > MAX_METADATA_VALUE_CHARACTERS:
+            yield FieldViolation(path, f"has {len(value)} characters; at most {MAX_METADATA_VALUE_CHARACTERS}")
+
+
+def _retry_policy(draft: Draft) -> RetryPolicy:
+    """The policy that the draft asks for, with the defaults filled in."""
+    default = RetryPolicy()
+    first = draft.initial_backoff or min(default.initial_backoff, draft.max_backoff or default.initial_backoff)
+    most = draft.max_backoff or max(default.max_backoff, first)
+    return RetryPolicy(max_attempts=draft.max_attempts or default.max_attempts, initial_backoff=first, max_backoff=most)
+
+
+def _retry_faults(draft: Draft) -> Iterable[FieldViolation]:
+    if not 0 <= draft.max_attempts <= MAX_ATTEMPTS:  # 0 stands for the default
+        yield FieldViolation("retry.maxAttempts", f"is {draft.max_attempts}; it must be 1 to {MAX_ATTEMPTS}")
+    named = {"retry.initialBackoff": draft.initial_backoff, "retry.maxBackoff": draft.max_backoff}
+    well = True
+    for path, backoff in named.items():
+        if backoff is not None and not timedelta(0) < backoff <= MAX_BACKOFF:
+            well = False
+            yield FieldViolation(path, f"is {backoff.total_seconds():g}s; it must be more than 0s and at most 3600s")
+    policy = _retry_policy(draft)
+    if well and policy.initial_backoff > policy.max_backoff:
+        first, most = policy.initial_backoff.total_seconds(), policy.max_backoff.total_seconds()
+        yield FieldViolation("retry.initialBackoff", f"is {first:g}s, more than retry.maxBackoff ({most:g}s)")
+
+
+def _time_faults(draft: Draft, now: datetime) -> Iterable[FieldViolation]:
+    latest = now + MAX_AHEAD
+    if draft.not_before is not None and draft.not_before >= latest:  # at the very end no time would be left to run
+        yield FieldViolation("notBefore", f"is {draft.not_before.isoformat()}; it must be less than 7 days ahead")
+    if draft.expires_at is None:
+        return
+    if draft.expires_at <= now:
+        yield FieldViolation("expiresAt", f"is {draft.expires_at.isoformat()}; it must be in the future")
+    elif draft.expires_at > latest:
+        yield FieldViolation("expiresAt", f"is {draft.expires_at.isoformat()}; it must be at most 7 days ahead")
+    elif draft.not_before is not None and draft.expires_at <= draft.not_before:
+        yield FieldViolation("expiresAt", f"is {draft.expires_at.isoformat()}; it must be after notBefore")
+
+
+def _default_end(draft: Draft, now: datetime) -> datetime:
+    """A day after the job may begin, and no later than any job may end."""
+    return min(max(now, draft.not_before or now) + DEFAULT_LIFETIME, now + MAX_AHEAD)
+
+
+def _attempt_timeout(params: Mapping[str, Any], method: Method) -> timedelta:
+    asked = params.get(_TIMEOUT_PARAM)
+    return timedelta(seconds=asked) if isinstance(asked, int | float) else method.timeout
+
+
+def _refusal(faults: list[FieldViolation]) -> InvalidArgument:
+    told = faults[:MAX_FAULTS]
+    message = InvalidArgument.of(told).message
+    if len(faults) > MAX_FAULTS:
+        message += f"; and {len(faults) - MAX_FAULTS} more faults"
+    if _TOO_LARGE in faults:
+        return TooLarge(message, told, metadata={"limit_bytes": str(MAX_PARAMS_BYTES)})
+    return InvalidArgument(message, told)

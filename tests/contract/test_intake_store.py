@@ -1,0 +1,310 @@
+"""What every job store does: the fake in memory and the real one in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.intake.domain import Admission, Change, Outcome, Record
+from services.intake.store import FINISHED_LIFETIME, MIN_FINISHED_LIFETIME, RedisJobStore
+from shared import ids
+from tests.fakes.intake_store import FakeJobStore
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from services.intake.store import JobStore
+    from shared import kv
+
+MakeStore = "Callable[..., JobStore]"
+ONE, OTHER = b"1" * 32, b"2" * 32
+SHORT = timedelta(milliseconds=30)
+
+
+@pytest.fixture
+def fake() -> Callable[..., JobStore]:
+    return FakeJobStore
+
+
+@pytest.fixture
+def real(redis: kv.Client) -> Callable[..., JobStore]:
+    return lambda **settings: RedisJobStore(redis, **settings)
+
+
+@pytest.fixture(params=["fake", "real"])
+def make_store(request: pytest.FixtureRequest) -> Callable[..., JobStore]:
+    """Makes the store; its lifetimes can be told."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def store(make_store: Callable[..., JobStore]) -> JobStore:
+    return make_store()
+
+
+async def admit(
+    store: JobStore,
+    *,
+    tenant: str = "acme",
+    job_id: str = "",
+    job: bytes = b"job",
+    key: str = "",
+    fingerprint: bytes = ONE,
+    max_pending: int = 1000,
+) -> Admission:
+    return await store.admit(
+        tenant,
+        job_id or ids.new_job_id("http"),
+        job,
+        idempotency_key=key,
+        fingerprint=fingerprint,
+        max_pending=max_pending,
+    )
+
+
+def change(job_id: str, revision: int, *, tenant: str = "acme", ended: bool = False, **more: object) -> Change:
+    return Change(
+        tenant=tenant,
+        job_id=job_id,
+        revision=revision,
+        event=f"event {revision}".encode(),
+        finished_at=datetime.now(UTC) if ended else None,
+        **more,  # type: ignore[arg-type]  fields of Change
+    )
+
+
+def submitted(job_id: str, *, key: str = "", age: timedelta = timedelta(0), job: bytes = b"job") -> Change:
+    at = datetime.now(UTC) - age
+    return change(job_id, 1, job=job, submitted_at=at, idempotency_key=key, fingerprint=ONE)
+
+
+async def test_a_job_without_a_key_is_admitted_and_can_be_read(store: JobStore) -> None:
+    admission = await admit(store)
+    assert admission.outcome is Outcome.ADMITTED
+    assert admission.job is None
+    assert await store.read("acme", admission.job_id) == Record(job=b"job", event=None)
+
+
+async def test_an_unknown_job_is_none(store: JobStore) -> None:
+    assert await store.read("acme", ids.new_job_id("http")) is None
+
+
+async def test_another_tenant_sees_neither_job_nor_key_nor_counts(store: JobStore) -> None:
+    admission = await admit(store, key="k", max_pending=1)
+    assert await store.read("other", admission.job_id) is None
+    assert await store.find("other", "k", fingerprint=ONE) is None
+    assert (await admit(store, tenant="other", key="k", fingerprint=OTHER, max_pending=1)).outcome is Outcome.ADMITTED
+
+
+async def test_a_key_is_in_flight_until_its_job_is_accepted_and_known_after(store: JobStore) -> None:
+    first = await admit(store, key="k")
+    assert await admit(store, key="k") == Admission(outcome=Outcome.IN_FLIGHT, job_id=first.job_id)
+    assert await store.find("acme", "k", fingerprint=ONE) is None
+    await store.accept("acme", "k")
+    assert await admit(store, key="k") == Admission(outcome=Outcome.KNOWN, job_id=first.job_id)
+    assert await store.find("acme", "k", fingerprint=ONE) == first.job_id
+    assert await store.find("acme", "k", fingerprint=OTHER) is None
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+async def test_a_key_of_another_request_is_reused(store: JobStore, *, accepted: bool) -> None:
+    first = await admit(store, key="k")
+    if accepted:
+        await store.accept("acme", "k")
+    assert await admit(store, key="k", fingerprint=OTHER) == Admission(outcome=Outcome.REUSED, job_id=first.job_id)
+
+
+async def test_a_lapsed_claim_is_taken_up_by_one_retry_under_the_same_id(make_store: Callable[..., JobStore]) -> None:
+    store = make_store(claim_lifetime=SHORT)
+    first = await admit(store, key="k", job=b"first answer")
+
+    async def lapsed() -> bool:
+        return (await admit(store, key="k")).outcome is Outcome.LAPSED
+
+    await eventually(lapsed)
+    patient = make_store() if isinstance(store, RedisJobStore) else store
+    retries = await asyncio.gather(*(admit(patient, key="k", job_id=first.job_id, job=b"another") for _ in range(5)))
+    outcomes = Counter(retry.outcome for retry in retries)
+    assert outcomes == {Outcome.ADMITTED: 1, Outcome.IN_FLIGHT: 4}
+    taken_up = next(retry for retry in retries if retry.outcome is Outcome.ADMITTED)
+    assert (taken_up.job_id, taken_up.job) == (first.job_id, b"first answer")
+
+
+async def test_a_released_claim_may_be_taken_up_at_once(store: JobStore) -> None:
+    first = await admit(store, key="k")
+    await store.release("acme", "k")
+    assert await admit(store, key="k") == Admission(outcome=Outcome.LAPSED, job_id=first.job_id)
+    assert (await admit(store, key="k", job_id=first.job_id)).outcome is Outcome.ADMITTED
+
+
+async def test_a_release_does_not_undo_an_acceptance(store: JobStore) -> None:
+    await admit(store, key="k")
+    await store.accept("acme", "k")
+    await store.release("acme", "k")
+    assert (await admit(store, key="k")).outcome is Outcome.KNOWN
+
+
+async def test_a_release_or_acceptance_of_an_unknown_key_makes_none(store: JobStore) -> None:
+    await store.release("acme", "k")
+    await store.accept("acme", "k")
+    assert (await admit(store, key="k")).outcome is Outcome.ADMITTED
+
+
+async def test_no_more_jobs_are_pending_than_allowed(store: JobStore) -> None:
+    first = [await admit(store, max_pending=3) for _ in range(3)]
+    refused = await admit(store, key="k", max_pending=3)
+    assert (refused.outcome, refused.pending) == (Outcome.FULL, 3)
+    assert await store.read("acme", refused.job_id) is None
+    await store.apply([change(first[0].job_id, 2, ended=True)])
+    assert (await admit(store, key="k", max_pending=3)).outcome is Outcome.ADMITTED  # the key was not used up
+
+
+async def test_a_job_that_the_log_never_shows_stops_counting(make_store: Callable[..., JobStore]) -> None:
+    store = make_store(unseen_pending_lifetime=SHORT)
+    await admit(store)
+
+    async def room() -> bool:
+        return (await admit(store, max_pending=1)).outcome is Outcome.ADMITTED
+
+    await eventually(room)
+
+
+async def test_a_job_that_the_log_shows_goes_on_counting(make_store: Callable[..., JobStore]) -> None:
+    store = make_store(unseen_pending_lifetime=SHORT)
+    shown, unseen = await admit(store), await admit(store)
+    await store.apply([submitted(shown.job_id)])
+
+    async def unseen_has_lapsed() -> bool:
+        return (await admit(store, max_pending=2)).outcome is Outcome.ADMITTED
+
+    await eventually(unseen_has_lapsed)
+    assert (await admit(store, max_pending=1)).outcome is Outcome.FULL
+    await store.apply([submitted(unseen.job_id)])  # late, and counted again
+    assert (await admit(store, max_pending=2)).outcome is Outcome.FULL
+
+
+async def test_the_newest_revision_stands_whatever_the_order(store: JobStore) -> None:
+    job_id = ids.new_job_id("http")
+    events = [submitted(job_id), change(job_id, 2), change(job_id, 3), change(job_id, 4, ended=True)]
+    for seed in range(6):
+        shuffled = random.Random(seed).choices(events, k=8) + events
+        random.Random(seed).shuffle(shuffled)
+        await store.apply(shuffled)
+        assert await store.read("acme", job_id) == Record(job=b"job", event=b"event 4")
+    assert (await admit(store, max_pending=1)).outcome is Outcome.ADMITTED  # it has ended, and does not count
+
+
+async def test_every_event_after_the_submission_is_kept_in_order_whatever_the_order(store: JobStore) -> None:
+    job_id = ids.new_job_id("http")
+    events = [submitted(job_id), *(change(job_id, n) for n in range(2, 12)), change(job_id, 13, ended=True)]
+    for seed in range(6):
+        shuffled = random.Random(seed).choices(events, k=8) + events
+        random.Random(seed).shuffle(shuffled)
+        await store.apply(shuffled)
+        kept = await store.events("acme", job_id)
+        assert kept == [f"event {n}".encode() for n in (*range(2, 12), 13)]
+        assert await store.read("acme", job_id) == Record(job=b"job", event=b"event 13")
+
+
+async def test_events_are_there_before_the_submission_and_nothing_is_there_of_it_alone(store: JobStore) -> None:
+    early, fresh = ids.new_job_id("http"), await admit(store)
+    await store.apply([change(early, 3), change(early, 2), submitted(fresh.job_id)])
+    assert await store.events("acme", early) == [b"event 2", b"event 3"]
+    assert await store.events("acme", fresh.job_id) == []
+    assert await store.events("acme", ids.new_job_id("http")) == []
+
+
+async def test_another_tenant_sees_no_events(store: JobStore) -> None:
+    job_id = ids.new_job_id("http")
+    await store.apply([submitted(job_id), change(job_id, 2)])
+    assert await store.events("other", job_id) == []
+
+
+async def test_the_first_event_of_a_revision_stands(store: JobStore) -> None:
+    job_id = ids.new_job_id("http")
+    other = Change(tenant="acme", job_id=job_id, revision=2, event=b"another 2")
+    await store.apply([change(job_id, 2), other, change(job_id, 3), other])
+    assert await store.events("acme", job_id) == [b"event 2", b"event 3"]
+
+
+async def test_an_event_before_its_submission_waits_for_it(store: JobStore) -> None:
+    job_id = ids.new_job_id("http")
+    await store.apply([change(job_id, 2)])
+    assert await store.read("acme", job_id) == Record(job=None, event=b"event 2")
+    await store.apply([submitted(job_id)])
+    assert await store.read("acme", job_id) == Record(job=b"job", event=b"event 2")
+
+
+async def test_what_the_log_says_of_a_job_stands(store: JobStore) -> None:
+    admission = await admit(store, job=b"as admitted")
+    await store.apply([submitted(admission.job_id, job=b"as published")])
+    assert await store.read("acme", admission.job_id) == Record(job=b"as published", event=b"event 1")
+
+
+async def test_the_log_accepts_a_key(store: JobStore) -> None:
+    first = await admit(store, key="k")
+    await store.apply([submitted(first.job_id, key="k")])
+    assert await admit(store, key="k") == Admission(outcome=Outcome.KNOWN, job_id=first.job_id)
+
+
+async def test_a_key_that_was_lost_comes_back_from_the_log_within_its_window(store: JobStore) -> None:
+    young, old = ids.new_job_id("http"), ids.new_job_id("http")
+    await store.apply([submitted(young, key="young", age=timedelta(hours=23))])
+    await store.apply([submitted(old, key="old", age=timedelta(hours=25))])
+    assert await admit(store, key="young") == Admission(outcome=Outcome.KNOWN, job_id=young)
+    assert (await admit(store, key="old")).outcome is Outcome.ADMITTED
+
+
+async def test_the_log_of_an_older_job_leaves_the_key_of_a_newer_one_alone(store: JobStore) -> None:
+    await admit(store, key="k")
+    await store.apply([submitted(ids.new_job_id("http"), key="k")])
+    assert (await admit(store, key="k")).outcome is Outcome.IN_FLIGHT
+
+
+async def test_hundred_duplicates_at_once_admit_one(store: JobStore) -> None:
+    admissions = await asyncio.gather(*(admit(store, key="k") for _ in range(100)))
+    outcomes = Counter(admission.outcome for admission in admissions)
+    assert outcomes == {Outcome.ADMITTED: 1, Outcome.IN_FLIGHT: 99}
+    assert len({admission.job_id for admission in admissions}) == 1
+
+
+async def test_hundred_jobs_at_once_fill_the_places_and_no_more(store: JobStore) -> None:
+    admissions = await asyncio.gather(*(admit(store, max_pending=40) for _ in range(100)))
+    outcomes = Counter(admission.outcome for admission in admissions)
+    assert outcomes == {Outcome.ADMITTED: 40, Outcome.FULL: 60}
+
+
+async def test_redis_forgets_everything_in_time(redis: kv.Client) -> None:
+    store = RedisJobStore(redis)
+    hour, day = 3600, 86400
+    unseen, running, ended, long_ended = [(await admit(store, key=f"key {n}")).job_id for n in range(4)]
+    await store.apply([submitted(running), change(ended, 2, ended=True)])
+    past = datetime.now(UTC) - FINISHED_LIFETIME
+    await store.apply([Change(tenant="acme", job_id=long_ended, revision=2, event=b"event 2", finished_at=past)])
+
+    async def lives(key: str) -> float:
+        return await redis.pttl(f"{{intake:acme}}:{key}") / 1000
+
+    assert await lives(f"job:{unseen}") == pytest.approx(hour, abs=5)
+    assert await lives(f"job:{running}") == pytest.approx(8 * day, abs=5)
+    assert await lives(f"job:{ended}") == pytest.approx(day, abs=5)
+    assert await lives(f"job:{long_ended}") == pytest.approx(MIN_FINISHED_LIFETIME.total_seconds(), abs=5)
+    assert await lives("key:key 0") == pytest.approx(day, abs=5)
+    assert await lives("pending") == pytest.approx(8 * day, abs=5)
+    names = {key.decode() for key in await redis.keys()}
+    assert all(name.startswith("{intake:acme}:") for name in names)
+
+
+async def test_the_window_of_a_key_counts_from_its_first_sight(redis: kv.Client) -> None:
+    store = RedisJobStore(redis)
+    first = await admit(store, key="k")
+    await redis.pexpire("{intake:acme}:key:k", timedelta(hours=1))
+    await store.release("acme", "k")
+    await admit(store, key="k", job_id=first.job_id)
+    assert await redis.pttl("{intake:acme}:key:k") <= timedelta(hours=1).total_seconds() * 1000

@@ -1,0 +1,73 @@
+"""A catalogue with one upstream, and requests to it that are good."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from penstock.jobs.v1 import jobs_pb2
+from penstock.upstream.v1 import upstream_pb2
+
+from services.intake.catalogue import Method, Upstream
+from services.intake.params import ParamsSchema
+from shared.addresses import AddressGuard
+from shared.formats import formats
+
+GUARD = AddressGuard()
+#: Like that of the http connector, and with one keyword of each kind that params are judged by.
+PARAMS_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["url"],
+    "additionalProperties": False,
+    "properties": {
+        "url": {"type": "string", "format": "public-url", "maxLength": 2048},
+        "headers": {
+            "type": "object",
+            "propertyNames": {"format": "callable-header"},
+            "additionalProperties": {"type": "string", "format": "header-value"},
+            "maxProperties": 3,
+        },
+        "query": {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "number"}]}},
+        "json": {},
+        "text": {"type": "string", "minLength": 2, "maxLength": 5},
+        "timeoutS": {"type": "number", "exclusiveMinimum": 0, "maximum": 60},
+        "mode": {"enum": ["fast", "slow"]},
+        "code": {"type": "string", "pattern": "^[a-z]+$"},
+        "version": {"const": 2},
+        "tags": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 3, "uniqueItems": True},
+        "page": {"type": "integer", "minimum": 1, "exclusiveMaximum": 100, "multipleOf": 2},
+        "never": False,
+    },
+    "not": {"required": ["json", "text"]},
+}
+HTTP_GET = Method(
+    name="http.get",
+    kind="read",
+    idempotent=True,
+    timeout=timedelta(seconds=20),
+    schema=ParamsSchema(PARAMS_SCHEMA, formats=formats(GUARD)),
+)
+UPSTREAMS = {
+    "http": Upstream(name="http", methods={"http.get": HTTP_GET}),
+    "empty": Upstream(name="empty", methods={}),
+}
+
+
+def request(**changes: Any) -> jobs_pb2.SubmitJobRequest:
+    """A request that is good, with these fields changed."""
+    fields: dict[str, Any] = {
+        "upstream": "http",
+        "method": "http.get",
+        "params": {"url": "https://example.com/x"},
+    } | changes
+    return jobs_pb2.SubmitJobRequest(**fields)
+
+
+def catalogue_page() -> upstream_pb2.ListUpstreamsResponse:
+    """The same catalogue, as the upstream service answers with it."""
+    method = upstream_pb2.Method(name="http.get", kind=upstream_pb2.Method.READ, idempotent=True)
+    method.timeout.FromTimedelta(HTTP_GET.timeout)
+    method.params_schema.update(PARAMS_SCHEMA)
+    return upstream_pb2.ListUpstreamsResponse(
+        upstreams=[upstream_pb2.Upstream(name="http", methods=[method]), upstream_pb2.Upstream(name="empty")]
+    )

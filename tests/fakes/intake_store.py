@@ -1,0 +1,162 @@
+"""The job store in memory; `tests/contract/test_intake_store.py` holds it to what the real one does."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from services.intake.domain import CLAIM_LIFETIME, FIRST_REVISION, IDEMPOTENCY_WINDOW, Admission, Outcome, Record
+from services.intake.store import (
+    FINISHED_LIFETIME,
+    MIN_FINISHED_LIFETIME,
+    UNFINISHED_LIFETIME,
+    UNSEEN_LIFETIME,
+    UNSEEN_PENDING_LIFETIME,
+)
+from shared.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.intake.domain import Change
+
+
+@dataclass(slots=True)
+class _Key:
+    fingerprint: bytes
+    job_id: str
+    ends: float
+    #: Until when someone is at it; None once the job was accepted.
+    claim: float | None = None
+
+    def outcome(self, fingerprint: bytes, job_id: str, now: float) -> Outcome | None:
+        """What a request under this key comes to; None where it takes up the key's job."""
+        if self.fingerprint != fingerprint:
+            return Outcome.REUSED
+        if self.claim is None:
+            return Outcome.KNOWN
+        if self.claim > now:
+            return Outcome.IN_FLIGHT
+        return Outcome.LAPSED if self.job_id != job_id else None
+
+
+@dataclass(slots=True)
+class _Job:
+    job: bytes | None = None
+    event: bytes | None = None
+    revision: int = 0
+    #: By revision, but for `submitted`.
+    events: dict[int, bytes] = field(default_factory=dict)
+    ends: float = 0.0
+
+
+@dataclass(slots=True)
+class _Tenant:
+    keys: dict[str, _Key] = field(default_factory=dict)
+    jobs: dict[str, _Job] = field(default_factory=dict)
+    pending: dict[str, float] = field(default_factory=dict)
+
+
+class FakeJobStore:
+    """Keeps jobs in memory; can be away."""
+
+    def __init__(
+        self,
+        *,
+        claim_lifetime: timedelta = CLAIM_LIFETIME,
+        unseen_pending_lifetime: timedelta = UNSEEN_PENDING_LIFETIME,
+    ) -> None:
+        self._claim_s = claim_lifetime.total_seconds()
+        self._unseen_pending_s = unseen_pending_lifetime.total_seconds()
+        self._tenants: dict[str, _Tenant] = {}
+        #: Every call raises `Unavailable` while it is.
+        self.away = False
+
+    async def admit(
+        self, tenant: str, job_id: str, job: bytes, *, idempotency_key: str, fingerprint: bytes, max_pending: int
+    ) -> Admission:
+        here, now = self._tenant(tenant), time.time()
+        known = here.keys.get(idempotency_key)
+        outcome = known.outcome(fingerprint, job_id, now) if known is not None else None
+        if known is not None and outcome is not None:
+            return Admission(outcome=outcome, job_id=known.job_id)
+        if job_id not in here.pending:
+            if len(here.pending) >= max_pending:
+                return Admission(outcome=Outcome.FULL, job_id=job_id, pending=len(here.pending))
+            here.pending[job_id] = now + self._unseen_pending_s
+        if idempotency_key:
+            ends = known.ends if known is not None else now + IDEMPOTENCY_WINDOW.total_seconds()
+            here.keys[idempotency_key] = _Key(fingerprint, job_id, ends, claim=now + self._claim_s)
+        record = here.jobs.get(job_id)
+        if record is not None and record.job is not None:
+            return Admission(outcome=Outcome.ADMITTED, job_id=job_id, job=record.job)
+        here.jobs[job_id] = _Job(job=job, ends=now + UNSEEN_LIFETIME.total_seconds())
+        return Admission(outcome=Outcome.ADMITTED, job_id=job_id)
+
+    async def find(self, tenant: str, idempotency_key: str, *, fingerprint: bytes) -> str | None:
+        known = self._tenant(tenant).keys.get(idempotency_key)
+        accepted = known is not None and known.fingerprint == fingerprint and known.claim is None
+        return known.job_id if known is not None and accepted else None
+
+    async def accept(self, tenant: str, idempotency_key: str) -> None:
+        known = self._tenant(tenant).keys.get(idempotency_key)
+        if known is not None:
+            known.claim = None
+
+    async def release(self, tenant: str, idempotency_key: str) -> None:
+        known = self._tenant(tenant).keys.get(idempotency_key)
+        if known is not None and known.claim is not None:
+            known.claim = 0.0
+
+    async def read(self, tenant: str, job_id: str) -> Record | None:
+        record = self._tenant(tenant).jobs.get(job_id)
+        return Record(job=record.job, event=record.event) if record is not None else None
+
+    async def events(self, tenant: str, job_id: str) -> list[bytes]:
+        record = self._tenant(tenant).jobs.get(job_id)
+        return [record.events[revision] for revision in sorted(record.events)] if record is not None else []
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            self._apply(change)
+
+    def _apply(self, change: Change) -> None:
+        here, now = self._tenant(change.tenant), time.time()
+        record = here.jobs.setdefault(change.job_id, _Job())
+        if change.job is not None:
+            record.job = change.job
+            self._note_key(here, change)
+        if change.revision > FIRST_REVISION:
+            record.events.setdefault(change.revision, change.event)
+        if change.revision <= record.revision:
+            return
+        record.revision, record.event = change.revision, change.event
+        if change.finished_at is None:
+            record.ends = here.pending[change.job_id] = now + UNFINISHED_LIFETIME.total_seconds()
+        else:
+            here.pending.pop(change.job_id, None)
+            left = change.finished_at + FINISHED_LIFETIME - datetime.now(UTC)
+            record.ends = now + max(left, MIN_FINISHED_LIFETIME).total_seconds()
+
+    @staticmethod
+    def _note_key(here: _Tenant, change: Change) -> None:
+        if not change.idempotency_key or change.submitted_at is None:
+            return
+        known = here.keys.get(change.idempotency_key)
+        ends = (change.submitted_at + IDEMPOTENCY_WINDOW).timestamp()
+        if known is not None and known.job_id == change.job_id:
+            known.claim = None
+        elif known is None and ends > time.time():
+            here.keys[change.idempotency_key] = _Key(change.fingerprint, change.job_id, ends)
+
+    def _tenant(self, name: str) -> _Tenant:
+        """The tenant's, without what has lapsed."""
+        if self.away:
+            raise Unavailable("the store is away", metadata={"dependency": "redis"}, retry_after=timedelta(seconds=1))
+        here, now = self._tenants.setdefault(name, _Tenant()), time.time()
+        here.keys = {key: known for key, known in here.keys.items() if known.ends > now}
+        here.jobs = {job_id: job for job_id, job in here.jobs.items() if not job.ends or job.ends > now}
+        here.pending = {job_id: lapses for job_id, lapses in here.pending.items() if lapses > now}
+        return here

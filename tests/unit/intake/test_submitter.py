@@ -1,0 +1,129 @@
+"""What a submit comes to when the store is away or late, and how each outcome is counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from services.intake import metrics
+from services.intake.reading import read_draft
+from services.intake.submitter import CALLBACK_SECRET, Submitter
+from services.intake.validation import Validator
+from shared import errors
+from shared.clock import SystemClock
+from shared.identity import Principal, PrincipalKind
+from shared.sealing import Sealer
+from tests.fakes.intake_requests import GUARD, UPSTREAMS, request
+from tests.fakes.intake_store import FakeJobStore
+
+if TYPE_CHECKING:
+    from penstock.jobs.v1 import jobs_pb2
+
+    from services.intake.catalogue import Catalogue
+    from shared.bus import Outgoing
+
+PRINCIPAL = Principal(kind=PrincipalKind.KEY, id="key_1", tenant="acme", scopes=frozenset())
+
+
+class LoadedCatalogue:
+    def upstreams(self) -> Any:
+        return UPSTREAMS
+
+
+class Log:
+    """Takes messages; the store goes away with the first, where it is told to."""
+
+    def __init__(self, store: FakeJobStore, *, store_goes: bool = False, fails: bool = False) -> None:
+        self.messages: list[Outgoing] = []
+        self._store = store
+        self._store_goes = store_goes
+        self._fails = fails
+
+    async def publish(self, message: Outgoing) -> None:
+        self.messages.append(message)
+        self._store.away = self._store_goes
+        if self._fails:
+            raise errors.Unavailable("no acknowledgement came")
+
+
+async def send(store: FakeJobStore, log: Log, *, max_pending: int = 10, **changes: Any) -> jobs_pb2.Job:
+    sealer = Sealer(bytes(32), CALLBACK_SECRET)
+    submitter = Submitter(
+        catalogue=cast("Catalogue", LoadedCatalogue()),
+        validator=Validator(guard=GUARD, digest=sealer.digest),
+        store=store,
+        publisher=log,
+        sealer=sealer,
+        clock=SystemClock(),
+        max_pending=max_pending,
+    )
+    return await submitter.submit(read_draft(request(**changes), {}), PRINCIPAL, remaining_s=0.3)
+
+
+def counted(outcome: str) -> float:
+    return metrics.SUBMITS.labels(outcome)._value.get()
+
+
+async def test_a_job_that_is_on_disk_is_answered_though_the_store_went_away() -> None:
+    store = FakeJobStore()
+    log = Log(store, store_goes=True)
+    job = await send(store, log, request_id="k")
+    assert [message.message_id for message in log.messages] == [job.id]
+
+
+async def test_a_store_that_is_away_admits_nothing() -> None:
+    store = FakeJobStore()
+    store.away = True
+    log = Log(store)
+    with pytest.raises(errors.Unavailable):
+        await send(store, log)
+    assert log.messages == []
+
+
+async def test_a_log_and_a_store_that_are_both_away_are_told_with_the_job() -> None:
+    store = FakeJobStore()
+    log = Log(store, store_goes=True, fails=True)
+    with pytest.raises(errors.Unavailable) as refused:
+        await send(store, log, request_id="k")
+    assert {message.message_id for message in log.messages} == {refused.value.metadata["job"]}
+
+
+async def test_a_key_whose_job_was_lost_says_so_and_makes_no_second_job() -> None:
+    store = FakeJobStore()
+    log = Log(store)
+    first = await send(store, log, request_id="k")
+    store._tenants["acme"].jobs.clear()
+    with pytest.raises(errors.Unavailable) as refused:
+        await send(store, log, request_id="k")
+    assert refused.value.metadata == {"job": first.id}
+    assert len(log.messages) == 1
+
+
+async def test_every_outcome_is_counted() -> None:
+    store = FakeJobStore()
+    log = Log(store)
+    outcomes = ["accepted", "replayed", "idempotency_key_reused", "invalid_argument", "queue_full"]
+    before = {outcome: counted(outcome) for outcome in outcomes}
+    await send(store, log, request_id="k")
+    await send(store, log, request_id="k")
+    for error, changes in (
+        (errors.IdempotencyKeyReused, {"request_id": "k", "metadata": {"a": "b"}}),
+        (errors.InvalidArgument, {"method": ""}),
+        (errors.QueueFull, {"max_pending": 1}),
+    ):
+        with pytest.raises(error):
+            await send(store, log, **changes)
+    assert {outcome: counted(outcome) - before[outcome] for outcome in outcomes} == dict.fromkeys(outcomes, 1)
+
+
+async def test_a_bad_request_is_not_replayed_under_a_key_that_made_another() -> None:
+    store = FakeJobStore()
+    log = Log(store)
+    await send(store, log, request_id="k")
+    with pytest.raises(errors.InvalidArgument):
+        await send(store, log, request_id="k", method="")
+    with pytest.raises(errors.InvalidArgument):
+        await send(store, log, request_id="k", params={"url": float("nan")})
+    with pytest.raises(errors.InvalidArgument):
+        await send(store, log, request_id="k", priority=9)

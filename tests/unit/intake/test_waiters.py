@@ -1,0 +1,73 @@
+"""Waiters are woken by what concerns them, and leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.intake.waiters import Waiters
+
+
+def is_woken(waiting: asyncio.Task[None]) -> bool:
+    return waiting.done()
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_signal_wakes_who_waits_for_one_of_its_jobs_and_nobody_else() -> None:
+    waiters = Waiters()
+    with waiters.waiting_for("a") as one, waiters.waiting_for("a") as two, waiters.waiting_for("b") as other:
+        tasks = [asyncio.create_task(waiter.woken()) for waiter in (one, two, other)]
+        await waiters.jobs_changed(b"x\na\n\xff")
+        await settle()
+        assert [is_woken(task) for task in tasks] == [True, True, False]
+        tasks[2].cancel()
+
+
+async def test_a_signal_between_register_and_wait_is_not_lost() -> None:
+    waiters = Waiters()
+    with waiters.waiting_for("a") as waiter:
+        waiters.wake(["a"])
+        await asyncio.wait_for(waiter.woken(), 1)
+
+
+async def test_a_wake_is_good_for_one_time() -> None:
+    waiters = Waiters()
+    with waiters.waiting_for("a") as waiter:
+        waiters.wake(["a"])
+        await waiter.woken()
+        again = asyncio.create_task(waiter.woken())
+        await settle()
+        assert not again.done()
+        again.cancel()
+
+
+async def test_after_a_reconnect_everyone_is_woken() -> None:
+    waiters = Waiters()
+    with waiters.waiting_for("a") as one, waiters.waiting_for("b") as other:
+        waiters.wake_all()
+        await asyncio.wait_for(asyncio.gather(one.woken(), other.woken()), 1)
+
+
+async def test_nothing_is_left_of_waiters_however_they_end() -> None:
+    waiters = Waiters()
+    with waiters.waiting_for("a"), waiters.waiting_for("a"), waiters.waiting_for("b"):
+        assert len(waiters) == 3
+        with pytest.raises(RuntimeError), waiters.waiting_for("c"):
+            raise RuntimeError
+        assert len(waiters) == 3
+    assert len(waiters) == 0
+    assert waiters._waiting == {}
+
+
+async def test_a_stop_lets_everyone_go() -> None:
+    waiters = Waiters()
+    with waiters.waiting_for("a") as waiter:
+        assert not waiters.released
+        await waiters.release()
+        await asyncio.wait_for(waiter.woken(), 1)
+        assert waiters.released
