@@ -1,0 +1,182 @@
+"""Deliveries: what they hold, how an attempt can come out, and what follows from it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+#: Between the attempts of a delivery: the example of Standard Webhooks 1.0.0, which gives up after three days.
+STANDARD_PAUSES = (
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=5),
+    timedelta(hours=10),
+    timedelta(hours=14),
+    timedelta(hours=20),
+    timedelta(hours=24),
+)
+#: So much of a pause, at random, is added or taken away: what failed together does not come again together.
+JITTER = 0.2
+#: Statuses whose `Retry-After` is obeyed; on others it says nothing about trying again.
+_THROTTLED = frozenset({429, 502, 503, 504})
+
+
+class State(StrEnum):
+    """Where a delivery stands. DELIVERED and FAILED never change."""
+
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+
+
+class Reason(StrEnum):
+    """How an attempt came out."""
+
+    #: The receiver answered 2xx.
+    OK = "OK"
+    #: It answered with another status; redirects are not followed.
+    RECEIVER_STATUS = "RECEIVER_STATUS"
+    #: It answered 410: there is nobody any more.
+    RECEIVER_GONE = "RECEIVER_GONE"
+    #: It could not be reached, or broke the connection.
+    RECEIVER_UNREACHABLE = "RECEIVER_UNREACHABLE"
+    #: It did not answer in time.
+    RECEIVER_TIMEOUT = "RECEIVER_TIMEOUT"
+    #: Its answer is no HTTP.
+    RECEIVER_PROTOCOL = "RECEIVER_PROTOCOL"
+    #: The URL leads to an address that must not be called.
+    ADDRESS_FORBIDDEN = "ADDRESS_FORBIDDEN"
+    #: The job's secret does not open: the sealing key is not intake's.
+    SECRET_UNREADABLE = "SECRET_UNREADABLE"  # noqa: S105  no secret
+    #: The last attempt was begun and lost: who made it has died.
+    ATTEMPT_LOST = "ATTEMPT_LOST"
+    #: A fault of Penstock itself; the log tells it.
+    INTERNAL = "INTERNAL"
+
+
+#: Upon which another attempt is in vain.
+_FINAL = frozenset({Reason.RECEIVER_GONE, Reason.ADDRESS_FORBIDDEN, Reason.ATTEMPT_LOST})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an attempt came out.
+
+    Args:
+        reason: In a word.
+        status: The receiver's HTTP status, or 0 where there was none.
+        retry_after: The pause that the receiver asked for.
+    """
+
+    reason: Reason
+    status: int = 0
+    retry_after: timedelta | None = None
+
+    @classmethod
+    def of_status(cls, status: int, retry_after: timedelta | None = None) -> Outcome:
+        """The outcome of an attempt that was answered."""
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            return cls(reason=Reason.OK, status=status)
+        if status == HTTPStatus.GONE:
+            return cls(reason=Reason.RECEIVER_GONE, status=status)
+        pause = retry_after if status in _THROTTLED else None
+        return cls(reason=Reason.RECEIVER_STATUS, status=status, retry_after=pause)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event bound for one receiver; times are whole milliseconds."""
+
+    #: Made of the event, so that an event that comes again makes no second delivery; also the `webhook-id`.
+    id: str
+    tenant: str
+    job_id: str
+    url: str = field(repr=False)
+    #: Whom it is for, as logs and limits name it: the URL's host, and its port unless it is the usual one.
+    host: str
+    #: Such as `job.succeeded`.
+    event_type: str
+    event_time: datetime
+    #: The body: the same bytes in every attempt.
+    payload: bytes = field(repr=False)
+    #: The job's own secret as intake sealed it; none where the tenant's signs.
+    sealed_secret: bytes = field(default=b"", repr=False)
+    #: The W3C trace context of the event, or an empty text.
+    traceparent: str = ""
+    created_at: datetime
+    state: State = State.PENDING
+    #: How many were begun.
+    attempts: int = 0
+    #: When it is due. While an attempt is being made: when the next one is, should its outcome never be heard of.
+    next_attempt_at: datetime
+    #: How the newest attempt that came out did.
+    last_reason: str = ""
+    last_status: int = 0
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A delivery whose time has come, by what it takes to choose among them."""
+
+    id: str
+    host: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySchedule:
+    """How often and when a delivery is attempted.
+
+    Args:
+        pauses: Between the attempts.
+    """
+
+    pauses: tuple[timedelta, ...]
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts there are at most."""
+        return len(self.pauses) + 1
+
+    def pause(self, attempt: int, *, asked: timedelta | None = None) -> timedelta | None:
+        """How long to wait after a failed attempt; None when it was the last.
+
+        Args:
+            attempt: Its number, from 1.
+            asked: The pause that the receiver asked for: no shorter one is taken.
+        """
+        if attempt > len(self.pauses):
+            return None
+        factor = 1 + JITTER * (2 * random.random() - 1)  # noqa: S311  jitter needs no secrecy
+        return max(self.pauses[attempt - 1] * factor, asked or timedelta())
+
+
+def delivery_id(job_id: str, revision: int) -> str:
+    """The id of the delivery of a job's event; it holds no full stop, which parts the signed text."""
+    return f"{job_id}:{revision}"
+
+
+def settled(delivery: Delivery, outcome: Outcome, *, schedule: RetrySchedule, now: datetime) -> Delivery:
+    """The delivery as the outcome of its newest attempt leaves it."""
+    told = replace(delivery, last_reason=outcome.reason, last_status=outcome.status)
+    if outcome.reason is Reason.OK:
+        return replace(told, state=State.DELIVERED, finished_at=to_milliseconds(now))
+    pause = None if outcome.reason in _FINAL else schedule.pause(delivery.attempts, asked=outcome.retry_after)
+    if pause is None:
+        return replace(told, state=State.FAILED, finished_at=to_milliseconds(now))
+    return replace(told, next_attempt_at=to_milliseconds(now + pause))
+
+
+def to_milliseconds(time: datetime) -> datetime:
+    """The time cut to whole milliseconds, as MongoDB keeps it."""
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)

@@ -1,0 +1,53 @@
+"""What a receiver is sent: `{"type", "timestamp", "data"}`, as Standard Webhooks 1.0.0 recommends.
+
+`type` is the event's, such as `job.succeeded`; `timestamp` is the event's too, in RFC 3339; `data` is the job as GetJob
+answers it, in proto3 JSON. A message of more than 20 KB goes without the content of the job's result: its `contentType`
+and `size` stay, and the receiver fetches the rest by the job's id.
+"""
+
+from __future__ import annotations
+
+import json
+
+from google.protobuf import json_format
+from penstock.events.v1 import events_pb2
+from penstock.jobs.v1 import jobs_pb2
+
+from shared import views
+
+#: Standard Webhooks: "we recommend that webhook payloads be kept under 20kb".
+MAX_BYTES = 20 * 1024
+#: The events by which a job ends, by what `type` calls them.
+EVENT_TYPES = {
+    events_pb2.JobEvent.SUCCEEDED: "job.succeeded",
+    events_pb2.JobEvent.FAILED: "job.failed",
+    events_pb2.JobEvent.CANCELED: "job.canceled",
+    events_pb2.JobEvent.EXPIRED: "job.expired",
+    events_pb2.JobEvent.OUTCOME_UNKNOWN: "job.outcome_unknown",
+}
+
+
+def payload_of(event: events_pb2.JobEvent, submitted: jobs_pb2.Job) -> bytes:
+    """The body that tells of an event.
+
+    Args:
+        event: By which the job ended.
+        submitted: The job as first answered.
+    """
+    job = jobs_pb2.Job()
+    job.CopyFrom(submitted)
+    views.apply(event, job)
+    body = _encoded(event, job)
+    if len(body) > MAX_BYTES and job.HasField("result"):
+        job.result.ClearField("content")
+        body = _encoded(event, job)
+    return body
+
+
+def _encoded(event: events_pb2.JobEvent, job: jobs_pb2.Job) -> bytes:
+    message = {
+        "type": EVENT_TYPES[event.type],
+        "timestamp": event.time.ToJsonString(),
+        "data": json_format.MessageToDict(job),
+    }
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()

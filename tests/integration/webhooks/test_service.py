@@ -1,0 +1,45 @@
+"""What the service answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import grpc
+import pytest
+from penstock.webhooks.v1 import webhooks_pb2, webhooks_pb2_grpc
+
+from tests.service import channel
+
+if TYPE_CHECKING:
+    from shared.lifecycle import Process
+    from tests.integration.webhooks.conftest import Mesh
+
+pytestmark = pytest.mark.usefixtures("no_stalls")
+
+
+async def ask(process: Process, token: str | None) -> str:
+    async with channel(f"127.0.0.1:{process.port}", token) as connection:
+        stub = cast("Any", webhooks_pb2_grpc.CallbackSecretServiceStub(connection))
+        return (await stub.GetCallbackSecret(webhooks_pb2.GetCallbackSecretRequest(), timeout=5)).secret
+
+
+async def test_a_tenants_secret_is_its_own_and_the_same_in_every_replica(mesh: Mesh) -> None:
+    async with mesh.running() as one, mesh.running() as other:
+        acme = await ask(one, mesh.identities.mint("acme"))
+        assert acme.startswith("whsec_")
+        assert await ask(other, mesh.identities.mint("acme")) == acme
+        assert await ask(one, mesh.identities.mint("globex")) != acme
+
+
+@pytest.mark.parametrize(
+    ("scopes", "code"),
+    [(("jobs:read",), grpc.StatusCode.PERMISSION_DENIED), (None, grpc.StatusCode.UNAUTHENTICATED)],
+)
+async def test_the_secret_is_shown_to_nobody_else(
+    mesh: Mesh, scopes: tuple[str, ...] | None, code: grpc.StatusCode
+) -> None:
+    token = mesh.identities.mint("acme", scopes) if scopes is not None else None
+    async with mesh.running() as process:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await ask(process, token)
+    assert refused.value.code() is code

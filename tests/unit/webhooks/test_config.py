@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+
+import pytest
+
+from services.webhooks.config import Config
+from services.webhooks.domain import STANDARD_PAUSES
+from shared.config import ConfigError, describe, load
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+CANARY = "canary-0123456789abcdef"
+ENVIRONMENT = {
+    "PENSTOCK_GRPC_ADDRESS": "127.0.0.1:18105",
+    "PENSTOCK_IDENTITY_KEYS_FILE": "keys.json",
+    "PENSTOCK_SERVICE_KEY": f"service-{CANARY}",
+    "PENSTOCK_MONGO_URL": f"mongodb://user:{CANARY}@localhost/",
+    "PENSTOCK_NATS_URL": f"nats://user:{CANARY}@localhost",
+    "PENSTOCK_SEALING_KEY": KEY,
+    "PENSTOCK_CALLBACK_KEY": KEY,
+}
+
+
+def test_defaults_are_those_of_standard_webhooks() -> None:
+    config = load(Config, ENVIRONMENT)
+    assert config.retry_schedule == STANDARD_PAUSES
+    assert config.attempt_timeout == timedelta(seconds=20)
+    assert not config.allow_loopback
+
+
+def test_a_schedule_is_read_pause_by_pause_and_shown_so() -> None:
+    config = load(Config, ENVIRONMENT | {"PENSTOCK_RETRY_SCHEDULE": "250ms, 5s,1.5h"})
+    assert config.retry_schedule == (timedelta(milliseconds=250), timedelta(seconds=5), timedelta(minutes=90))
+    assert "PENSTOCK_RETRY_SCHEDULE=0.25s,5s,5400s" in describe(config).splitlines()
+
+
+def test_an_empty_schedule_means_one_attempt() -> None:
+    assert load(Config, ENVIRONMENT | {"PENSTOCK_RETRY_SCHEDULE": ""}).retry_schedule == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("PENSTOCK_RETRY_SCHEDULE", "5s,soon", "is 'soon'; it takes a number with its unit"),
+        ("PENSTOCK_RETRY_SCHEDULE", "5s,0s", "has a pause of 0s; each is more than 0 s and at most 7 days"),
+        ("PENSTOCK_RETRY_SCHEDULE", "8d", "has a pause of 691200s"),
+        ("PENSTOCK_RETRY_SCHEDULE", ",".join(["1s"] * 51), "has 51 pauses; it takes at most 50"),
+        ("PENSTOCK_ATTEMPT_TIMEOUT", "0s", "is 0s; it takes more than 0 s and at most 60s"),
+        ("PENSTOCK_ATTEMPT_TIMEOUT", "61s", "is 61s"),
+        ("PENSTOCK_CONCURRENCY", "0", "is 0; it takes 1 to 1000"),
+        ("PENSTOCK_CALLBACK_KEY", "no base64!", "is not base64; it takes 32 random bytes in base64"),
+        ("PENSTOCK_SEALING_KEY", base64.b64encode(bytes(31)).decode(), "has 31 bytes; it takes 32, in base64"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(Config, ENVIRONMENT | {name: value})
+    assert len(refused.value.mistakes) == 1
+    assert refused.value.mistakes[0].startswith(f"{name} {problem}")
+
+
+def test_every_wrong_setting_is_named_at_once() -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(Config, ENVIRONMENT | {"PENSTOCK_CALLBACK_KEY": "short", "PENSTOCK_CONCURRENCY": "-1"})
+    assert len(refused.value.mistakes) == 2
+
+
+def test_shown_settings_hold_no_secret() -> None:
+    config = load(Config, ENVIRONMENT)
+    for shown in (describe(config), repr(config)):
+        assert CANARY not in shown
+        assert KEY not in shown
+
+
+@pytest.mark.parametrize("missing", sorted(ENVIRONMENT))
+def test_the_service_needs_every_setting(missing: str) -> None:
+    with pytest.raises(ConfigError, match=missing):
+        load(Config, {name: value for name, value in ENVIRONMENT.items() if name != missing})
