@@ -96,6 +96,9 @@ def status(state: Path) -> bool:
     print(f"ready: {'yes' if ready else 'no'}  ({stack.layout.url}/readyz)")
     for name, answer in parts.items():
         print(f"  {name}: {answer}")
+    depths = readiness.queue_depths(stack.layout)
+    if depths:
+        print("\n" + table(("queue", "ready", "delayed", "leased"), depths))
     return well and ready
 
 

@@ -220,6 +220,21 @@ class Enqueued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """How many jobs a queue holds.
+
+    Args:
+        ready: They may be leased now.
+        delayed: They may be leased later.
+        leased: An attempt is under way, or about to be.
+    """
+
+    ready: int
+    delayed: int
+    leased: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
     """What a sweep came to.
 
@@ -228,9 +243,11 @@ class Swept:
         unpublished: What others did and have not published.
         lost: How many leases it took back.
         again: There is more to do.
+        depth: What it has left in the queue.
     """
 
     facts: tuple[Fact, ...]
     unpublished: tuple[Fact, ...]
     lost: int
     again: bool
+    depth: Depth

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 LEASES = Counter("penstock_scheduler_leases", "Leases given to workers.", ("upstream",))
 LOST_LEASES = Counter("penstock_scheduler_lost_leases", "Leases that ran out.", ("upstream",))
 OUTCOMES = Counter("penstock_scheduler_outcomes", "Outcomes of attempts, by what they came to.", ("upstream", "kind"))
 EVENTS = Counter("penstock_scheduler_events", "Events published.", ("upstream", "type"))
 ENQUEUED = Counter("penstock_scheduler_enqueued_jobs", "Jobs enqueued, redelivered ones not counted.", ("upstream",))
+QUEUE_JOBS = Gauge(
+    "penstock_scheduler_queue_jobs",
+    "Jobs in the queue at the last sweep: ready to be leased, delayed, or leased.",
+    ("upstream", "state"),
+)
 SCRIPT_SECONDS = Histogram(
     "penstock_scheduler_script_seconds",
     "Time until a script of the queue has answered, the way to Redis included.",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from services.scheduler import codec, metrics
-from services.scheduler.domain import MAX_BATCH, Begun, Enqueued, Leased, State, Swept
+from services.scheduler.domain import MAX_BATCH, Begun, Depth, Enqueued, Leased, State, Swept
 from shared import errors, kv
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class RedisQueue:
 
     async def sweep(self, upstream: str) -> Swept:
         """See `Queue`."""
-        facts, unpublished, lost, again = await self._sweep.run(
+        facts, unpublished, lost, again, depth = await self._sweep.run(
             self._client, upstream, MAX_BATCH, self._memory_ms, self._outbox_delay_ms
         )
         return Swept(
@@ -168,6 +168,7 @@ class RedisQueue:
             unpublished=tuple(codec.read_posted(text) for text in unpublished),
             lost=lost,
             again=bool(again),
+            depth=Depth(ready=depth[0], delayed=depth[1], leased=depth[2]),
         )
 
     async def published(self, upstream: str, facts: Sequence[Fact]) -> None:

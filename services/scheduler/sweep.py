@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from services.scheduler import metrics
@@ -54,6 +55,8 @@ class Sweeper:
             Unavailable: Redis or NATS is away; nothing is lost.
         """
         swept = await self._queue.sweep(upstream)
+        for state, jobs in asdict(swept.depth).items():
+            metrics.QUEUE_JOBS.labels(upstream, state).set(jobs)
         if swept.lost:
             metrics.LOST_LEASES.labels(upstream).inc(swept.lost)
             log.warning("leases_ran_out", upstream=upstream, leases=swept.lost)

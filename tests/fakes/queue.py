@@ -5,13 +5,14 @@ It forgets nothing: what Redis forgets by itself goes by Redis' own clock, and i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.scheduler.domain import (
     MAX_BATCH,
     Begun,
+    Depth,
     Enqueued,
     Fact,
     Fence,
@@ -23,44 +24,17 @@ from services.scheduler.domain import (
     Swept,
 )
 from services.scheduler.queue import job_finished, job_not_found, job_running
+from tests.fakes.queue_job import Job, expected_cancel, fact_of, fifo_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from services.scheduler.domain import NewJob, Outcome, Priority, QueueSettings
 
-_NO_FENCE = Fence(0, 0)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Job:
-    new: NewJob
-    ready_ms: int
-    changed_ms: int
-    state: State = State.QUEUED
-    revision: int = 1
-    attempt: int = 0
-    leased_ms: int = 0
-    deadline_ms: int = 0
-    fence: Fence = _NO_FENCE
-    started_ms: int = 0
-    worker: str = ""
-    lined_up: bool = False
-    #: The outcome that was applied last, by its fence, and what it came to.
-    settled: dict[Fence, Fact] = field(default_factory=dict)
-
-    @property
-    def waits(self) -> bool:
-        return not self.state.terminal and not self.leased_ms
-
-    @property
-    def lane(self) -> tuple[str, Priority, str]:
-        return (self.new.tenant, self.new.priority, self.new.lane)
-
 
 class _Upstream:
     def __init__(self) -> None:
-        self.jobs: dict[str, _Job] = {}
+        self.jobs: dict[str, Job] = {}
         self.marks: dict[tuple[str, str], int] = {}
         self.outbox: dict[str, tuple[int, Fact]] = {}
         #: Start-time fair queueing: the next start tag of each tenant, and the tag that was served last.
@@ -72,7 +46,7 @@ class _Upstream:
         self.turns: dict[tuple[str, Priority, str], int] = {}
         self.turn = 0
 
-    def lined_up(self) -> list[_Job]:
+    def lined_up(self) -> list[Job]:
         return [job for job in self.jobs.values() if job.lined_up]
 
 
@@ -101,7 +75,7 @@ class FakeQueue:
             if new.id in queue.jobs:
                 continue
             fresh += 1
-            job = _Job(new=new, ready_ms=max(self.now_ms, new.not_before_ms), changed_ms=self.now_ms)
+            job = Job(new=new, ready_ms=max(self.now_ms, new.not_before_ms), changed_ms=self.now_ms)
             queue.jobs[new.id] = job
             if queue.marks.pop((new.tenant, new.id), None) is not None:
                 canceled.append(self._end(queue, job, State.CANCELED, post=""))
@@ -161,11 +135,11 @@ class FakeQueue:
         job = queue.jobs.get(job_id)
         if job is None:
             queue.marks[tenant, job_id] = self.now_ms
-            return _expected_cancel(job_id, tenant, self.now_ms)
+            return expected_cancel(job_id, tenant, self.now_ms)
         if job.new.tenant != tenant:
             raise job_not_found(job_id)
         if job.state is State.CANCELED:
-            return _fact(job)
+            return fact_of(job)
         if job.state.terminal:
             raise job_finished(job_id, job.state)
         if job.leased_ms and (job.state is State.RUNNING or job.new.idempotent):
@@ -192,6 +166,15 @@ class FakeQueue:
             unpublished=tuple(unpublished[:MAX_BATCH]),
             lost=len(lost),
             again=len(lost) + len(expired) == MAX_BATCH,
+            depth=self._depth(queue),
+        )
+
+    def _depth(self, queue: _Upstream) -> Depth:
+        ready = len(queue.lined_up())
+        return Depth(
+            ready=ready,
+            delayed=sum(job.waits for job in queue.jobs.values()) - ready,
+            leased=sum(bool(job.leased_ms) for job in queue.jobs.values()),
         )
 
     async def published(self, upstream: str, facts: Sequence[Fact]) -> None:
@@ -206,16 +189,16 @@ class FakeQueue:
     def _upstream(self, name: str) -> _Upstream:
         return self._upstreams.setdefault(name, _Upstream())
 
-    def _held(self, upstream: str, key: LeaseKey) -> _Job | None:
+    def _held(self, upstream: str, key: LeaseKey) -> Job | None:
         job = self._upstream(upstream).jobs.get(key.job_id)
         return job if job is not None and job.leased_ms and job.fence == key.fence else None
 
-    def _wait(self, queue: _Upstream, job: _Job) -> None:
+    def _wait(self, queue: _Upstream, job: Job) -> None:
         job.leased_ms = 0
         if job.ready_ms <= self.now_ms:
             self._line_up(queue, job)
 
-    def _line_up(self, queue: _Upstream, job: _Job) -> None:
+    def _line_up(self, queue: _Upstream, job: Job) -> None:
         tenant = job.new.tenant
         others = [other for other in queue.lined_up() if other.new.tenant == tenant]
         if not others:
@@ -236,20 +219,20 @@ class FakeQueue:
             self._line_up(queue, job)
         return len(due)
 
-    def _next(self, queue: _Upstream, tenant: str) -> _Job:
+    def _next(self, queue: _Upstream, tenant: str) -> Job:
         waiting = [job for job in queue.lined_up() if job.new.tenant == tenant]
         if queue.grants[tenant] % 8 == 7:
-            fifos: dict[tuple[str, str, Priority], _Job] = {}
+            fifos: dict[tuple[str, str, Priority], Job] = {}
             for job in sorted(waiting, key=lambda job: job.new.sequence):
                 fifos.setdefault((job.new.lane, job.new.method_class, job.new.priority), job)
-            oldest = min(fifos.values(), key=lambda job: (job.ready_ms, _fifo_name(job)))
+            oldest = min(fifos.values(), key=lambda job: (job.ready_ms, fifo_name(job)))
             if oldest.ready_ms < self.now_ms - _ms(self._settings.max_priority_delay):
                 return oldest
         highest = min(job.new.priority for job in waiting)
         lane = min({job.lane for job in waiting if job.new.priority == highest}, key=lambda lane: queue.turns[lane])
         return min((job for job in waiting if job.lane == lane), key=lambda job: job.new.sequence)
 
-    def _charge(self, queue: _Upstream, job: _Job) -> None:
+    def _charge(self, queue: _Upstream, job: Job) -> None:
         tenant = job.new.tenant
         queue.virtual_time = queue.tags[tenant]
         queue.tags[tenant] += 1 / queue.weights.get(tenant, 1.0)
@@ -257,7 +240,7 @@ class FakeQueue:
         queue.turn += 1
         queue.turns[job.lane] = queue.turn
 
-    def _grant(self, job: _Job, worker: str) -> Lease:
+    def _grant(self, job: Job, worker: str) -> Lease:
         job.lined_up = False
         job.fence = Fence(1, job.fence.count + 1)
         job.revision += 1
@@ -265,7 +248,7 @@ class FakeQueue:
         job.worker = worker
         job.deadline_ms = self.now_ms + self._margin_ms + (0 if job.new.idempotent else job.new.timeout_ms)
         started = replace(
-            _fact(job),
+            fact_of(job),
             state=State.RUNNING,
             attempt=job.attempt + 1,
             time_ms=self.now_ms,
@@ -279,7 +262,7 @@ class FakeQueue:
             started=started,
         )
 
-    def _begin(self, job: _Job | None) -> Begun | None:
+    def _begin(self, job: Job | None) -> Begun | None:
         if job is None:
             return None
         if job.state is not State.RUNNING:
@@ -288,7 +271,7 @@ class FakeQueue:
             job.started_ms = job.changed_ms
             job.attempt += 1
         job.deadline_ms = self.now_ms + job.new.timeout_ms + self._margin_ms
-        return Begun(started=_fact(job), deadline_ms=job.deadline_ms)
+        return Begun(started=fact_of(job), deadline_ms=job.deadline_ms)
 
     def _finish(self, queue: _Upstream, upstream: str, outcome: Outcome) -> Fact | Late:
         job = queue.jobs.get(outcome.key.job_id)
@@ -304,7 +287,7 @@ class FakeQueue:
         job.settled = {outcome.key.fence: fact}
         return fact
 
-    def _settle(self, queue: _Upstream, job: _Job, outcome: Outcome) -> Fact:
+    def _settle(self, queue: _Upstream, job: Job, outcome: Outcome) -> Fact:
         if outcome.succeeded:
             return self._end(queue, job, State.SUCCEEDED)
         if outcome.unknown and not job.new.idempotent:
@@ -314,13 +297,13 @@ class FakeQueue:
             return self._retry(queue, job, max(int(outcome.jitter * ceiling), outcome.retry_after_ms))
         return self._end(queue, job, State.FAILED, post=outcome.reason or None)
 
-    def _retry(self, queue: _Upstream, job: _Job, pause_ms: int) -> Fact:
+    def _retry(self, queue: _Upstream, job: Job, pause_ms: int) -> Fact:
         self._enter(job, State.RETRYING)
         job.ready_ms = self.now_ms + pause_ms
         self._wait(queue, job)
-        return _fact(job)
+        return fact_of(job)
 
-    def _take_back(self, queue: _Upstream, job: _Job) -> Fact | None:
+    def _take_back(self, queue: _Upstream, job: Job) -> Fact | None:
         if job.state is not State.RUNNING:
             self._wait(queue, job)
             return None
@@ -330,14 +313,14 @@ class FakeQueue:
             return self._end(queue, job, State.FAILED, post="ATTEMPT_LOST")
         return self._post(queue, self._retry(queue, job, 0), "ATTEMPT_LOST")
 
-    def _end(self, queue: _Upstream, job: _Job, state: State, *, post: str | None = None) -> Fact:
+    def _end(self, queue: _Upstream, job: Job, state: State, *, post: str | None = None) -> Fact:
         """Ends the job; posts the fact with that reason where one is given, be it empty."""
         self._enter(job, state)
         job.leased_ms = 0
         job.lined_up = False
-        return _fact(job) if post is None else self._post(queue, _fact(job), post)
+        return fact_of(job) if post is None else self._post(queue, fact_of(job), post)
 
-    def _enter(self, job: _Job, state: State) -> None:
+    def _enter(self, job: Job, state: State) -> None:
         job.state = state
         job.revision += 1
         job.changed_ms = self.now_ms
@@ -349,49 +332,7 @@ class FakeQueue:
         return posted
 
 
-def _fact(job: _Job) -> Fact:
-    return Fact(
-        job_id=job.new.id,
-        tenant=job.new.tenant,
-        revision=job.revision,
-        time_ms=job.changed_ms,
-        state=job.state,
-        attempt=job.attempt,
-        started_at_ms=job.started_ms,
-        not_before_ms=job.ready_ms if job.state is State.RETRYING else 0,
-        finished_at_ms=job.changed_ms if job.state.terminal else 0,
-        reason="",
-        sequence=job.new.sequence,
-        has_callback=job.new.has_callback,
-        fence=job.fence,
-        worker=job.worker,
-    )
-
-
-def _expected_cancel(job_id: str, tenant: str, now_ms: int) -> Fact:
-    return Fact(
-        job_id=job_id,
-        tenant=tenant,
-        revision=2,
-        time_ms=now_ms,
-        state=State.CANCELED,
-        attempt=0,
-        started_at_ms=0,
-        not_before_ms=0,
-        finished_at_ms=now_ms,
-        reason="",
-        sequence=0,
-        has_callback=False,
-        fence=_NO_FENCE,
-        worker="",
-    )
-
-
-def _fifo_name(job: _Job) -> str:
-    return f"{job.new.priority}:{job.new.method_class}:{job.new.lane}"
-
-
-def _first(jobs: Iterable[tuple[int, _Job]]) -> list[_Job]:
+def _first(jobs: Iterable[tuple[int, Job]]) -> list[Job]:
     """The first 64 by the time given, then by id."""
     return [job for _, job in sorted(jobs, key=lambda each: (each[0], each[1].new.id))[:MAX_BATCH]]
 

@@ -2,7 +2,8 @@
 --
 -- ARGV: how many jobs at most (64); how long a finished job is remembered (ms); how long a fact is left to whoever made it
 -- (ms).
--- Answers: what it did; what others have left unpublished; how many leases it took back; 1 where there is more to do.
+-- Answers: what it did; what others have left unpublished; how many leases it took back; 1 where there is more to do;
+-- how many jobs may be leased now, may be leased later, and are leased.
 
 local limit, remember_ms, outbox_delay_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
@@ -44,4 +45,6 @@ for _, id in ipairs(expired) do
   finish(job, EXPIRED, remember_ms)
   facts[#facts + 1] = post(job)
 end
-return { facts, unpublished, #lost, #lost + #expired == limit and 1 or 0 }
+local waiting, delayed = redis.call('ZCARD', prefix .. 'expiry'), redis.call('ZCARD', prefix .. 'delayed')
+local depth = { waiting - delayed, delayed, redis.call('ZCARD', prefix .. 'leases') }
+return { facts, unpublished, #lost, #lost + #expired == limit and 1 or 0, depth }

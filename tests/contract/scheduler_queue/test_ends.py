@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from unittest.mock import ANY
 
 import pytest
 
-from services.scheduler.domain import State
+from services.scheduler.domain import Depth, State
 from shared.errors import JobFinished, JobNotFound, JobRunning
 from tests.fakes.queue_bench import UPSTREAM, Driver
 
@@ -148,3 +149,11 @@ async def test_what_was_published_is_not_found(q: Driver) -> None:
     await q.queue.published(UPSTREAM, swept.facts)
     await q.advance(60 * SECOND)
     assert (await q.queue.sweep(UPSTREAM)).unpublished == ()
+
+
+async def test_a_sweep_tells_how_many_jobs_there_are(q: Driver) -> None:
+    first = await q.enqueued()
+    await q.enqueue(*(q.job() for _ in range(4)), *(q.job(not_before_ms=q.now_ms + 60_000) for _ in range(2)))
+    assert (await q.queue.sweep(UPSTREAM)).depth == Depth(ready=5, delayed=2, leased=0)
+    assert await q.leased_ids(2) == [first.id, ANY]
+    assert (await q.queue.sweep(UPSTREAM)).depth == Depth(ready=3, delayed=2, leased=2)

@@ -111,6 +111,8 @@ def test_status_tells_every_program_and_what_readiness_hangs_on(command_line: Co
         assert program.name in answer
     assert f"gateway={command_line.layout.ports['gateway']}" in answer
     assert "ready: yes" in answer
+    queues = [line.split() for line in answer.splitlines() if line.startswith("http ")]
+    assert queues == [["http", "0", "0", "0"]]
 
 
 def test_a_restarted_program_is_another_process_and_the_mesh_is_ready_again(command_line: CommandLine, up: str) -> None:

@@ -1,0 +1,81 @@
+"""A job in the plain queue, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from services.scheduler.domain import Fact, Fence, State
+
+if TYPE_CHECKING:
+    from services.scheduler.domain import NewJob, Priority
+
+NO_FENCE = Fence(0, 0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    new: NewJob
+    ready_ms: int
+    changed_ms: int
+    state: State = State.QUEUED
+    revision: int = 1
+    attempt: int = 0
+    leased_ms: int = 0
+    deadline_ms: int = 0
+    fence: Fence = NO_FENCE
+    started_ms: int = 0
+    worker: str = ""
+    lined_up: bool = False
+    #: The outcome that was applied last, by its fence, and what it came to.
+    settled: dict[Fence, Fact] = field(default_factory=dict)
+
+    @property
+    def waits(self) -> bool:
+        return not self.state.terminal and not self.leased_ms
+
+    @property
+    def lane(self) -> tuple[str, Priority, str]:
+        return (self.new.tenant, self.new.priority, self.new.lane)
+
+
+def fact_of(job: Job) -> Fact:
+    return Fact(
+        job_id=job.new.id,
+        tenant=job.new.tenant,
+        revision=job.revision,
+        time_ms=job.changed_ms,
+        state=job.state,
+        attempt=job.attempt,
+        started_at_ms=job.started_ms,
+        not_before_ms=job.ready_ms if job.state is State.RETRYING else 0,
+        finished_at_ms=job.changed_ms if job.state.terminal else 0,
+        reason="",
+        sequence=job.new.sequence,
+        has_callback=job.new.has_callback,
+        fence=job.fence,
+        worker=job.worker,
+    )
+
+
+def expected_cancel(job_id: str, tenant: str, now_ms: int) -> Fact:
+    return Fact(
+        job_id=job_id,
+        tenant=tenant,
+        revision=2,
+        time_ms=now_ms,
+        state=State.CANCELED,
+        attempt=0,
+        started_at_ms=0,
+        not_before_ms=0,
+        finished_at_ms=now_ms,
+        reason="",
+        sequence=0,
+        has_callback=False,
+        fence=NO_FENCE,
+        worker="",
+    )
+
+
+def fifo_name(job: Job) -> str:
+    return f"{job.new.priority}:{job.new.method_class}:{job.new.lane}"
