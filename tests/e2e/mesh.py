@@ -1,0 +1,127 @@
+"""A whole mesh of the tests' own: everything that `make up` starts, on free ports, and httpbin as the far end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nats
+import nats.errors
+
+from deploy.local import client_settings, commands, layout, programs
+from deploy.local.layout import Options
+from deploy.local.programs import Tier
+from deploy.local.stack import Stack
+from shared.streams import JOBS
+from tests.fakes.collector import Collector
+from tests.identities import Identities
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from deploy.local.layout import Layout
+    from shared.crash_points import CrashPoint
+
+_START_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """The running mesh, as tests see it."""
+
+    stack: Stack
+    #: An admin key of the tenant `dev`.
+    key: str
+    #: Gets the spans of every program.
+    collector: Collector
+
+    @property
+    def layout(self) -> Layout:
+        return self.stack.layout
+
+    @property
+    def url(self) -> str:
+        return self.layout.url
+
+    @property
+    def grpc_address(self) -> str:
+        """The gateway's `host:port`, for gRPC."""
+        return self.layout.address("gateway")
+
+    @property
+    def far_end(self) -> str:
+        """httpbin's URL, as the mesh's upstream worker reaches it."""
+        return f"http://{self.layout.address('httpbin')}"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of every program's log."""
+        return self.layout.logs
+
+    def arm(self, point: CrashPoint) -> Path:
+        """Has the next process that reaches the point die there; the file is gone when it has."""
+        path = Path(self.layout.options.crash_points) / point
+        path.touch()
+        return path
+
+    @property
+    def identities(self) -> Identities:
+        """The mesh's own key material: with it, tests forge what only the mesh could sign."""
+        return Identities(self.layout.secrets)
+
+    def new_key(self, tenant: str, scopes: Iterable[str] = ()) -> str:
+        """A new key of a tenant, which is made if it is new; with all scopes but `operator` unless told which."""
+        return client_settings.make_key(self.stack, tenant=tenant, name="test", scopes=tuple(scopes))
+
+    def submitted(self) -> int:
+        """How many jobs were ever submitted, by the log of facts."""
+        with ThreadPoolExecutor(1) as thread:  # a loop of its own, whatever loop the test runs
+            return thread.submit(asyncio.run, self._count("jobs.submitted.*")).result()
+
+    async def everything_in_redis(self) -> bytes:
+        """All that was ever written to Redis: its append-only file, into which a write goes before it is answered."""
+        return _everything_in(self.layout.data / "redis")
+
+    def everything_in_nats(self) -> bytes:
+        """All that NATS keeps of its streams."""
+        return _everything_in(self.layout.data / "nats")
+
+    async def _count(self, subject: str) -> int:
+        client = await nats.connect(self.layout.nats_url)
+        try:
+            info = json.dumps({"subjects_filter": subject}).encode()
+            answer = await client.request(f"$JS.API.STREAM.INFO.{JOBS}", info, timeout=5)
+        finally:
+            await client.close()
+        return sum((json.loads(answer.data)["state"].get("subjects") or {}).values())
+
+
+@contextmanager
+def mesh() -> Iterator[Mesh]:
+    """Everything, up and ready; it ends with this process, however it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="penstock-e2e-"))
+    collector = Collector()
+    armed = folder / "crash-points"
+    armed.mkdir()
+    options = Options(otlp_address=collector.address, environment="test", crash_points=str(armed))
+    stack = Stack(layout.on_free_ports(folder, programs.PORTS, options))
+    wanted = (*commands.MESH, *programs.of_tiers(Tier.DEMO))
+    try:
+        stack.start(wanted, tied=True)
+        stack.wait_until_ready(wanted, timeout_s=_START_TIMEOUT_S)
+        yield Mesh(stack, client_settings.ensure(stack)[client_settings.API_KEY], collector)
+    finally:
+        stack.stop()
+        collector.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _everything_in(folder: Path) -> bytes:
+    return b"\n".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
