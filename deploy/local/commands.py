@@ -188,12 +188,12 @@ def _alone(state: Path) -> Generator[None]:
 
 @contextmanager
 def _ended_by_signals() -> Generator[None]:
-    """Lets SIGTERM and SIGHUP end a command as Ctrl-C does, so that it can clear up."""
+    """Lets a command clear up when it is told to end, also where its shell has it ignore Ctrl-C (in the background)."""
 
     def end(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
