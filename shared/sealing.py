@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 if TYPE_CHECKING:
     from shared.config import Secret
 
+#: The purpose of the secrets that sign callbacks: intake seals them, webhooks opens them; the context is (tenant, job).
+CALLBACK_SECRET = "callback-secret"  # noqa: S105  the name of a purpose
 #: Of the key in the settings, and of every key made from it.
 KEY_BYTES = 32
 _VERSION = b"\x01"

@@ -18,7 +18,7 @@ from services.intake.reader import JobReader
 from services.intake.recorded import RecordedJobs
 from services.intake.servicer import JobServicer
 from services.intake.store import RedisJobStore
-from services.intake.submitter import CALLBACK_SECRET, Submitter
+from services.intake.submitter import Submitter
 from services.intake.validation import Validator
 from services.intake.waiters import Waiters
 from services.intake.watching import Watcher
@@ -29,7 +29,7 @@ from shared.bus import Bus, GroupPublisher
 from shared.clock import SystemClock
 from shared.formats import formats
 from shared.lifecycle import run
-from shared.sealing import Sealer
+from shared.sealing import CALLBACK_SECRET, Sealer
 from shared.streams import StreamLimits
 
 if TYPE_CHECKING:

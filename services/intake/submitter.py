@@ -39,8 +39,6 @@ _PUBLISH_BACKOFF = Backoff(initial=timedelta(milliseconds=50), maximum=timedelta
 _RETRY_AFTER = timedelta(seconds=1)
 #: A guess: how fast a tenant's queue drains is the scheduler's to know, and not told to intake yet.
 _FULL_RETRY_AFTER = timedelta(seconds=5)
-#: The purpose under which callback secrets are sealed; who opens them names the same.
-CALLBACK_SECRET = "callback-secret"  # noqa: S105  the name of a purpose
 
 
 class Publisher(Protocol):

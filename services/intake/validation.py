@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import difflib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,8 @@ MAX_METADATA_KEY_CHARACTERS = 64
 MAX_METADATA_VALUE_CHARACTERS = 256
 #: Enough that it cannot be guessed; no more than one block of HMAC-SHA256 has use for twice over.
 CALLBACK_SECRET_CHARACTERS = range(24, 129)
+#: Of secrets in the form of Standard Webhooks 1.0.0; the rest is base64.
+WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105  how such a secret begins
 #: Told at once; what is wrong with a request in more places is told when these are mended. Errors travel in headers.
 MAX_FAULTS = 32
 _MAX_SHOWN_CHARACTERS = 60
@@ -107,6 +111,19 @@ class Validator:
         if len(secret) not in CALLBACK_SECRET_CHARACTERS:
             least, most = CALLBACK_SECRET_CHARACTERS[0], CALLBACK_SECRET_CHARACTERS[-1]
             yield FieldViolation("callbackSecret", f"has {len(secret)} characters; it must have {least} to {most}")
+        if secret.startswith(WEBHOOK_SECRET_PREFIX) and not _is_base64(secret.removeprefix(WEBHOOK_SECRET_PREFIX)):
+            yield FieldViolation(
+                "callbackSecret",
+                f"begins with {WEBHOOK_SECRET_PREFIX}, and base64 must follow; send that, or another text",
+            )
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
 
 
 def _method(draft: Draft, upstreams: Mapping[str, Upstream], faults: list[FieldViolation]) -> Method | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from penstock.webhooks.v1 import webhooks_pb2_grpc
 
-from services.webhooks.attempts import CALLBACK_SECRET, Attempts
+from services.webhooks.attempts import Attempts
 from services.webhooks.collector import CONSUMER, Collector
 from services.webhooks.config import Config
 from services.webhooks.dispatcher import Dispatcher
@@ -24,7 +24,7 @@ from shared.clock import SystemClock
 from shared.errors import Unavailable
 from shared.lifecycle import run
 from shared.retry import until_done
-from shared.sealing import Sealer
+from shared.sealing import CALLBACK_SECRET, Sealer
 from shared.streams import StreamLimits
 
 if TYPE_CHECKING:

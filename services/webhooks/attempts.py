@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 log = observability.logger()
 
-#: The purpose under which intake seals the secrets of jobs.
-CALLBACK_SECRET = "callback-secret"  # noqa: S105  the name of a purpose
 _BACKOFF = Backoff(initial=timedelta(milliseconds=50), maximum=timedelta(seconds=2))
 
 

@@ -16,14 +16,14 @@ from penstock.jobs.v1 import jobs_pb2
 from services.intake.domain import CLAIM_LIFETIME
 from services.intake.reading import read_draft
 from services.intake.store import RedisJobStore
-from services.intake.submitter import CALLBACK_SECRET, Submitter
+from services.intake.submitter import Submitter
 from services.intake.validation import Validator
 from shared import errors
 from shared.clock import SystemClock
 from shared.config import Secret
 from shared.identity import Principal, PrincipalKind
 from shared.rpc.status import from_rpc_error
-from shared.sealing import Sealer
+from shared.sealing import CALLBACK_SECRET, Sealer
 from tests.fakes.intake_requests import GUARD, UPSTREAMS, request
 from tests.integration.intake.conftest import ended, log_of_jobs, publish, replica, submit
 from tests.waiting import eventually

@@ -14,10 +14,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
-from services.intake.submitter import CALLBACK_SECRET
 from shared import errors, ids, streams
 from shared.rpc.status import from_rpc_error
-from shared.sealing import Sealer
+from shared.sealing import CALLBACK_SECRET, Sealer
 from tests.fakes.intake_requests import request
 from tests.integration.intake.conftest import ended, log_of_jobs, publish, replica, submit
 from tests.waiting import eventually

@@ -14,7 +14,6 @@ from penstock.jobs.v1 import jobs_pb2
 from penstock.webhooks.v1 import webhooks_pb2, webhooks_pb2_grpc
 
 from services.webhooks.__main__ import serve
-from services.webhooks.attempts import CALLBACK_SECRET
 from services.webhooks.config import Config
 from services.webhooks.domain import State, delivery_id
 from services.webhooks.store import MongoDeliveryStore
@@ -22,7 +21,7 @@ from shared import ids, streams
 from shared.bus import Outgoing
 from shared.config import Secret
 from shared.lifecycle import Process
-from shared.sealing import Sealer
+from shared.sealing import CALLBACK_SECRET, Sealer
 from tests.integration.webhooks.receiver import receiver as receiver_
 from tests.service import channel, running_process
 from tests.waiting import eventually

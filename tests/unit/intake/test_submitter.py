@@ -8,12 +8,12 @@ import pytest
 
 from services.intake import metrics
 from services.intake.reading import read_draft
-from services.intake.submitter import CALLBACK_SECRET, Submitter
+from services.intake.submitter import Submitter
 from services.intake.validation import Validator
 from shared import errors
 from shared.clock import SystemClock
 from shared.identity import Principal, PrincipalKind
-from shared.sealing import Sealer
+from shared.sealing import CALLBACK_SECRET, Sealer
 from tests.fakes.intake_requests import GUARD, UPSTREAMS, request
 from tests.fakes.intake_store import FakeJobStore
 

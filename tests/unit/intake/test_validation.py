@@ -124,6 +124,7 @@ BAD_FIELDS: list[tuple[str, str, dict[str, Any]]] = [
     ("callbackUrl", "longer than", {"callback_url": "https://example.com/" + "x" * 3000}),
     ("callbackSecret", "there is no callbackUrl", {"callback_secret": SECRET}),
     ("callbackSecret", "has 23 characters; it must have 24 to 128", {"callback_url": URL, "callback_secret": "s" * 23}),
+    ("callbackSecret", "base64 must follow", {"callback_url": URL, "callback_secret": "whsec_" + "!" * 32}),
     ("callbackSecret", "has 129 characters", {"callback_url": URL, "callback_secret": "s" * 129}),
     ("metadata", "has 21 entries", {"metadata": {str(n): "" for n in range(21)}}),
     ("metadata." + "k" * 64 + "…", "has a key of 65 characters", {"metadata": {"k" * 65: ""}}),

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.intake import submitter
-from services.webhooks.attempts import CALLBACK_SECRET, Attempts
+from services.webhooks.attempts import Attempts
 from services.webhooks.domain import Delivery, Outcome, Reason, RetrySchedule, State
 from services.webhooks.signing import TenantSecrets, signed_headers
 from shared.config import Secret
 from shared.errors import PermissionDenied
-from shared.sealing import Sealer
+from shared.sealing import CALLBACK_SECRET, Sealer
 from tests.unit.webhooks.conftest import START, make_delivery
 from tests.waiting import eventually
 
@@ -66,10 +65,6 @@ async def claimed(store: FakeDeliveryStore, delivery: Delivery) -> Delivery:
     await store.add([delivery])
     (one,) = await store.claim([delivery.id], now=START, until=START + timedelta(seconds=30))
     return one
-
-
-def test_the_purpose_of_the_seal_is_intakes() -> None:
-    assert CALLBACK_SECRET == submitter.CALLBACK_SECRET
 
 
 async def test_a_job_without_a_secret_is_signed_with_its_tenants(
