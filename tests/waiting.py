@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Generous, for a loaded machine; a condition that holds is seen at once.
-DEFAULT_DEADLINE_S = 10.0
+DEFAULT_DEADLINE_S = 30.0
 _POLL_S = 0.01
 
 

@@ -123,7 +123,7 @@ async def eventually_listed(stub: Any, count: int) -> list[jobs_pb2.Job]:
         jobs = await all_jobs(stub)
         return jobs if len(jobs) >= count else None
 
-    return await eventually(enough, within=20)
+    return await eventually(enough, within=60)
 
 
 async def test_a_malformed_event_holds_nothing_up(config: Config, bus: Bus, identities: Identities) -> None:
@@ -210,4 +210,4 @@ async def test_history_catches_up_after_it_was_away(config: Config, bus: Bus, id
             jobs = await asyncio.wait_for(all_jobs(stub), 5)
             return jobs[0].state == jobs_pb2.Job.SUCCEEDED
 
-        await eventually(ended, within=20)
+        await eventually(ended, within=60)

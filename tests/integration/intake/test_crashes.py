@@ -213,7 +213,7 @@ async def test_nats_away_is_unavailable_and_loses_nothing(
             except (errors.Unavailable, errors.IdempotencyKeyInFlight):
                 return None
 
-        job = await eventually(accepted, within=20)
+        job = await eventually(accepted, within=60)
         assert job is not None
         assert job.id == error.metadata["job"]
     submitted = Counter(event.job_id for event in await log_of_jobs(bus) if event.revision == 1)
@@ -249,6 +249,6 @@ async def test_redis_away_is_unavailable_and_comes_back_by_itself(
                 found = await jobs.GetJob(jobs_pb2.GetJobRequest(job_id=job.id), timeout=5)
             return found.state == jobs_pb2.Job.SUCCEEDED and found.created_at == job.created_at
 
-        await eventually(caught_up, within=20)
+        await eventually(caught_up, within=60)
         await submit(intake)
     assert len([event for event in await log_of_jobs(bus) if event.revision == 1]) == 2

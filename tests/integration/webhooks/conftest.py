@@ -134,12 +134,12 @@ class Mesh:
 
         await eventually(all_stored, what="the deliveries in the store")
 
-    async def delivered(self, *job_ids: str, within: float = 10.0) -> None:
+    async def delivered(self, *job_ids: str, within: float = 60.0) -> None:
         """Waits until the jobs' deliveries are DELIVERED."""
         for job_id in job_ids:
             await self.settled(job_id, State.DELIVERED, within=within)
 
-    async def settled(self, job_id: str, state: State, *, within: float = 10.0) -> Delivery:
+    async def settled(self, job_id: str, state: State, *, within: float = 60.0) -> Delivery:
         """Waits until a job's delivery has come to a state, and an attempt of it has come out."""
 
         async def is_settled() -> Delivery | None:
