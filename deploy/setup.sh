@@ -54,9 +54,6 @@ install() {
   fi
   echo "installing what requirements.lock names (about 400 MB when nothing of it is cached)"
   "$uv" pip sync --quiet --compile-bytecode --python .venv/bin/python requirements.lock
-  # xds-protos carries old copies of these two; whichever was written last is there, so theirs are written again.
-  "$uv" pip install --quiet --python .venv/bin/python --no-deps --requirement requirements.lock \
-    --reinstall-package googleapis-common-protos --reinstall-package opentelemetry-proto
   "$uv" pip install --quiet --python .venv/bin/python --no-deps --editable protos
   echo "installed after $((SECONDS - began)) s"
 }

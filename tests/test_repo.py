@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import grpc
 import penstock
 import pytest
-from envoy.service.auth.v3 import external_auth_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from penstock.errors.v1 import errors_pb2
+from penstock.gateway.v1 import external_auth_pb2
 
 from shared import errors
 from shared.permissions import PERMISSIONS

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from envoy.service.auth.v3 import external_auth_pb2_grpc
 from penstock.auth.v1 import auth_pb2_grpc
+from penstock.gateway.v1 import external_auth_pb2_grpc
 
 from services.auth.authorization import AuthorizationServicer, Pass
 from services.auth.config import Config

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from envoy.config.core.v3 import base_pb2
-from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
+from google.rpc import status_pb2
+from penstock.gateway.v1 import external_auth_pb2 as envoy
+from penstock.gateway.v1 import external_auth_pb2_grpc
 from prometheus_client import Counter
 
 from services.auth.domain import KeySecret, KeyState
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
     from shared.identity import TokenSigner
 
     Context = grpc.aio.ServicerContext[Any, Any]
-
-# The wheel with Envoy's protos carries no types.
-_envoy: Any = external_auth_pb2
-_core: Any = base_pb2
 
 log = observability.logger()
 
@@ -73,7 +70,7 @@ class Refusal(Exception):
 class Pass:
     """The answer that stands ready for a key."""
 
-    response: Any
+    response: envoy.CheckResponse
     #: By the monotonic clock.
     renew_at: float
 
@@ -104,7 +101,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         self._clock = clock
         self._monotonic = monotonic
 
-    async def Check(self, request: Any, context: Context) -> Any:  # noqa: N802  gRPC's name
+    async def Check(self, request: envoy.CheckRequest, context: Context) -> envoy.CheckResponse:  # noqa: N802  gRPC's name
         """Answers whether, and as whom, a request may go on."""
         del context
         headers: Mapping[str, str] = request.attributes.request.http.headers
@@ -119,7 +116,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         _ALLOWED.inc()
         return response
 
-    def _answer(self, secret: KeySecret, known: KnownKey[Pass]) -> Any:
+    def _answer(self, secret: KeySecret, known: KnownKey[Pass]) -> envoy.CheckResponse:
         """The answer to a secret, given what is known about its prefix.
 
         Raises:
@@ -188,22 +185,24 @@ def _check_works(found: FoundKey, now: datetime) -> None:
         )
 
 
-def _refused(error: PenstockError, outcome: str, headers: Mapping[str, str], *, prefix: str | None = None) -> Any:
+def _refused(
+    error: PenstockError, outcome: str, headers: Mapping[str, str], *, prefix: str | None = None
+) -> envoy.CheckResponse:
     CHECKS.labels(outcome).inc()
     log.info("key_refused", outcome=outcome, prefix=prefix)
     return _denial(error, grpc_call=headers.get("content-type", "").startswith("application/grpc"))
 
 
-def _permission(token: str) -> Any:
-    return _envoy.CheckResponse(
-        ok_response=_envoy.OkHttpResponse(
+def _permission(token: str) -> envoy.CheckResponse:
+    return envoy.CheckResponse(
+        ok_response=envoy.OkHttpResponse(
             headers=[_header(IDENTITY_HEADER, token)],
             headers_to_remove=[AUTHORIZATION_HEADER, API_KEY_HEADER],
         )
     )
 
 
-def _denial(error: PenstockError, *, grpc_call: bool) -> Any:
+def _denial(error: PenstockError, *, grpc_call: bool) -> envoy.CheckResponse:
     """The error as the caller gets it: the one JSON shape, or a gRPC status with its details.
 
     Envoy makes a gRPC status of it where the caller speaks gRPC: its code from the HTTP status, its message from the
@@ -221,17 +220,17 @@ def _denial(error: PenstockError, *, grpc_call: bool) -> Any:
             )  # binary metadata, as gRPC over HTTP/2 writes it
     else:
         headers["content-type"] = "application/json"
-    return _envoy.CheckResponse(
-        status={"code": rich.code.value[0], "message": error.message},
-        denied_response=_envoy.DeniedHttpResponse(
-            status={"code": http},
+    return envoy.CheckResponse(
+        status=status_pb2.Status(code=rich.code.value[0], message=error.message),
+        denied_response=envoy.DeniedHttpResponse(
+            status=envoy.HttpStatus(code=http),
             headers=[_header(key, value) for key, value in headers.items()],
             body=error.message if grpc_call else status.to_json(error),
         ),
     )
 
 
-def _header(key: str, value: str) -> Any:
-    return _core.HeaderValueOption(
-        header={"key": key, "value": value}, append_action=_core.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+def _header(key: str, value: str) -> envoy.HeaderValueOption:
+    return envoy.HeaderValueOption(
+        header=envoy.HeaderValue(key=key, value=value), append_action=envoy.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
     )

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
 from penstock.auth.v1 import auth_pb2_grpc
+from penstock.gateway.v1 import external_auth_pb2, external_auth_pb2_grpc
 
 from services.auth.__main__ import serve
 from services.auth.config import Config

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from envoy.config.core.v3 import base_pb2
-from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
 from penstock.auth.v1 import auth_pb2, auth_pb2_grpc
+from penstock.gateway.v1 import external_auth_pb2, external_auth_pb2_grpc
 from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 
@@ -178,8 +177,9 @@ class _Authorization(external_auth_pb2_grpc.AuthorizationServicer):
 
 
 def _header(key: str, value: str) -> Any:
-    return base_pb2.HeaderValueOption(
-        header={"key": key, "value": value}, append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+    return external_auth_pb2.HeaderValueOption(
+        header={"key": key, "value": value},
+        append_action=external_auth_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
     )
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from envoy.service.auth.v3 import external_auth_pb2
 from google.rpc import error_details_pb2, status_pb2
+from penstock.gateway.v1 import external_auth_pb2
 
 from services.auth.authorization import AuthorizationServicer, Pass
 from services.auth.domain import KeySecret, Tenant, _checksum
