@@ -45,6 +45,8 @@ def test_a_run_in_which_all_is_well_has_no_contradiction() -> None:
         ({"calls": {1: 2}}, "saw 2 calls"),
         ({"callbacks": {}}, "never arrived"),
         ({"callbacks": {"http-1": ["FAILED"]}}, "told FAILED"),
+        ({"fences": {}}, "begun under [], and the far end saw 1 calls"),
+        ({"fences": {}, "calls": {}}, "its fences are []"),
         ({"ends": {"http-1": [3, 4]}}, "2 ends in the log"),
         ({"ends": {}}, "0 ends in the log"),
         ({"ends": {"http-1": [2]}}, "history holds 3"),
@@ -63,3 +65,12 @@ def test_an_idempotent_job_never_has_an_unknown_outcome() -> None:
         GOOD, submitted={1: Submitted(post=False, callback=False)}, callbacks={}, history=[end], told=GOOD.told[:1]
     )
     assert contradictions(story) == ["http-1 is idempotent, and its outcome is unknown"]
+
+
+@pytest.mark.parametrize(("calls", "fine"), [(0, True), (1, False)])
+def test_a_post_that_was_marked_and_not_begun_ends_unknown_and_uncalled(calls: int, *, fine: bool) -> None:
+    end = END | {"state": "OUTCOME_UNKNOWN"}
+    told = [*GOOD.told[:1], replace(GOOD.told[1], state="OUTCOME_UNKNOWN")]
+    callbacks = {"http-1": ["OUTCOME_UNKNOWN"]}
+    story = replace(GOOD, history=[end], told=told, callbacks=callbacks, fences={}, calls={1: calls})
+    assert (contradictions(story) == []) is fine
