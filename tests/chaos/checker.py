@@ -90,8 +90,8 @@ def _of_one(number: int, end: Mapping[str, Any], story: Story) -> list[str]:
 def _of_calls(number: int, end: Mapping[str, Any], story: Story) -> list[str]:
     """What is wrong with the calls made for one job.
 
-    An attempt is one fence in the log, and is there before its call goes out. A scheduler that dies between the mark that
-    a POST may begin and that entry leaves a counted attempt without one, and a job that ends OUTCOME_UNKNOWN uncalled.
+    An attempt is one fence in the log, and is there before its call goes out. A scheduler that dies between the mark
+    that a POST may begin and that entry leaves a counted attempt without one; its job ends OUTCOME_UNKNOWN, uncalled.
     """
     found: list[str] = []
     job_id, state, attempts = end["id"], end["state"], int(end.get("attempt", 0))
