@@ -60,10 +60,12 @@ ports: $(INSTALLED) ## List the ports and the settings that move them
 
 ##@ Tests
 
+# Tracebacks as Python prints them: pytest's own parse the source, which Python before 3.11.8 breaks off with an error when
+# a collection of garbage comes in between (cpython#106905), and the run with it.
 .PHONY: test
 test: $(INSTALLED) ## Run every test, count what services and shared were covered by, want 90 %
 	@coverage erase
-	@coverage run -m pytest $(wildcard $(TIERS)) tests/test_repo.py
+	@coverage run -m pytest --tb=native $(wildcard $(TIERS)) tests/test_repo.py
 	@coverage combine --quiet
 	@coverage report --fail-under=90
 
