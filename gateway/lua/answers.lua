@@ -12,7 +12,7 @@ local NAMES = { "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED",
   "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
   "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED" }
 -- The reason of an error that brings none, by its status.
-local REASONS = { CANCELLED = "CANCELLED", INVALID_ARGUMENT = "INVALID_ARGUMENT", OUT_OF_RANGE = "INVALID_ARGUMENT",
+local REASONS = { INVALID_ARGUMENT = "INVALID_ARGUMENT", OUT_OF_RANGE = "INVALID_ARGUMENT",
   DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED", NOT_FOUND = "ROUTE_NOT_FOUND", PERMISSION_DENIED = "PERMISSION_DENIED",
   RESOURCE_EXHAUSTED = "RATE_LIMITED", UNIMPLEMENTED = "UNIMPLEMENTED", UNAVAILABLE = "UNAVAILABLE",
   UNAUTHENTICATED = "UNAUTHENTICATED" }
@@ -44,6 +44,9 @@ local function from_service(text, http)
   local number, rest = match(text, '^{"code":(%d+)(.*)}$')
   local status = number and NAMES[tonumber(number)]
   if not status then return nil end
+  if status == "CANCELLED" then
+    return own_error(503), 503 -- a service that stops drops calls so; a client that had canceled would not hear of it
+  end
   if status == "RESOURCE_EXHAUSTED" and find(rest, "^,\"message\":\"[^\"]*larger than max") then
     return own_error(413), 413 -- gRPC's limit on a message: the same to a caller as ours on a body
   end

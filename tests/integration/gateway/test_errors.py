@@ -12,6 +12,7 @@ from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
 
 from deploy.local import layout
 from shared import errors
+from shared.rpc import call as current_call
 from tests.integration.gateway import envoys
 from tests.integration.gateway.conftest import settings_for
 from tests.integration.gateway.stand_ins import GOOD_KEY
@@ -34,6 +35,18 @@ def _raises(error: Exception) -> Any:
         raise error
 
     return answer
+
+
+def test_a_call_that_a_stopping_service_dropped_may_be_made_again(envoy: Envoy, services: Services) -> None:
+    async def dropped(request: object) -> Job:
+        call = current_call.current()
+        assert call is not None
+        await call.context.abort(grpc.StatusCode.CANCELLED, "CANCELLED")  # as gRPC answers for a server that stops
+
+    services.answer = dropped
+    answer = envoy.call("GET", "/api/v1/jobs/j-1")
+    assert (answer.status, answer.error["status"], answer.info["reason"]) == (503, "UNAVAILABLE", "UNAVAILABLE")
+    assert answer.headers["retry-after"] == "1"
 
 
 _ERRORS: list[tuple[errors.PenstockError, int, str]] = [
