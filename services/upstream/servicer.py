@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 
 from services.upstream.domain import Kind
+from shared import paging
 from shared.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from services.upstream.catalogue import Catalogue
     from services.upstream.domain import Method, Upstream
 
-_DEFAULT_PAGE_SIZE = 50
-_MAX_PAGE_SIZE = 500
 #: What a token starts with once it is read; a change of its form gets another.
 _TOKEN_MARK = "1:"  # noqa: S105  no secret
 _KINDS = {
@@ -44,7 +43,7 @@ class UpstreamServicer(upstream_pb2_grpc.UpstreamServiceServicer):
     ) -> upstream_pb2.ListUpstreamsResponse:
         """A page of the catalogue, in the order of the names."""
         del context
-        size = _page_size(request.page_size)
+        size = paging.page_size(request.page_size)
         after = _read_token(request.page_token)
         rest = [upstream for upstream in self._catalogue.upstreams() if upstream.name > after]
         page = rest[:size]
@@ -59,12 +58,6 @@ class UpstreamServicer(upstream_pb2_grpc.UpstreamServiceServicer):
         """One upstream."""
         del context
         return _upstream(self._catalogue.upstream(request.upstream))
-
-
-def _page_size(asked: int) -> int:
-    if asked < 0:
-        raise InvalidArgument.field("pageSize", f"is {asked}; it takes 1 to {_MAX_PAGE_SIZE}, or 0 for the default")
-    return min(asked or _DEFAULT_PAGE_SIZE, _MAX_PAGE_SIZE)
 
 
 def _token(last: str) -> str:
