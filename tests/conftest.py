@@ -16,9 +16,11 @@ from shared.streams import StreamLimits
 from tests import servers as servers_
 from tests.identities import Identities
 from tests.stalls import watching_for_stalls
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
     from deploy.local.stack import Stack
     from shared.bus import Bus
@@ -70,10 +72,11 @@ async def redis(redis_url: str) -> AsyncIterator[kv.Client]:
 
 
 @pytest.fixture
-async def empty_nats(nats_url: str) -> AsyncIterator[Bus]:
+async def empty_nats(servers: Stack) -> AsyncIterator[Bus]:
     """A NATS without any stream; the test, or a service in it, applies its own."""
-    bus = await bus_.connect(Secret(nats_url), "test")
+    bus = await bus_.connect(Secret(servers.layout.nats_url), "test")
     await _delete_everything(bus)
+    await eventually(lambda: not _on_disk(servers), what="the end of the streams' folders")
     yield bus
     await bus.close()
 
@@ -113,3 +116,12 @@ async def _delete_everything(bus: Bus) -> None:
             await jetstream.delete_stream(stream.config.name or "")
         except nats.js.errors.NotFoundError:  # deleted meanwhile by what the test before has left running
             continue
+
+
+def _on_disk(servers: Stack) -> list[Path]:
+    """The folders of streams.
+
+    The server removes them after it has said that a stream is deleted; one made again under that name too soon finds
+    the old messages, or cannot be stored ("error creating store for stream").
+    """
+    return list((servers.layout.data / "nats" / "jetstream" / "$G" / "streams").glob("*"))
