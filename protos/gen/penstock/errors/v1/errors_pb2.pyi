@@ -80,12 +80,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "IDEMPOTENCY_KEY_IN_FLIGHT", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
     """
     QUEUE_FULL: _ErrorReason.ValueType  # 12
-    """The tenant has as many unfinished jobs as it may have.
+    """The tenant, or all tenants together, have as many unfinished jobs as they may have; `Retry-After` goes by how fast jobs end.
 
         {"reason": "QUEUE_FULL", "domain": "penstock.dev", "metadata": {"pending": "1000", "limit": "1000"}}
     """
     JOB_RUNNING: _ErrorReason.ValueType  # 13
-    """The job runs, so it can no longer be canceled.
+    """The job runs, so it can only be canceled with force.
 
         {"reason": "JOB_RUNNING", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
     """
@@ -136,7 +136,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     JOB_EXPIRED: _ErrorReason.ValueType  # 27
     """A job's error: it was still queued at its `expiresAt`."""
     JOB_CANCELED: _ErrorReason.ValueType  # 28
-    """A job's error: it was canceled before it ran."""
+    """A job's error: it was canceled."""
     BAD_REQUEST: _ErrorReason.ValueType  # 29
     """The HTTP request itself is malformed (its line, a header, its encoding).
 
@@ -231,12 +231,12 @@ IDEMPOTENCY_KEY_IN_FLIGHT: ErrorReason.ValueType  # 11
     {"reason": "IDEMPOTENCY_KEY_IN_FLIGHT", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
 """
 QUEUE_FULL: ErrorReason.ValueType  # 12
-"""The tenant has as many unfinished jobs as it may have.
+"""The tenant, or all tenants together, have as many unfinished jobs as they may have; `Retry-After` goes by how fast jobs end.
 
     {"reason": "QUEUE_FULL", "domain": "penstock.dev", "metadata": {"pending": "1000", "limit": "1000"}}
 """
 JOB_RUNNING: ErrorReason.ValueType  # 13
-"""The job runs, so it can no longer be canceled.
+"""The job runs, so it can only be canceled with force.
 
     {"reason": "JOB_RUNNING", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
 """
@@ -287,7 +287,7 @@ ATTEMPT_LOST: ErrorReason.ValueType  # 26
 JOB_EXPIRED: ErrorReason.ValueType  # 27
 """A job's error: it was still queued at its `expiresAt`."""
 JOB_CANCELED: ErrorReason.ValueType  # 28
-"""A job's error: it was canceled before it ran."""
+"""A job's error: it was canceled."""
 BAD_REQUEST: ErrorReason.ValueType  # 29
 """The HTTP request itself is malformed (its line, a header, its encoding).
 

@@ -3,10 +3,12 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from penstock.jobs.v1 import jobs_pb2 as _jobs_pb2
 import builtins as _builtins
@@ -47,7 +49,7 @@ class JobEvent(_message.Message):
         FAILED: JobEvent._Type.ValueType  # 5
         """Ended for good without success."""
         CANCELED: JobEvent._Type.ValueType  # 6
-        """Canceled before it ran."""
+        """Canceled."""
         EXPIRED: JobEvent._Type.ValueType  # 7
         """Still queued at its end of life."""
         OUTCOME_UNKNOWN: JobEvent._Type.ValueType  # 8
@@ -69,7 +71,7 @@ class JobEvent(_message.Message):
     FAILED: JobEvent.Type.ValueType  # 5
     """Ended for good without success."""
     CANCELED: JobEvent.Type.ValueType  # 6
-    """Canceled before it ran."""
+    """Canceled."""
     EXPIRED: JobEvent.Type.ValueType  # 7
     """Still queued at its end of life."""
     OUTCOME_UNKNOWN: JobEvent.Type.ValueType  # 8
@@ -91,6 +93,7 @@ class JobEvent(_message.Message):
     SUBMISSION_FIELD_NUMBER: _builtins.int
     SUBMITTED_SEQUENCE_FIELD_NUMBER: _builtins.int
     HAS_CALLBACK_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
     type: Global___JobEvent.Type.ValueType
     job_id: _builtins.str
     tenant: _builtins.str
@@ -121,6 +124,10 @@ class JobEvent(_message.Message):
     def submission(self) -> Global___Submission:
         """Only in `submitted`: what was asked for."""
 
+    @_builtins.property
+    def fence(self) -> Global___Fence:
+        """In every other event: the fence of the job's newest lease; not set where it was never leased."""
+
     def __init__(
         self,
         *,
@@ -140,10 +147,11 @@ class JobEvent(_message.Message):
         submission: Global___Submission | None = ...,
         submitted_sequence: _builtins.int = ...,
         has_callback: _builtins.bool = ...,
+        fence: Global___Fence | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "finished_at", b"finished_at", "not_before", b"not_before", "result", b"result", "started_at", b"started_at", "submission", b"submission", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "fence", b"fence", "finished_at", b"finished_at", "not_before", b"not_before", "result", b"result", "started_at", b"started_at", "submission", b"submission", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "error", b"error", "finished_at", b"finished_at", "has_callback", b"has_callback", "job_id", b"job_id", "not_before", b"not_before", "result", b"result", "revision", b"revision", "started_at", b"started_at", "state", b"state", "submission", b"submission", "submitted_sequence", b"submitted_sequence", "tenant", b"tenant", "time", b"time", "type", b"type", "upstream", b"upstream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "error", b"error", "fence", b"fence", "finished_at", b"finished_at", "has_callback", b"has_callback", "job_id", b"job_id", "not_before", b"not_before", "result", b"result", "revision", b"revision", "started_at", b"started_at", "state", b"state", "submission", b"submission", "submitted_sequence", b"submitted_sequence", "tenant", b"tenant", "time", b"time", "type", b"type", "upstream", b"upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -167,6 +175,7 @@ class Submission(_message.Message):
     PRINCIPAL_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    LANE_FIELD_NUMBER: _builtins.int
     params: _builtins.bytes
     """The params as canonical JSON (UTF-8, sorted keys, no spaces)."""
     cache_policy: _jobs_pb2.CachePolicy.Mode.ValueType
@@ -181,6 +190,8 @@ class Submission(_message.Message):
     idempotency_key: _builtins.str
     """The idempotency key and the fingerprint of the request, so that intake's records can be rebuilt from the log."""
     fingerprint: _builtins.bytes
+    lane: _builtins.str
+    """Where the job stands in line within its tenant: its connection, or what stands for one; empty for the common lane."""
     @_builtins.property
     def job(self) -> _jobs_pb2.Job:
         """The job as first answered, QUEUED."""
@@ -206,10 +217,11 @@ class Submission(_message.Message):
         principal: _builtins.str = ...,
         idempotency_key: _builtins.str = ...,
         fingerprint: _builtins.bytes = ...,
+        lane: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "job", b"job", "retry", b"retry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "cache_policy", b"cache_policy", "callback_url", b"callback_url", "fingerprint", b"fingerprint", "idempotency_key", b"idempotency_key", "idempotent", b"idempotent", "job", b"job", "method_class", b"method_class", "params", b"params", "principal", b"principal", "retry", b"retry", "sealed_callback_secret", b"sealed_callback_secret"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "cache_policy", b"cache_policy", "callback_url", b"callback_url", "fingerprint", b"fingerprint", "idempotency_key", b"idempotency_key", "idempotent", b"idempotent", "job", b"job", "lane", b"lane", "method_class", b"method_class", "params", b"params", "principal", b"principal", "retry", b"retry", "sealed_callback_secret", b"sealed_callback_secret"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -220,6 +232,33 @@ class Attempt(_message.Message):
     """Attempt is the outcome of one attempt, on `attempts.<upstream>`."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    class _Health:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _HealthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Attempt._Health.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        HEALTH_UNSPECIFIED: Attempt._Health.ValueType  # 0
+        """Nothing: the call did not go out, or was broken off on this side."""
+        HEALTHY: Attempt._Health.ValueType  # 1
+        """It answers."""
+        FAILING: Attempt._Health.ValueType  # 2
+        """It fails: 5xx, no answer in time, no connection."""
+        THROTTLED: Attempt._Health.ValueType  # 3
+        """It asks for fewer calls: 429, or what it uses for that."""
+
+    class Health(_Health, metaclass=_HealthEnumTypeWrapper):
+        """Health is what the attempt says of the upstream; breakers go by it."""
+
+    HEALTH_UNSPECIFIED: Attempt.Health.ValueType  # 0
+    """Nothing: the call did not go out, or was broken off on this side."""
+    HEALTHY: Attempt.Health.ValueType  # 1
+    """It answers."""
+    FAILING: Attempt.Health.ValueType  # 2
+    """It fails: 5xx, no answer in time, no connection."""
+    THROTTLED: Attempt.Health.ValueType  # 3
+    """It asks for fewer calls: 429, or what it uses for that."""
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
@@ -233,6 +272,8 @@ class Attempt(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_FIELD_NUMBER: _builtins.int
     OUTCOME_UNKNOWN_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    QUOTAS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     tenant: _builtins.str
     upstream: _builtins.str
@@ -241,6 +282,7 @@ class Attempt(_message.Message):
     """Which worker made it."""
     outcome_unknown: _builtins.bool
     """The call may have reached the upstream though its answer is lost; a method that is not idempotent ends OUTCOME_UNKNOWN."""
+    health: Global___Attempt.Health.ValueType
     @_builtins.property
     def fence(self) -> Global___Fence:
         """The lease it was made under."""
@@ -257,6 +299,10 @@ class Attempt(_message.Message):
     def retry_after(self) -> _duration_pb2.Duration:
         """The upstream asked for this pause (`Retry-After`)."""
 
+    @_builtins.property
+    def quotas(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quota]:
+        """What the upstream said of its quotas (`RateLimit`, `X-RateLimit-*`, `Retry-After`)."""
+
     def __init__(
         self,
         *,
@@ -272,16 +318,76 @@ class Attempt(_message.Message):
         error: _jobs_pb2.JobError | None = ...,
         retry_after: _duration_pb2.Duration | None = ...,
         outcome_unknown: _builtins.bool = ...,
+        health: Global___Attempt.Health.ValueType = ...,
+        quotas: _abc.Iterable[Global___Quota] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "fence", b"fence", "finished_at", b"finished_at", "outcome", b"outcome", "result", b"result", "retry_after", b"retry_after", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "fence", b"fence", "finished_at", b"finished_at", "job_id", b"job_id", "number", b"number", "outcome", b"outcome", "outcome_unknown", b"outcome_unknown", "result", b"result", "retry_after", b"retry_after", "started_at", b"started_at", "tenant", b"tenant", "upstream", b"upstream", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "fence", b"fence", "finished_at", b"finished_at", "health", b"health", "job_id", b"job_id", "number", b"number", "outcome", b"outcome", "outcome_unknown", b"outcome_unknown", "quotas", b"quotas", "result", b"result", "retry_after", b"retry_after", "started_at", b"started_at", "tenant", b"tenant", "upstream", b"upstream", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["result", "error"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
 Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
+
+@_typing.final
+class Quota(_message.Message):
+    """Quota is what an upstream says is left of a budget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Scope:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Quota._Scope.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        SCOPE_UNSPECIFIED: Quota._Scope.ValueType  # 0
+        """Never sent."""
+        LANE: Quota._Scope.ValueType  # 1
+        """The lane's."""
+        UPSTREAM: Quota._Scope.ValueType  # 2
+        """The whole upstream's."""
+        LANE_CLASS: Quota._Scope.ValueType  # 3
+        """The lane's for methods of the job's class."""
+
+    class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
+        """Scope names the budget."""
+
+    SCOPE_UNSPECIFIED: Quota.Scope.ValueType  # 0
+    """Never sent."""
+    LANE: Quota.Scope.ValueType  # 1
+    """The lane's."""
+    UPSTREAM: Quota.Scope.ValueType  # 2
+    """The whole upstream's."""
+    LANE_CLASS: Quota.Scope.ValueType  # 3
+    """The lane's for methods of the job's class."""
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    RESET_AFTER_FIELD_NUMBER: _builtins.int
+    scope: Global___Quota.Scope.ValueType
+    remaining: _builtins.int
+    """Calls that are left, as the upstream counts."""
+    @_builtins.property
+    def reset_after(self) -> _duration_pb2.Duration:
+        """Until there are more."""
+
+    def __init__(
+        self,
+        *,
+        scope: Global___Quota.Scope.ValueType = ...,
+        remaining: _builtins.int = ...,
+        reset_after: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reset_after", b"reset_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["remaining", b"remaining", "reset_after", b"reset_after", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Quota: _TypeAlias = Quota  # noqa: Y015
 
 @_typing.final
 class Fence(_message.Message):

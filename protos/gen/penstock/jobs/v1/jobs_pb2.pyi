@@ -49,7 +49,7 @@ class Job(_message.Message):
         OUTCOME_UNKNOWN: Job._State.ValueType  # 6
         """A call that is not idempotent was begun and its outcome is lost; it is never repeated on its own."""
         CANCELED: Job._State.ValueType  # 7
-        """Canceled before it ran."""
+        """Canceled; by force while it ran, its call may have taken effect."""
         EXPIRED: Job._State.ValueType  # 8
         """Still queued at its `expires_at`."""
 
@@ -71,7 +71,7 @@ class Job(_message.Message):
     OUTCOME_UNKNOWN: Job.State.ValueType  # 6
     """A call that is not idempotent was begun and its outcome is lost; it is never repeated on its own."""
     CANCELED: Job.State.ValueType  # 7
-    """Canceled before it ran."""
+    """Canceled; by force while it ran, its call may have taken effect."""
     EXPIRED: Job.State.ValueType  # 8
     """Still queued at its `expires_at`."""
 
@@ -652,19 +652,213 @@ class CancelJobRequest(_message.Message):
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     UPSTREAM_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     upstream: _builtins.str
     """Where given (by the path), must be the job's own."""
+    force: _builtins.bool
+    """Cancels the job also when it runs: its call is broken off, and may have taken effect at the upstream."""
     def __init__(
         self,
         *,
         job_id: _builtins.str = ...,
         upstream: _builtins.str = ...,
+        force: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "upstream", b"upstream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["force", b"force", "job_id", b"job_id", "upstream", b"upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelJobRequest: _TypeAlias = CancelJobRequest  # noqa: Y015
+
+@_typing.final
+class ExplainJobRequest(_message.Message):
+    """ExplainJobRequest names a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainJobRequest: _TypeAlias = ExplainJobRequest  # noqa: Y015
+
+@_typing.final
+class JobExplanation(_message.Message):
+    """JobExplanation says why a job waits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    ESTIMATED_START_AT_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    state: Global___Job.State.ValueType
+    summary: _builtins.str
+    """One sentence for people: what decides now."""
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hold]:
+        """All that holds the job back, what does so longest first; none when its turn is decided by its share alone, or when it
+        does not wait.
+        """
+
+    @_builtins.property
+    def place(self) -> Global___Place:
+        """Where the job stands."""
+
+    @_builtins.property
+    def estimated_start_at(self) -> _timestamp_pb2.Timestamp:
+        """When the job may start, by how fast the queue has moved of late; not set where that cannot be told."""
+
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        state: Global___Job.State.ValueType = ...,
+        summary: _builtins.str = ...,
+        holds: _abc.Iterable[Global___Hold] | None = ...,
+        place: Global___Place | None = ...,
+        estimated_start_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimated_start_at", b"estimated_start_at", "place", b"place"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimated_start_at", b"estimated_start_at", "holds", b"holds", "job_id", b"job_id", "place", b"place", "state", b"state", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobExplanation: _TypeAlias = JobExplanation  # noqa: Y015
+
+@_typing.final
+class Hold(_message.Message):
+    """Hold is one thing that keeps a job from being called."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Hold._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Hold._Kind.ValueType  # 0
+        """Never sent."""
+        NOT_BEFORE: Hold._Kind.ValueType  # 1
+        """Its `not_before`, or the pause before it is tried again."""
+        PAUSED: Hold._Kind.ValueType  # 2
+        """The upstream, the tenant or the lane is paused."""
+        BREAKER: Hold._Kind.ValueType  # 3
+        """A breaker is open: the upstream fails or throttles."""
+        RATE: Hold._Kind.ValueType  # 4
+        """As many calls were begun as the budget allows within its window."""
+        CONCURRENCY: Hold._Kind.ValueType  # 5
+        """As many calls are under way as the budget allows."""
+        QUOTA: Hold._Kind.ValueType  # 6
+        """The upstream has said that its quota is used up."""
+        RECOVERY: Hold._Kind.ValueType  # 7
+        """The queue is being rebuilt after a loss."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """Kind is what holds it."""
+
+    KIND_UNSPECIFIED: Hold.Kind.ValueType  # 0
+    """Never sent."""
+    NOT_BEFORE: Hold.Kind.ValueType  # 1
+    """Its `not_before`, or the pause before it is tried again."""
+    PAUSED: Hold.Kind.ValueType  # 2
+    """The upstream, the tenant or the lane is paused."""
+    BREAKER: Hold.Kind.ValueType  # 3
+    """A breaker is open: the upstream fails or throttles."""
+    RATE: Hold.Kind.ValueType  # 4
+    """As many calls were begun as the budget allows within its window."""
+    CONCURRENCY: Hold.Kind.ValueType  # 5
+    """As many calls are under way as the budget allows."""
+    QUOTA: Hold.Kind.ValueType  # 6
+    """The upstream has said that its quota is used up."""
+    RECOVERY: Hold.Kind.ValueType  # 7
+    """The queue is being rebuilt after a loss."""
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    kind: Global___Hold.Kind.ValueType
+    scope: _builtins.str
+    """Whose it is: `upstream`, `tenant`, `lane`, or with a class `upstream:read`, `lane:write`; `job` for NOT_BEFORE."""
+    message: _builtins.str
+    """For people: the limit and what is used of it, or why it is paused."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Until when; not set where that is not known."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___Hold.Kind.ValueType = ...,
+        scope: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "message", b"message", "scope", b"scope", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hold: _TypeAlias = Hold  # noqa: Y015
+
+@_typing.final
+class Place(_message.Message):
+    """Place is where a job stands in its queue. Tenants are served in turn by their weights, a tenant's lanes in turn, and a
+    lane's jobs by priority and then in the order of their submission.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANE_FIELD_NUMBER: _builtins.int
+    AHEAD_IN_LANE_FIELD_NUMBER: _builtins.int
+    WAITING_OF_TENANT_FIELD_NUMBER: _builtins.int
+    LANES_OF_TENANT_FIELD_NUMBER: _builtins.int
+    TENANTS_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    lane: _builtins.str
+    ahead_in_lane: _builtins.int
+    """Jobs of its lane, priority and class before it."""
+    waiting_of_tenant: _builtins.int
+    """Jobs of its tenant that wait to be called, this one among them."""
+    lanes_of_tenant: _builtins.int
+    """Lanes of its tenant in which jobs of its priority may be called, held back or not."""
+    tenants: _builtins.int
+    """Tenants with jobs that wait."""
+    share: _builtins.float
+    """The tenant's part of the calls, from 0 to 1, while all of these tenants have work."""
+    def __init__(
+        self,
+        *,
+        lane: _builtins.str = ...,
+        ahead_in_lane: _builtins.int = ...,
+        waiting_of_tenant: _builtins.int = ...,
+        lanes_of_tenant: _builtins.int = ...,
+        tenants: _builtins.int = ...,
+        share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ahead_in_lane", b"ahead_in_lane", "lane", b"lane", "lanes_of_tenant", b"lanes_of_tenant", "share", b"share", "tenants", b"tenants", "waiting_of_tenant", b"waiting_of_tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Place: _TypeAlias = Place  # noqa: Y015

@@ -61,6 +61,11 @@ class JobServiceStub:
                 request_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.StreamJobRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
+        self.ExplainJob = channel.unary_unary(
+                '/penstock.jobs.v1.JobService/ExplainJob',
+                request_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.ExplainJobRequest.SerializeToString,
+                response_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.JobExplanation.FromString,
+                _registered_method=True)
         self.CancelJob = channel.unary_unary(
                 '/penstock.jobs.v1.JobService/CancelJob',
                 request_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
@@ -114,8 +119,17 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainJob(self, request, context):
+        """Says why a job waits: what holds it back, how many stand before it, and when it may have its turn.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelJob(self, request, context):
-        """Cancels a job that is queued or waits to be retried; canceling a canceled job answers with it.
+        """Cancels a job that is queued or waits to be retried, and with `force` one that runs; canceling a canceled job answers
+        with it. A canceled job never has a result, whatever becomes of a call that was under way.
         Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -149,6 +163,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.StreamJob,
                     request_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.StreamJobRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'ExplainJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainJob,
+                    request_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.ExplainJobRequest.FromString,
+                    response_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.JobExplanation.SerializeToString,
             ),
             'CancelJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelJob,
@@ -292,6 +311,33 @@ class JobService:
             '/penstock.jobs.v1.JobService/StreamJob',
             penstock_dot_jobs_dot_v1_dot_jobs__pb2.StreamJobRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.jobs.v1.JobService/ExplainJob',
+            penstock_dot_jobs_dot_v1_dot_jobs__pb2.ExplainJobRequest.SerializeToString,
+            penstock_dot_jobs_dot_v1_dot_jobs__pb2.JobExplanation.FromString,
             options,
             channel_credentials,
             insecure,

@@ -56,8 +56,13 @@ class JobServiceStub:
     comment is sent every 15 s as a heartbeat; the header `Last-Event-ID` goes on where a stream was left.
     Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
     """
+    ExplainJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ExplainJobRequest, _jobs_pb2.JobExplanation]
+    """Says why a job waits: what holds it back, how many stand before it, and when it may have its turn.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.Job]
-    """Cancels a job that is queued or waits to be retried; canceling a canceled job answers with it.
+    """Cancels a job that is queued or waits to be retried, and with `force` one that runs; canceling a canceled job answers
+    with it. A canceled job never has a result, whatever becomes of a call that was under way.
     Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED.
     """
 
@@ -88,8 +93,13 @@ class JobServiceAsyncStub(JobServiceStub):
     comment is sent every 15 s as a heartbeat; the header `Last-Event-ID` goes on where a stream was left.
     Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
     """
+    ExplainJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ExplainJobRequest, _jobs_pb2.JobExplanation]  # type: ignore[assignment]
+    """Says why a job waits: what holds it back, how many stand before it, and when it may have its turn.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    """
     CancelJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
-    """Cancels a job that is queued or waits to be retried; canceling a canceled job answers with it.
+    """Cancels a job that is queued or waits to be retried, and with `force` one that runs; canceling a canceled job answers
+    with it. A canceled job never has a result, whatever becomes of a call that was under way.
     Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED.
     """
 
@@ -149,12 +159,23 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ExplainJob(
+        self,
+        request: _jobs_pb2.ExplainJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.JobExplanation, _abc.Awaitable[_jobs_pb2.JobExplanation]]:
+        """Says why a job waits: what holds it back, how many stand before it, and when it may have its turn.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
     def CancelJob(
         self,
         request: _jobs_pb2.CancelJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
-        """Cancels a job that is queued or waits to be retried; canceling a canceled job answers with it.
+        """Cancels a job that is queued or waits to be retried, and with `force` one that runs; canceling a canceled job answers
+        with it. A canceled job never has a result, whatever becomes of a call that was under way.
         Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED.
         """
 

@@ -25,33 +25,36 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from penstock.events.v1 import events_pb2 as penstock_dot_events_dot_v1_dot_events__pb2
+from penstock.jobs.v1 import jobs_pb2 as penstock_dot_jobs_dot_v1_dot_jobs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%penstock/scheduler/v1/scheduler.proto\x12\x15penstock.scheduler.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpenstock/events/v1/events.proto\"k\n\x0cLeaseRequest\x12\x10\n\x08upstream\x18\x01 \x01(\t\x12\x10\n\x08max_jobs\x18\x02 \x01(\x05\x12\'\n\x04wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06worker\x18\x04 \x01(\t\";\n\rLeaseResponse\x12*\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x1b.penstock.scheduler.v1.Call\"\xd8\x01\n\x04\x43\x61ll\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12(\n\x05\x66\x65nce\x18\x03 \x01(\x0b\x32\x19.penstock.events.v1.Fence\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12,\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\nsubmission\x18\x06 \x01(\x0b\x32\x1e.penstock.events.v1.Submission\x12\x13\n\x0btraceparent\x18\x07 \x01(\t\"H\n\x0c\x42\x65ginRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12(\n\x05\x66\x65nce\x18\x02 \x01(\x0b\x32\x19.penstock.events.v1.Fence\"\x0f\n\rBeginResponse\"O\n\rExtendRequest\x12\x10\n\x08upstream\x18\x01 \x01(\t\x12,\n\x06leases\x18\x02 \x03(\x0b\x32\x1c.penstock.scheduler.v1.Lease\"A\n\x05Lease\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12(\n\x05\x66\x65nce\x18\x02 \x01(\x0b\x32\x19.penstock.events.v1.Fence\"&\n\x0e\x45xtendResponse\x12\x14\n\x0clost_job_ids\x18\x01 \x03(\t\"/\n\rCancelRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t2\xdf\x02\n\x10SchedulerService\x12R\n\x05Lease\x12#.penstock.scheduler.v1.LeaseRequest\x1a$.penstock.scheduler.v1.LeaseResponse\x12R\n\x05\x42\x65gin\x12#.penstock.scheduler.v1.BeginRequest\x1a$.penstock.scheduler.v1.BeginResponse\x12U\n\x06\x45xtend\x12$.penstock.scheduler.v1.ExtendRequest\x1a%.penstock.scheduler.v1.ExtendResponse\x12L\n\x06\x43\x61ncel\x12$.penstock.scheduler.v1.CancelRequest\x1a\x1c.penstock.events.v1.JobEventb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%penstock/scheduler/v1/scheduler.proto\x12\x15penstock.scheduler.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpenstock/events/v1/events.proto\x1a\x1bpenstock/jobs/v1/jobs.proto\"k\n\x0cLeaseRequest\x12\x10\n\x08upstream\x18\x01 \x01(\t\x12\x10\n\x08max_jobs\x18\x02 \x01(\x05\x12\'\n\x04wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06worker\x18\x04 \x01(\t\";\n\rLeaseResponse\x12*\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x1b.penstock.scheduler.v1.Call\"\xd8\x01\n\x04\x43\x61ll\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12(\n\x05\x66\x65nce\x18\x03 \x01(\x0b\x32\x19.penstock.events.v1.Fence\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12,\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\nsubmission\x18\x06 \x01(\x0b\x32\x1e.penstock.events.v1.Submission\x12\x13\n\x0btraceparent\x18\x07 \x01(\t\"H\n\x0c\x42\x65ginRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12(\n\x05\x66\x65nce\x18\x02 \x01(\x0b\x32\x19.penstock.events.v1.Fence\"\x0f\n\rBeginResponse\"O\n\rExtendRequest\x12\x10\n\x08upstream\x18\x01 \x01(\t\x12,\n\x06leases\x18\x02 \x03(\x0b\x32\x1c.penstock.scheduler.v1.Lease\"A\n\x05Lease\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12(\n\x05\x66\x65nce\x18\x02 \x01(\x0b\x32\x19.penstock.events.v1.Fence\"&\n\x0e\x45xtendResponse\x12\x14\n\x0clost_job_ids\x18\x01 \x03(\t\">\n\rCancelRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"0\n\x0e\x45xplainRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t2\xb3\x03\n\x10SchedulerService\x12R\n\x05Lease\x12#.penstock.scheduler.v1.LeaseRequest\x1a$.penstock.scheduler.v1.LeaseResponse\x12R\n\x05\x42\x65gin\x12#.penstock.scheduler.v1.BeginRequest\x1a$.penstock.scheduler.v1.BeginResponse\x12U\n\x06\x45xtend\x12$.penstock.scheduler.v1.ExtendRequest\x1a%.penstock.scheduler.v1.ExtendResponse\x12L\n\x06\x43\x61ncel\x12$.penstock.scheduler.v1.CancelRequest\x1a\x1c.penstock.events.v1.JobEvent\x12R\n\x07\x45xplain\x12%.penstock.scheduler.v1.ExplainRequest\x1a .penstock.jobs.v1.JobExplanationb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.scheduler.v1.scheduler_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LEASEREQUEST']._serialized_start=162
-  _globals['_LEASEREQUEST']._serialized_end=269
-  _globals['_LEASERESPONSE']._serialized_start=271
-  _globals['_LEASERESPONSE']._serialized_end=330
-  _globals['_CALL']._serialized_start=333
-  _globals['_CALL']._serialized_end=549
-  _globals['_BEGINREQUEST']._serialized_start=551
-  _globals['_BEGINREQUEST']._serialized_end=623
-  _globals['_BEGINRESPONSE']._serialized_start=625
-  _globals['_BEGINRESPONSE']._serialized_end=640
-  _globals['_EXTENDREQUEST']._serialized_start=642
-  _globals['_EXTENDREQUEST']._serialized_end=721
-  _globals['_LEASE']._serialized_start=723
-  _globals['_LEASE']._serialized_end=788
-  _globals['_EXTENDRESPONSE']._serialized_start=790
-  _globals['_EXTENDRESPONSE']._serialized_end=828
-  _globals['_CANCELREQUEST']._serialized_start=830
-  _globals['_CANCELREQUEST']._serialized_end=877
-  _globals['_SCHEDULERSERVICE']._serialized_start=880
-  _globals['_SCHEDULERSERVICE']._serialized_end=1231
+  _globals['_LEASEREQUEST']._serialized_start=191
+  _globals['_LEASEREQUEST']._serialized_end=298
+  _globals['_LEASERESPONSE']._serialized_start=300
+  _globals['_LEASERESPONSE']._serialized_end=359
+  _globals['_CALL']._serialized_start=362
+  _globals['_CALL']._serialized_end=578
+  _globals['_BEGINREQUEST']._serialized_start=580
+  _globals['_BEGINREQUEST']._serialized_end=652
+  _globals['_BEGINRESPONSE']._serialized_start=654
+  _globals['_BEGINRESPONSE']._serialized_end=669
+  _globals['_EXTENDREQUEST']._serialized_start=671
+  _globals['_EXTENDREQUEST']._serialized_end=750
+  _globals['_LEASE']._serialized_start=752
+  _globals['_LEASE']._serialized_end=817
+  _globals['_EXTENDRESPONSE']._serialized_start=819
+  _globals['_EXTENDRESPONSE']._serialized_end=857
+  _globals['_CANCELREQUEST']._serialized_start=859
+  _globals['_CANCELREQUEST']._serialized_end=921
+  _globals['_EXPLAINREQUEST']._serialized_start=923
+  _globals['_EXPLAINREQUEST']._serialized_end=971
+  _globals['_SCHEDULERSERVICE']._serialized_start=974
+  _globals['_SCHEDULERSERVICE']._serialized_end=1409
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from penstock.events.v1 import events_pb2 as penstock_dot_events_dot_v1_dot_events__pb2
+from penstock.jobs.v1 import jobs_pb2 as penstock_dot_jobs_dot_v1_dot_jobs__pb2
 from penstock.scheduler.v1 import scheduler_pb2 as penstock_dot_scheduler_dot_v1_dot_scheduler__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -56,6 +57,11 @@ class SchedulerServiceStub:
                 request_serializer=penstock_dot_scheduler_dot_v1_dot_scheduler__pb2.CancelRequest.SerializeToString,
                 response_deserializer=penstock_dot_events_dot_v1_dot_events__pb2.JobEvent.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/penstock.scheduler.v1.SchedulerService/Explain',
+                request_serializer=penstock_dot_scheduler_dot_v1_dot_scheduler__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.JobExplanation.FromString,
+                _registered_method=True)
 
 
 class SchedulerServiceServicer:
@@ -87,8 +93,17 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Cancel(self, request, context):
-        """Cancels a job that is queued or waits to be retried, or leaves a mark that its enqueue obeys; answers with its event.
+        """Cancels a job that is queued or waits to be retried, with `force` also one that runs, or leaves a mark that its enqueue
+        obeys; answers with its event.
         Errors: JOB_RUNNING, JOB_FINISHED, UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """Says why a job waits.
+        Errors: JOB_NOT_FOUND (the queue does not know it, or not any more), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,6 +131,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.Cancel,
                     request_deserializer=penstock_dot_scheduler_dot_v1_dot_scheduler__pb2.CancelRequest.FromString,
                     response_serializer=penstock_dot_events_dot_v1_dot_events__pb2.JobEvent.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=penstock_dot_scheduler_dot_v1_dot_scheduler__pb2.ExplainRequest.FromString,
+                    response_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.JobExplanation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -227,6 +247,33 @@ class SchedulerService:
             '/penstock.scheduler.v1.SchedulerService/Cancel',
             penstock_dot_scheduler_dot_v1_dot_scheduler__pb2.CancelRequest.SerializeToString,
             penstock_dot_events_dot_v1_dot_events__pb2.JobEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.scheduler.v1.SchedulerService/Explain',
+            penstock_dot_scheduler_dot_v1_dot_scheduler__pb2.ExplainRequest.SerializeToString,
+            penstock_dot_jobs_dot_v1_dot_jobs__pb2.JobExplanation.FromString,
             options,
             channel_credentials,
             insecure,

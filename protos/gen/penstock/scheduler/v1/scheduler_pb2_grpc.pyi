@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from penstock.events.v1 import events_pb2 as _events_pb2
+from penstock.jobs.v1 import jobs_pb2 as _jobs_pb2
 from penstock.scheduler.v1 import scheduler_pb2 as _scheduler_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -47,8 +48,13 @@ class SchedulerServiceStub:
     Errors: UNAVAILABLE.
     """
     Cancel: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.CancelRequest, _events_pb2.JobEvent]
-    """Cancels a job that is queued or waits to be retried, or leaves a mark that its enqueue obeys; answers with its event.
+    """Cancels a job that is queued or waits to be retried, with `force` also one that runs, or leaves a mark that its enqueue
+    obeys; answers with its event.
     Errors: JOB_RUNNING, JOB_FINISHED, UNAVAILABLE.
+    """
+    Explain: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.ExplainRequest, _jobs_pb2.JobExplanation]
+    """Says why a job waits.
+    Errors: JOB_NOT_FOUND (the queue does not know it, or not any more), UNAVAILABLE.
     """
 
 @_typing.type_check_only
@@ -69,8 +75,13 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     Errors: UNAVAILABLE.
     """
     Cancel: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.CancelRequest, _events_pb2.JobEvent]  # type: ignore[assignment]
-    """Cancels a job that is queued or waits to be retried, or leaves a mark that its enqueue obeys; answers with its event.
+    """Cancels a job that is queued or waits to be retried, with `force` also one that runs, or leaves a mark that its enqueue
+    obeys; answers with its event.
     Errors: JOB_RUNNING, JOB_FINISHED, UNAVAILABLE.
+    """
+    Explain: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.ExplainRequest, _jobs_pb2.JobExplanation]  # type: ignore[assignment]
+    """Says why a job waits.
+    Errors: JOB_NOT_FOUND (the queue does not know it, or not any more), UNAVAILABLE.
     """
 
 class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -112,8 +123,19 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scheduler_pb2.CancelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_events_pb2.JobEvent, _abc.Awaitable[_events_pb2.JobEvent]]:
-        """Cancels a job that is queued or waits to be retried, or leaves a mark that its enqueue obeys; answers with its event.
+        """Cancels a job that is queued or waits to be retried, with `force` also one that runs, or leaves a mark that its enqueue
+        obeys; answers with its event.
         Errors: JOB_RUNNING, JOB_FINISHED, UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _scheduler_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.JobExplanation, _abc.Awaitable[_jobs_pb2.JobExplanation]]:
+        """Says why a job waits.
+        Errors: JOB_NOT_FOUND (the queue does not know it, or not any more), UNAVAILABLE.
         """
 
 def add_SchedulerServiceServicer_to_server(servicer: SchedulerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

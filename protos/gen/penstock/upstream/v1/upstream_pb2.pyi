@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from penstock.upstream.v1 import limits_pb2 as _limits_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -30,21 +31,37 @@ class Upstream(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     METHODS_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    BREAKER_FIELD_NUMBER: _builtins.int
+    LANE_PARAM_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """A lower-case slug, never renamed."""
     title: _builtins.str
+    lane_param: _builtins.str
+    """The param that holds the URL to call, where the upstream has one: without a connection the URL's host is the job's lane."""
     @_builtins.property
     def methods(self) -> _containers.RepeatedCompositeFieldContainer[Global___Method]: ...
+    @_builtins.property
+    def limits(self) -> _limits_pb2.Limits:
+        """What it lets be called; an operator may set other limits for a queue."""
+
+    @_builtins.property
+    def breaker(self) -> _limits_pb2.BreakerPolicy:
+        """When calls are held back from it."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         title: _builtins.str = ...,
         methods: _abc.Iterable[Global___Method] | None = ...,
+        limits: _limits_pb2.Limits | None = ...,
+        breaker: _limits_pb2.BreakerPolicy | None = ...,
+        lane_param: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["methods", b"methods", "name", b"name", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "lane_param", b"lane_param", "limits", b"limits", "methods", b"methods", "name", b"name", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
