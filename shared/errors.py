@@ -221,11 +221,11 @@ class Internal(PenstockError):
 
 
 def every_error() -> list[type[PenstockError]]:
-    """Every class of the tree, the most specific last."""
+    """Every class of the tree, the most specific last; what a service derives for itself is not known to others."""
     found: list[type[PenstockError]] = []
     pending: list[type[PenstockError]] = [PenstockError]
     while pending:
         error = pending.pop(0)
         found.append(error)
-        pending.extend(error.__subclasses__())
+        pending.extend(each for each in error.__subclasses__() if each.__module__ == __name__)
     return found

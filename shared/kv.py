@@ -129,7 +129,10 @@ class Script:
         except NoScriptError:
             async with translated():
                 await client.script_load(self._text)
+        try:
             return await self._pipelined(client, calls)
+        except NoScriptError as error:  # the server was started anew in between
+            raise _unavailable("Redis was started anew") from error
 
     async def _pipelined(self, client: Client, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
         pipeline = cast("Any", client.pipeline(transaction=False))

@@ -21,6 +21,9 @@ class Scope(StrEnum):
     JOBS_WRITE = "jobs:write"
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
+    QUEUES_READ = "queues:read"
+    #: What pauses and resumes the tenant's jobs.
+    QUEUES_WRITE = "queues:write"
     UPSTREAMS_READ = "upstreams:read"
     #: What shows or changes how callbacks are signed.
     WEBHOOKS_WRITE = "webhooks:write"
@@ -76,11 +79,21 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "/penstock.jobs.v1.JobService/WaitJob": _scope(Scope.JOBS_READ),
         "/penstock.jobs.v1.JobService/WatchJob": _scope(Scope.JOBS_READ),
         "/penstock.jobs.v1.JobService/StreamJob": _scope(Scope.JOBS_READ),
+        "/penstock.jobs.v1.JobService/ExplainJob": _scope(Scope.JOBS_READ),
         "/penstock.jobs.v1.JobService/CancelJob": _scope(Scope.JOBS_WRITE),
         "/penstock.scheduler.v1.SchedulerService/Lease": _services("upstream"),
         "/penstock.scheduler.v1.SchedulerService/Begin": _services("upstream"),
         "/penstock.scheduler.v1.SchedulerService/Extend": _services("upstream"),
         "/penstock.scheduler.v1.SchedulerService/Cancel": _services("intake"),
+        "/penstock.scheduler.v1.SchedulerService/Explain": _services("intake"),
+        # Each refuses by itself what is another tenant's, but to an operator.
+        "/penstock.scheduler.v1.QueueService/ListQueues": _scope(Scope.QUEUES_READ),
+        "/penstock.scheduler.v1.QueueService/GetQueue": _scope(Scope.QUEUES_READ),
+        "/penstock.scheduler.v1.QueueService/PauseQueue": _scope(Scope.QUEUES_WRITE),
+        "/penstock.scheduler.v1.QueueService/ResumeQueue": _scope(Scope.QUEUES_WRITE),
+        "/penstock.scheduler.v1.QueueService/GetQueueSettings": _scope(Scope.OPERATOR),
+        "/penstock.scheduler.v1.QueueService/SetQueueSettings": _scope(Scope.OPERATOR),
+        "/penstock.scheduler.v1.QueueService/RecoverQueue": _scope(Scope.OPERATOR),
         "/penstock.upstream.v1.UpstreamService/ListUpstreams": _scope(Scope.UPSTREAMS_READ, "intake", "scheduler"),
         "/penstock.upstream.v1.UpstreamService/GetUpstream": _scope(Scope.UPSTREAMS_READ, "intake"),
         "/penstock.auth.v1.KeyService/CreateKey": _scope(Scope.KEYS_WRITE),

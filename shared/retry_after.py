@@ -24,10 +24,14 @@ def parse(value: str, now: datetime) -> timedelta | None:
     if _SECONDS.fullmatch(text):
         digits = text.lstrip("0") or "0"
         return MAX_PAUSE if len(digits) > _MAX_DIGITS else min(timedelta(seconds=int(digits)), MAX_PAUSE)
+    until = http_date(text)
+    return None if until is None else min(max(until - now, timedelta()), MAX_PAUSE)
+
+
+def http_date(value: str) -> datetime | None:
+    """The time that an HTTP date (RFC 9110, 5.6.7) tells, in any of its three forms; None for anything else."""
     try:
-        until = parsedate_to_datetime(text)
+        time = parsedate_to_datetime(value)
     except (ValueError, OverflowError, IndexError):  # what is malformed says nothing
         return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)  # an HTTP date is GMT, in all three of its forms
-    return min(max(until - now, timedelta()), MAX_PAUSE)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time  # an HTTP date is GMT

@@ -104,6 +104,14 @@ def work_signal(upstream: str) -> str:
     return f"signal.work.{upstream}"
 
 
+def cancel_signal(job_id: str) -> str:
+    """Signals that a running job was canceled; whoever makes its call breaks that off. `*` stands for any job.
+
+    The payload is the job's id.
+    """
+    return f"signal.cancel.{job_id}"
+
+
 #: Signals that keys were revoked; the payload is the key's public prefix.
 AUTH_CHANGED_SIGNAL = "signal.auth.changed"
 #: Signals that intake's view of some jobs has changed; the payload names them, one a line.

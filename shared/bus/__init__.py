@@ -1,8 +1,23 @@
-"""NATS: atomic batch publish, group commit, batch consume and signals."""
+"""NATS: atomic batch publish, group commit, batch consume, reading in order, buckets and signals."""
 
+from shared.bus.bucket import Bucket, Conflict, Entry
 from shared.bus.connection import Bus, connect
 from shared.bus.consumer import Consumer
 from shared.bus.group import MAX_GROUP, GroupPublisher
 from shared.bus.messages import Incoming, Outgoing
+from shared.bus.reader import Reader, Stored
 
-__all__ = ["MAX_GROUP", "Bus", "Consumer", "GroupPublisher", "Incoming", "Outgoing", "connect"]
+__all__ = [
+    "MAX_GROUP",
+    "Bucket",
+    "Bus",
+    "Conflict",
+    "Consumer",
+    "Entry",
+    "GroupPublisher",
+    "Incoming",
+    "Outgoing",
+    "Reader",
+    "Stored",
+    "connect",
+]

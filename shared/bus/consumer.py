@@ -55,11 +55,14 @@ class Consumer:
         self._requested = 0
         self._lost = False
 
-    async def run(self, handle: Callable[[Sequence[Incoming]], Awaitable[None]]) -> None:
+    async def run(
+        self, handle: Callable[[Sequence[Incoming]], Awaitable[None]], *, gather: timedelta = timedelta()
+    ) -> None:
         """Calls `handle` with batch after batch, until canceled.
 
         What `handle` returns from is acknowledged, but for the messages it gave another verdict. When it raises, its
-        messages are tried one by one, and those that fail again come again later.
+        messages are tried one by one, and those that fail again come again later. With `gather`, a batch that is not
+        full waits so long for more: for whom fewer and larger ones are worth a moment.
         """
         failures = 0
         while True:
@@ -67,7 +70,7 @@ class Consumer:
                 await self._open()
                 failures = 0
                 while True:
-                    await self._step(handle)
+                    await self._step(handle, gather.total_seconds())
             except PenstockError as error:
                 failures += 1
                 pause = self._BACKOFF.pause(failures)
@@ -107,11 +110,10 @@ class Consumer:
         if code not in {"404", "408"}:  # 409: the consumer is gone or the server is going; 503: nobody listens
             self._lost = True
 
-    async def _step(self, handle: Callable[[Sequence[Incoming]], Awaitable[None]]) -> None:
+    async def _step(self, handle: Callable[[Sequence[Incoming]], Awaitable[None]], gather_s: float) -> None:
         if self._lost:
             raise unavailable("the consumer was lost")
-        if self._requested < _MAX_BATCH // 2:
-            await self._request(_MAX_BATCH - self._requested)
+        await self._ask_ahead()
         if not self._pending:
             self._arrived.clear()
             try:
@@ -119,9 +121,25 @@ class Consumer:
                     await self._arrived.wait()
             except TimeoutError:
                 raise unavailable("the server went silent") from None
+        if gather_s and self._pending:
+            await self._gather(gather_s)
         batch = [self._incoming(self._pending.popleft()) for _ in range(min(len(self._pending), _MAX_BATCH))]
         if batch:
             await self._handle(handle, batch)
+
+    async def _gather(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while len(self._pending) < _MAX_BATCH and not self._lost:
+                    await self._ask_ahead()
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            return
+
+    async def _ask_ahead(self) -> None:
+        if self._requested < _MAX_BATCH // 2:
+            await self._request(_MAX_BATCH - self._requested)
 
     async def _request(self, count: int) -> None:
         request = {

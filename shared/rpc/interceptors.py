@@ -1,4 +1,4 @@
-"""What every RPC passes, in this order; each layer wraps the next, and the handler is the innermost.
+"""What every RPC passes, in this order, before its handler runs.
 
 request id   first, so that everything after it is logged under the id
 telemetry    outside errors, so that it counts the code that the caller gets
@@ -6,21 +6,16 @@ errors       outside identity, so that refusals leave as well-formed statuses
 identity     before permission, which asks who it is
 permission
 deadline     last, so that refusals cost nothing of it
+
+They are steps of one coroutine (`_answer`), not context managers around each other: those cost a tenth of a submission.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    aclosing,
-    asynccontextmanager,
-    contextmanager,
-    nullcontext,
-)
+from contextlib import aclosing, contextmanager, nullcontext
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -36,11 +31,13 @@ from shared.rpc import status
 from shared.rpc.call import Call
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+
     from google.protobuf.message import Message
+    from prometheus_client import Counter, Histogram
 
 log = observability.logger()
 
-Layer = Callable[[Call], AbstractAsyncContextManager[None]]
 REQUEST_ID_HEADER = "x-request-id"
 #: Asked many times a second and of interest only when something is wrong: logged at debug, and without a span. The
 #: gateway's question to auth is part of every request, which has its own line and span.
@@ -49,135 +46,17 @@ _QUIET = ("/grpc.", "/envoy.service.auth.")
 _LEAST_TIME_S = 0.005
 
 
-@asynccontextmanager
-async def request_id(call: Call) -> AsyncGenerator[None]:
-    """Takes the caller's request id if it is well formed, or makes one."""
-    given = call.metadata.get(REQUEST_ID_HEADER, "")
-    call.request_id = given if ids.is_request_id(given) else ids.new_request_id()
-    with structlog.contextvars.bound_contextvars(request_id=call.request_id):
-        yield
-
-
-@asynccontextmanager
-async def telemetry(call: Call) -> AsyncGenerator[None]:
-    """Counts and times the call, logs it and traces it."""
-    began = time.perf_counter()
-    quiet = call.method.startswith(_QUIET)
-    code = "CANCELLED"
-    with nullcontext() if quiet else _traced(call) as span:
-        try:
-            yield
-            code = "OK"
-        finally:
-            if call.error is not None:
-                code = call.error.code
-                if span is not None:
-                    span.set_status(Status(StatusCode.ERROR, call.error.reason))
-            seconds = time.perf_counter() - began
-            observability.RPCS.labels(call.service, call.method, code).inc()
-            observability.RPC_SECONDS.labels(call.service, call.method).observe(seconds)
-            (log.debug if quiet else log.info)(
-                "rpc_answered",
-                method=call.method,
-                code=code,
-                reason=call.error.reason if call.error is not None else None,
-                duration_ms=round(seconds * 1000, 2),
-                principal=call.principal.id if call.principal is not None else None,
-                tenant=call.principal.tenant if call.principal is not None else None,
-            )
-
-
-@contextmanager
-def _traced(call: Call) -> Generator[Span]:
-    """A span around the call, and its trace in every log line of it."""
-    traceparent = call.metadata.get(observability.TRACEPARENT)
-    with (
-        observability.span(call.method, kind=SpanKind.SERVER, traceparent=traceparent) as span,
-        structlog.contextvars.bound_contextvars(trace_id=observability.current_trace_id()),
-    ):
-        yield span
-
-
-@asynccontextmanager
-async def error_mapping(call: Call) -> AsyncGenerator[None]:
-    """Turns what is raised into a status; what is not in the tree leaves as an error id alone."""
-    try:
-        yield
-    except errors.PenstockError as error:
-        call.error = error
-    except TimeoutError:
-        call.error = errors.DeadlineExceeded("the call took longer than its deadline; try again with more time")
-    except (grpc.aio.AbortError, asyncio.CancelledError):
-        raise
-    except Exception:
-        error_id = ids.new_error_id()
-        log.exception("rpc_failed", method=call.method, error_id=error_id)
-        call.error = errors.Internal(
-            f"an internal error occurred; report it with the id {error_id}", metadata={"error_id": error_id}
-        )
-    if call.error is not None:
-        metadata = status.initial_metadata(call.error)
-        if metadata and not call.begun:
-            await call.context.send_initial_metadata(metadata)
-        await call.context.abort_with_status(status.to_status(call.error))
-
-
-def identity(verifier: TokenVerifier) -> Layer:
-    """Verifies the identity token of every RPC that is not anonymous."""
-
-    @asynccontextmanager
-    async def layer(call: Call) -> AsyncGenerator[None]:
-        if permission_for(call.method).anonymous:
-            yield
-            return
-        token = call.metadata.get(IDENTITY_HEADER)
-        if token is None:
-            raise errors.Unauthenticated("this call carries no identity; call through the gateway with an API key")
-        call.principal = verifier.verify(token)
-        with structlog.contextvars.bound_contextvars(tenant=call.principal.tenant, principal=call.principal.id):
-            yield
-
-    return layer
-
-
-@asynccontextmanager
-async def permission(call: Call) -> AsyncGenerator[None]:
-    """Lets pass whom the table allows."""
-    entry = permission_for(call.method)
-    if call.principal is not None:
-        entry.check(call.method, call.principal)
-    elif not entry.anonymous:
-        raise errors.Unauthenticated("this call carries no identity")
-    yield
-
-
-@asynccontextmanager
-async def deadline(call: Call) -> AsyncGenerator[None]:
-    """Notes the caller's deadline, from which every call that this one makes takes its own."""
-    remaining = cast("float | None", call.context.time_remaining())
-    if remaining is not None:
-        if remaining < _LEAST_TIME_S:
-            raise errors.DeadlineExceeded("too little time is left to answer; call with a later deadline")
-        call.deadline = time.monotonic() + remaining
-    yield
-
-
-def standard_layers(verifier: TokenVerifier) -> tuple[Layer, ...]:
-    """The layers of every server, outermost first."""
-    return (request_id, telemetry, error_mapping, identity(verifier), permission, deadline)
-
-
-class LayeredInterceptor(grpc.aio.ServerInterceptor):
-    """Runs every RPC inside the layers, where its request is read too: a malformed one is an error like any other.
+class Interceptor(grpc.aio.ServerInterceptor):
+    """Runs every RPC through the steps; its request is read within them: a malformed one is an error like any other.
 
     Args:
         service: The service that answers.
-        layers: Outermost first.
+        verifier: Who may vouch for callers.
     """
 
-    def __init__(self, service: str, layers: tuple[Layer, ...]) -> None:
+    def __init__(self, service: str, verifier: TokenVerifier) -> None:
         self._service = service
-        self._layers = layers
+        self._verifier = verifier
 
     async def intercept_service(
         self,
@@ -199,33 +78,25 @@ class LayeredInterceptor(grpc.aio.ServerInterceptor):
             self._unary(method, handler), response_serializer=handler.response_serializer
         )
 
-    def _enter(self, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
-        metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-        call = Call(method=method, service=self._service, metadata=metadata, context=context)
-        current_call.enter(call)
-        return call
-
     def _unary(self, method: str, handler: Any) -> Callable[[bytes, Any], Awaitable[Any]]:
         async def answer(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            async with AsyncExitStack() as stack:
-                call = self._enter(method, context)
-                for layer in self._layers:
-                    await stack.enter_async_context(layer(call))
+            async def work(_: Call) -> Any:
                 return await handler.unary_unary(_read(handler, request), context)
+
+            return await self._answer(method, context, work)
 
         return answer
 
     def _streaming(self, method: str, handler: Any) -> Callable[[bytes, Any], Awaitable[None]]:
-        # Writes by itself: of a generator that yields to gRPC, the layers would end after a cancel in another task.
+        # Writes by itself: a generator that yields to gRPC would be ended after a cancel in another task.
         async def answer(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-            async with AsyncExitStack() as stack:
-                call = self._enter(method, context)
-                for layer in self._layers:
-                    await stack.enter_async_context(layer(call))
+            async def work(call: Call) -> None:
                 async with aclosing(handler.unary_stream(_read(handler, request), context)) as responses:
                     async for response in responses:
                         call.begun = True
                         await context.write(response)
+
+            await self._answer(method, context, work)
 
         return answer
 
@@ -235,6 +106,126 @@ class LayeredInterceptor(grpc.aio.ServerInterceptor):
             await context.abort_with_status(status.to_status(error))
 
         return grpc.unary_unary_rpc_method_handler(answer)
+
+    async def _answer(
+        self, method: str, context: grpc.aio.ServicerContext[Any, Any], work: Callable[[Call], Awaitable[Any]]
+    ) -> Any:
+        """One call, from its request id to its line in the log. It has a task, and so a context, of its own."""
+        metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        call = Call(method=method, service=self._service, metadata=metadata, context=context)
+        current_call.enter(call)
+        _take_request_id(call)
+        began = time.perf_counter()
+        quiet = method.startswith(_QUIET)
+        code = "CANCELLED"
+        with nullcontext() if quiet else _traced(call) as span:
+            try:
+                self._identify(call)
+                _permit(call)
+                _note_deadline(call)
+                answer = await work(call)
+                code = "OK"
+                return answer  # noqa: TRY300  whatever is raised before it is refused below
+            except (grpc.aio.AbortError, asyncio.CancelledError):
+                raise
+            except Exception as error:  # noqa: BLE001  each leaves as a status
+                call.error = _error_of(call, error)
+                code = call.error.code
+                if span is not None:
+                    span.set_status(Status(StatusCode.ERROR, call.error.reason))
+                await _refuse(call, call.error)
+            finally:
+                _tell(call, code, time.perf_counter() - began, quiet=quiet)
+
+    def _identify(self, call: Call) -> None:
+        """Verifies the identity token of every RPC that is not anonymous."""
+        if permission_for(call.method).anonymous:
+            return
+        token = call.metadata.get(IDENTITY_HEADER)
+        if token is None:
+            raise errors.Unauthenticated("this call carries no identity; call through the gateway with an API key")
+        call.principal = self._verifier.verify(token)
+        structlog.contextvars.bind_contextvars(tenant=call.principal.tenant, principal=call.principal.id)
+
+
+def _take_request_id(call: Call) -> None:
+    """Takes the caller's request id if it is well formed, or makes one."""
+    given = call.metadata.get(REQUEST_ID_HEADER, "")
+    call.request_id = given if ids.is_request_id(given) else ids.new_request_id()
+    structlog.contextvars.bind_contextvars(request_id=call.request_id)
+
+
+@contextmanager
+def _traced(call: Call) -> Generator[Span]:
+    """A span around the call, and its trace in every log line of it."""
+    traceparent = call.metadata.get(observability.TRACEPARENT)
+    with observability.span(call.method, kind=SpanKind.SERVER, traceparent=traceparent) as span:
+        structlog.contextvars.bind_contextvars(trace_id=observability.current_trace_id())
+        yield span
+
+
+def _permit(call: Call) -> None:
+    """Lets pass whom the table allows."""
+    entry = permission_for(call.method)
+    if call.principal is not None:
+        entry.check(call.method, call.principal)
+    elif not entry.anonymous:
+        raise errors.Unauthenticated("this call carries no identity")
+
+
+def _note_deadline(call: Call) -> None:
+    """Notes the caller's deadline, from which every call that this one makes takes its own."""
+    remaining = cast("float | None", call.context.time_remaining())
+    if remaining is not None:
+        if remaining < _LEAST_TIME_S:
+            raise errors.DeadlineExceeded("too little time is left to answer; call with a later deadline")
+        call.deadline = time.monotonic() + remaining
+
+
+def _error_of(call: Call, error: Exception) -> errors.PenstockError:
+    """The error as it leaves; what is not in the tree leaves as an error id alone."""
+    if isinstance(error, errors.PenstockError):
+        return error
+    if isinstance(error, TimeoutError):
+        return errors.DeadlineExceeded("the call took longer than its deadline; try again with more time")
+    error_id = ids.new_error_id()
+    log.error("rpc_failed", method=call.method, error_id=error_id, exc_info=error)
+    return errors.Internal(
+        f"an internal error occurred; report it with the id {error_id}", metadata={"error_id": error_id}
+    )
+
+
+async def _refuse(call: Call, error: errors.PenstockError) -> None:
+    """Ends the call with a status."""
+    metadata = status.initial_metadata(error)
+    if metadata and not call.begun:
+        await call.context.send_initial_metadata(metadata)
+    await call.context.abort_with_status(status.to_status(error))
+
+
+def _tell(call: Call, code: str, seconds: float, *, quiet: bool) -> None:
+    """Counts and times the call, and logs it."""
+    _answered(call.service, call.method, code).inc()
+    _seconds(call.service, call.method).observe(seconds)
+    (log.debug if quiet else log.info)(
+        "rpc_answered",
+        method=call.method,
+        code=code,
+        reason=call.error.reason if call.error is not None else None,
+        duration_ms=round(seconds * 1000, 2),
+        principal=call.principal.id if call.principal is not None else None,
+        tenant=call.principal.tenant if call.principal is not None else None,
+    )
+
+
+@cache
+def _answered(service: str, method: str, code: str) -> Counter:
+    return observability.RPCS.labels(service, method, code)
+
+
+@cache
+def _seconds(service: str, method: str) -> Histogram:
+    return observability.RPC_SECONDS.labels(service, method)
 
 
 def _read(handler: Any, request: bytes) -> Message:

@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from shared import observability
-from shared.rpc.interceptors import LayeredInterceptor, standard_layers
+from shared.rpc.interceptors import Interceptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +41,7 @@ class Server:
     """
 
     def __init__(self, service: str, *, address: str, verifier: TokenVerifier, health: Health) -> None:
-        interceptor = LayeredInterceptor(service, standard_layers(verifier))
-        self._server = grpc.aio.server(interceptors=[interceptor], options=CHANNEL_OPTIONS)
+        self._server = grpc.aio.server(interceptors=[Interceptor(service, verifier)], options=CHANNEL_OPTIONS)
         self._address = address
         self._health = health
         self._names = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
