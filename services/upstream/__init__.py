@@ -3,9 +3,10 @@
 Owns       the connectors: each upstream's methods, and the code that is peculiar to it.
 Answers    `UpstreamService` to tenants and to intake: upstreams, their methods, the schemas of their params.
 Calls      the scheduler (`Lease`, `Begin`, `Extend`) for the calls to make, and the upstreams.
+Obeys      `signal.cancel.<job>`: the call of a job that was canceled is broken off.
 Emits      `attempts.<upstream>`: how each attempt came out.
 
 Read on in `__main__`, `servicer`, `domain`; then the way of a call: `worker` (a loop for each upstream), `leases` (what
-is at work), `attempts` (one call from begin to outcome), `connector` (what an upstream must bring), `connectors/`; and
-what they speak HTTP with: `http_client`, `answers`, `redirects`.
+is at work), `attempts` (one call from begin to outcome), `cancels` (what breaks it off), `connector` and `limits` (what
+an upstream must bring), `connectors/`; and what they speak HTTP with: `http_client`, `answers`, `redirects`, `quotas`.
 """

@@ -10,6 +10,7 @@ from penstock.scheduler.v1 import scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2_grpc
 
 from services.upstream.attempts import Attempts
+from services.upstream.cancels import Cancels
 from services.upstream.catalogue import Catalogue
 from services.upstream.config import Config
 from services.upstream.connectors import every_connector
@@ -22,7 +23,7 @@ from shared.addresses import AddressGuard
 from shared.bus import Bus
 from shared.clock import SystemClock
 from shared.lifecycle import run
-from shared.streams import StreamLimits
+from shared.streams import StreamLimits, cancel_signal
 
 if TYPE_CHECKING:
     from shared.lifecycle import Process
@@ -45,11 +46,19 @@ async def serve(config: Config, process: Process) -> None:
     process.on_close(client.close)
     catalogue = Catalogue(every_connector(client, clock), guard)
     scheduler = scheduler_pb2_grpc.SchedulerServiceStub(process.channel(config.scheduler_address))
+    cancels = Cancels()
+    await bus.on_signal(cancel_signal("*"), cancels.receive)
     name = f"{socket.gethostname()}:{os.getpid()}"
     for connector in catalogue:
         upstream = connector.upstream.name
         attempts = Attempts(
-            connector, catalogue=catalogue, scheduler=scheduler, publisher=publisher, clock=clock, worker=name
+            connector,
+            catalogue=catalogue,
+            scheduler=scheduler,
+            publisher=publisher,
+            cancels=cancels,
+            clock=clock,
+            worker=name,
         )
         worker = Worker(
             upstream,

@@ -54,6 +54,11 @@ class Answer:
         """The first header of this name, or None."""
         return self._response.headers.get(name)
 
+    def field(self, name: str) -> str | None:
+        """The header of this name, several of one name joined as RFC 9110, 5.3 has it, or None."""
+        values = self._response.headers.getall(name, [])
+        return ", ".join(values) if values else None
+
     def headers(self) -> dict[str, str]:
         """The headers as a result shows them: names in lower case, several of one name joined, no cookies.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +12,8 @@ import structlog
 from penstock.scheduler.v1 import scheduler_pb2
 from prometheus_client import Counter, Histogram
 
-from services.upstream import outcomes
+from services.upstream import domain, outcomes
+from services.upstream.cancels import JobCanceledError
 from services.upstream.connector import CallRequest
 from services.upstream.domain import Failure, Reason, Success
 from shared import crash_points, ids, observability
@@ -23,8 +24,12 @@ from shared.retry import Backoff, until_done
 from shared.streams import attempt_subject
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from penstock.events.v1 import events_pb2
     from penstock.scheduler.v1.scheduler_pb2_grpc import SchedulerServiceAsyncStub
 
+    from services.upstream.cancels import Cancels
     from services.upstream.catalogue import Catalogue
     from services.upstream.connector import Connector
     from services.upstream.domain import Outcome
@@ -55,6 +60,16 @@ class Publisher(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """When a call was begun."""
+
+    #: As it is told, in UTC.
+    time: datetime
+    #: The same by `time.perf_counter()`, to measure by.
+    counter_s: float
+
+
 class Attempts:
     """Makes the attempts of one upstream's jobs.
 
@@ -63,6 +78,7 @@ class Attempts:
         catalogue: Judges the params.
         scheduler: Lets calls that are not idempotent begin.
         publisher: Takes the outcomes.
+        cancels: Breaks off the calls of jobs that are canceled.
         clock: For the times in outcomes.
         worker: In whose name.
     """
@@ -74,6 +90,7 @@ class Attempts:
         catalogue: Catalogue,
         scheduler: SchedulerServiceAsyncStub,
         publisher: Publisher,
+        cancels: Cancels,
         clock: Clock,
         worker: str,
     ) -> None:
@@ -81,6 +98,7 @@ class Attempts:
         self._catalogue = catalogue
         self._scheduler = scheduler
         self._publisher = publisher
+        self._cancels = cancels
         self._clock = clock
         self._worker = worker
 
@@ -99,21 +117,30 @@ class Attempts:
                 log.exception("attempt_dropped")
 
     async def _make(self, call: scheduler_pb2.Call) -> None:
-        job = call.submission.job
         request = self._request(call)
-        if isinstance(request, CallRequest) and not request.method.idempotent:
-            await self._begin(call)
-        crash_points.reach(CrashPoint.UPSTREAM_STARTED)
-        began = time.perf_counter()
-        started_at = self._clock.now()
-        outcome = await self._call(request) if isinstance(request, CallRequest) else request
+        start = self._start()
+        if isinstance(request, Failure):
+            outcome = request
+        else:
+            try:
+                async with self._cancels.obeyed(call.job_id):
+                    if not request.method.idempotent:
+                        await self._begin(call)
+                    start = self._start()
+                    crash_points.reach(CrashPoint.UPSTREAM_STARTED)
+                    outcome = await self._call(request)
+            except JobCanceledError:
+                outcome = domain.canceled(idempotent=request.method.idempotent, sent=request.progress.sent)
         crash_points.reach(CrashPoint.UPSTREAM_CALLED)
-        self._tell(job.method, outcome, time.perf_counter() - began)
+        self._tell(call.submission.job.method, outcome, time.perf_counter() - start.counter_s)
         event = outcomes.attempt_event(
-            call, outcome, worker=self._worker, started_at=started_at, finished_at=self._clock.now()
+            call, outcome, worker=self._worker, started_at=start.time, finished_at=self._clock.now()
         )
+        await self._publish(call, event)
+
+    async def _publish(self, call: scheduler_pb2.Call, event: events_pb2.Attempt) -> None:
         message = Outgoing(
-            subject=attempt_subject(job.upstream),
+            subject=attempt_subject(event.upstream),
             payload=event.SerializeToString(),
             message_id=outcomes.message_id(call),
             traceparent=observability.current_traceparent(),
@@ -124,6 +151,9 @@ class Attempts:
             backoff=_BACKOFF,
             on_failure=lambda error, _: log.warning("outcome_not_published", error=str(error)),
         )
+
+    def _start(self) -> _Start:
+        return _Start(time=self._clock.now(), counter_s=time.perf_counter())
 
     def _request(self, call: scheduler_pb2.Call) -> CallRequest | Failure:
         """The call to make, or why it cannot be made at all; intake judged it, perhaps by another catalogue."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
+from services.upstream import limits
 from shared.errors import UpstreamNotFound
 from shared.formats import formats
 
@@ -26,9 +27,14 @@ class Catalogue:
     Args:
         connectors: Each speaks to an upstream of its own.
         guard: Decides which URLs may be called, for the formats in schemas.
+
+    Raises:
+        LimitsError: The limits of an upstream are nonsense.
     """
 
     def __init__(self, connectors: Sequence[Connector], guard: AddressGuard) -> None:
+        for connector in connectors:
+            limits.check(connector.upstream)
         self._connectors = {connector.upstream.name: connector for connector in connectors}
         checks: dict[str, Callable[[str], bool]] = {name: each.accepts for name, each in formats(guard).items()}
         self._validators = {

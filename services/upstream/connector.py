@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from services.upstream.domain import Method, Outcome, Upstream
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a call has come; it outlives the exchange that was broken off."""
+
+    #: Any of it may have reached the upstream.
+    sent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +30,7 @@ class CallRequest:
         method: What to call.
         params: With what; they keep to the method's schema.
         timeout: How long the whole call may take.
+        progress: Where the connector notes how far the call has come: whoever breaks it off goes by that.
     """
 
     job_id: str
@@ -29,6 +38,7 @@ class CallRequest:
     method: Method
     params: Mapping[str, Any]
     timeout: timedelta
+    progress: Progress = field(default_factory=Progress)
 
 
 class Connector(Protocol):
@@ -43,5 +53,6 @@ class Connector(Protocol):
         """Makes one call, and ends it within the request's timeout, or the params' own where the method has one.
 
         What goes wrong at the upstream or on the way to it is a `Failure`; what is raised is a fault of the connector.
+        A call may be canceled at any time, and lets go of its connection then.
         """
         ...

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+
+from services.upstream.limits import DEFAULT_BREAKER, NO_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
+
+    from services.upstream.limits import BreakerPolicy, Limits
 
 #: A result larger than this fails: it travels in messages.
 MAX_BODY_BYTES = 256 * 1024
@@ -55,11 +60,18 @@ class Upstream:
         name: A lower-case slug, never renamed.
         title: For people.
         methods: What can be called.
+        limits: What it lets be called; an operator may set others for a queue.
+        breaker: When calls are held back from it.
+        lane_param: The param that holds the URL to call, where the upstream has one: without a connection the URL's
+            host is the job's lane.
     """
 
     name: str
     title: str
     methods: tuple[Method, ...]
+    limits: Limits = NO_LIMITS
+    breaker: BreakerPolicy = DEFAULT_BREAKER
+    lane_param: str = ""
 
     def method(self, name: str) -> Method | None:
         """The method of this name, or None."""
@@ -76,7 +88,45 @@ class Reason(StrEnum):
     UPSTREAM_STATUS = "UPSTREAM_STATUS"
     UPSTREAM_PROTOCOL = "UPSTREAM_PROTOCOL"
     RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
+    JOB_CANCELED = "JOB_CANCELED"
     INTERNAL = "INTERNAL"
+
+
+class Health(StrEnum):
+    """What an attempt says of the upstream; breakers go by it."""
+
+    #: The call did not go out, or was broken off on this side.
+    NOTHING = "nothing"
+    #: It answers.
+    HEALTHY = "healthy"
+    #: It fails.
+    FAILING = "failing"
+    #: It asks for fewer calls.
+    THROTTLED = "throttled"
+
+
+class QuotaScope(StrEnum):
+    """Which budget an upstream's word is about."""
+
+    LANE = "lane"
+    UPSTREAM = "upstream"
+    #: The lane's for methods of the call's class.
+    LANE_CLASS = "lane_class"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What an upstream says is left of a budget.
+
+    Args:
+        scope: Of which.
+        remaining: Calls that are left, as the upstream counts.
+        reset_after: Until there are more.
+    """
+
+    scope: QuotaScope
+    remaining: int
+    reset_after: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +137,20 @@ class Success:
         status: The HTTP status.
         headers: Names in lower case, without `set-cookie`.
         body: Byte for byte, after content decoding.
+        quotas: What the upstream said of its quotas.
+        judged: What the connector knows of the upstream's health; None to go by the rule.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes = b""
+    quotas: tuple[Quota, ...] = ()
+    judged: Health | None = None
+
+    @property
+    def health(self) -> Health:
+        """What the attempt says of the upstream."""
+        return self.judged or health_of(self.status)
 
     @property
     def content_type(self) -> str:
@@ -110,6 +169,8 @@ class Failure:
         retryable: Trying again could help, and does no harm.
         retry_after: The upstream asked for this pause.
         outcome_unknown: The call may have taken effect though its answer is lost, and may not be repeated.
+        quotas: What the upstream said of its quotas.
+        judged: What the connector knows of the upstream's health; None to go by the rule.
     """
 
     reason: Reason
@@ -118,9 +179,39 @@ class Failure:
     retryable: bool = False
     retry_after: timedelta | None = None
     outcome_unknown: bool = False
+    quotas: tuple[Quota, ...] = ()
+    judged: Health | None = None
+
+    @property
+    def health(self) -> Health:
+        """What the attempt says of the upstream."""
+        return self.judged or health_of(self.upstream_status, self.reason)
 
 
 Outcome = Success | Failure
+
+#: Faults of the job or of this side, whatever came back.
+_NOT_THE_UPSTREAMS = frozenset(
+    {Reason.INVALID_ARGUMENT, Reason.ADDRESS_FORBIDDEN, Reason.JOB_CANCELED, Reason.INTERNAL}
+)
+_FAILING = frozenset({Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_UNREACHABLE, Reason.UPSTREAM_PROTOCOL})
+
+
+def health_of(status: int, reason: Reason | None = None) -> Health:
+    """The one rule of what an attempt says of the upstream.
+
+    Args:
+        status: The HTTP status; 0 where there was none.
+        reason: Why the call failed, where it did.
+    """
+    if reason in _NOT_THE_UPSTREAMS:
+        return Health.NOTHING
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Health.THROTTLED
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or reason in _FAILING:
+        return Health.FAILING
+    answered = status > 0 or reason is Reason.RESULT_TOO_LARGE
+    return Health.HEALTHY if answered else Health.NOTHING
 
 
 def lost(reason: Reason, message: str, *, idempotent: bool, sent: bool) -> Failure:
@@ -137,3 +228,21 @@ def lost(reason: Reason, message: str, *, idempotent: bool, sent: bool) -> Failu
             reason=reason, message=f"{message}; whether the call took effect is not known", outcome_unknown=True
         )
     return Failure(reason=reason, message=message, retryable=True)
+
+
+def canceled(*, idempotent: bool, sent: bool) -> Failure:
+    """The failure of a call that was broken off because its job was canceled.
+
+    Args:
+        idempotent: The call may be made twice.
+        sent: Any of it may have reached the upstream.
+    """
+    if not sent:
+        return Failure(
+            reason=Reason.JOB_CANCELED, message="the job was canceled while it ran; its call had not gone out"
+        )
+    return Failure(
+        reason=Reason.JOB_CANCELED,
+        message="the job was canceled while it ran; its call was broken off and may have taken effect",
+        outcome_unknown=not idempotent,
+    )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from multidict import MultiMapping
     from yarl import URL
 
+    from services.upstream.connector import Progress
     from shared.addresses import AddressGuard
 
 
@@ -41,14 +42,6 @@ class HttpRequest:
     def host(self) -> str:
         """Whom it asks, for messages: the host, and the port unless it is the usual one."""
         return self.url.host_port_subcomponent or ""
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a call has come; it outlives the exchange that was broken off."""
-
-    #: Any of it may have reached the upstream.
-    sent: bool = False
 
 
 class ExchangeError(Exception):

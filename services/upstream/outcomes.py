@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
-from services.upstream.domain import Failure, Success
+from services.upstream.domain import Failure, Health, QuotaScope, Success
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from penstock.scheduler.v1 import scheduler_pb2
 
     from services.upstream.domain import Outcome
+
+_HEALTH = {
+    Health.NOTHING: events_pb2.Attempt.HEALTH_UNSPECIFIED,
+    Health.HEALTHY: events_pb2.Attempt.HEALTHY,
+    Health.FAILING: events_pb2.Attempt.FAILING,
+    Health.THROTTLED: events_pb2.Attempt.THROTTLED,
+}
+_SCOPES = {
+    QuotaScope.LANE: events_pb2.Quota.LANE,
+    QuotaScope.UPSTREAM: events_pb2.Quota.UPSTREAM,
+    QuotaScope.LANE_CLASS: events_pb2.Quota.LANE_CLASS,
+}
 
 
 def attempt_event(
@@ -36,6 +48,7 @@ def attempt_event(
         fence=call.fence,
         number=call.attempt,
         worker=worker,
+        health=_HEALTH[outcome.health],
     )
     event.started_at.FromDatetime(started_at)
     event.finished_at.FromDatetime(finished_at)
@@ -46,6 +59,9 @@ def attempt_event(
         event.outcome_unknown = outcome.outcome_unknown
         if outcome.retry_after is not None:
             event.retry_after.FromTimedelta(outcome.retry_after)
+    for quota in outcome.quotas:
+        told = event.quotas.add(scope=_SCOPES[quota.scope], remaining=quota.remaining)
+        told.reset_after.FromTimedelta(quota.reset_after)
     return event
 
 

@@ -7,17 +7,21 @@ import binascii
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
-from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
+from penstock.upstream.v1 import limits_pb2, upstream_pb2, upstream_pb2_grpc
 
 from services.upstream.domain import Kind
+from services.upstream.limits import NO_BUDGET
 from shared import paging
 from shared.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import grpc
 
     from services.upstream.catalogue import Catalogue
     from services.upstream.domain import Method, Upstream
+    from services.upstream.limits import BreakerPolicy, Budget, Limits
 
 #: What a token starts with once it is read; a change of its form gets another.
 _TOKEN_MARK = "1:"  # noqa: S105  no secret
@@ -79,8 +83,52 @@ def _read_token(token: str) -> str:
 
 def _upstream(upstream: Upstream) -> upstream_pb2.Upstream:
     return upstream_pb2.Upstream(
-        name=upstream.name, title=upstream.title, methods=[_method(each) for each in upstream.methods]
+        name=upstream.name,
+        title=upstream.title,
+        methods=[_method(each) for each in upstream.methods],
+        limits=_limits(upstream.limits),
+        breaker=_breaker(upstream.breaker),
+        lane_param=upstream.lane_param,
     )
+
+
+def _limits(limits: Limits) -> limits_pb2.Limits:
+    return limits_pb2.Limits(
+        upstream=_budget(limits.upstream),
+        classes=_class_budgets(limits.classes),
+        lane=_budget(limits.lane),
+        lane_classes=_class_budgets(limits.lane_classes),
+    )
+
+
+def _class_budgets(budgets: Mapping[Kind, Budget]) -> limits_pb2.ClassBudgets | None:
+    if not budgets:
+        return None
+    return limits_pb2.ClassBudgets(**{kind.value: _budget(budget) for kind, budget in budgets.items()})
+
+
+def _budget(budget: Budget) -> limits_pb2.Budget | None:
+    """The budget; not set where it limits nothing."""
+    if budget == NO_BUDGET:
+        return None
+    message = limits_pb2.Budget(concurrency=budget.concurrency)
+    for rate in budget.rates:
+        message.rates.add(calls=rate.calls).window.FromTimedelta(rate.window)
+    return message
+
+
+def _breaker(policy: BreakerPolicy) -> limits_pb2.BreakerPolicy:
+    message = limits_pb2.BreakerPolicy(
+        throttles=policy.throttles,
+        failure_ratio=policy.failure_ratio,
+        min_calls=policy.min_calls,
+        upstream=policy.upstream,
+    )
+    message.throttle_pause.FromTimedelta(policy.throttle_pause)
+    message.window.FromTimedelta(policy.window)
+    message.failure_pause.FromTimedelta(policy.failure_pause)
+    message.max_pause.FromTimedelta(policy.max_pause)
+    return message
 
 
 def _method(method: Method) -> upstream_pb2.Method:

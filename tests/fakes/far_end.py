@@ -42,7 +42,7 @@ class FarEnd:
     raw_targets: list[str] = field(default_factory=list)
     #: The far ends of the connections it was asked over.
     connections: set[object] = field(default_factory=set)
-    #: Bytes of endless answers that went out, and how many of them were hung up on.
+    #: Bytes of endless answers that went out, and how many answers were hung up on.
     sent_bytes: int = 0
     hung_up: int = 0
     raw_answers: list[bytes] = field(default_factory=list)
@@ -106,6 +106,8 @@ class _Handlers:
             web.route("*", "/redirect/{code}", self.redirect),
             web.route("*", "/hops/{left}", self.hops),
             web.route("*", "/held", self.held),
+            web.route("*", "/hanging", self.hanging),
+            web.route("*", "/saying/{code}", self.saying),
             web.route("*", "/drip", self.drip),
             web.route("*", "/endless", self.endless),
             web.route("*", "/sized/{bytes}", self.sized),
@@ -140,12 +142,28 @@ class _Handlers:
         await self._state.release.wait()
         return web.Response(text="released")
 
+    async def hanging(self, request: web.Request) -> web.Response:
+        """Answers as `/held` does, and notes when the caller hangs up before."""
+        while not self._state.release.is_set():
+            if request.transport is None or request.transport.is_closing():
+                self._state.hung_up += 1
+                break
+            await asyncio.sleep(0.02)
+        return web.Response(text="released")
+
+    async def saying(self, request: web.Request) -> web.Response:
+        """Answers with the query as headers."""
+        return web.Response(status=int(request.match_info["code"]), headers=request.query)
+
     async def drip(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        while not self._state.release.is_set():
-            await response.write(b".")
-            await asyncio.sleep(0.02)
+        try:
+            while not self._state.release.is_set():
+                await response.write(b".")
+                await asyncio.sleep(0.02)
+        except ConnectionError:  # the client hung up
+            self._state.hung_up += 1
         return response
 
     async def endless(self, request: web.Request) -> web.StreamResponse:

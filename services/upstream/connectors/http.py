@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from http import HTTPStatus
 from types import MappingProxyType
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from multidict import CIMultiDict
 
-from services.upstream import redirects
-from services.upstream.domain import Failure, Kind, Method, Outcome, Reason, Success, Upstream, lost
-from services.upstream.http_client import ExchangeError, HttpRequest, Progress
+from services.upstream import quotas, redirects
+from services.upstream.domain import Failure, Kind, Method, Outcome, Quota, Reason, Success, Upstream, lost
+from services.upstream.http_client import ExchangeError, HttpRequest
+from services.upstream.limits import BreakerPolicy, Budget, Limits
 from shared import retry_after
 from shared.addresses import MAX_URL_CHARACTERS
 from shared.formats import CALLABLE_HEADER, HEADER_VALUE, PUBLIC_URL
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from services.upstream.answers import Answer
-    from services.upstream.connector import CallRequest
+    from services.upstream.connector import CallRequest, Progress
     from services.upstream.http_client import HttpClient
     from shared.clock import Clock
 
@@ -32,6 +33,9 @@ _TIMEOUT = timedelta(seconds=30)
 #: Statuses that may be gone the next time; the second kind says that nothing was done.
 _RETRY_IDEMPOTENT = frozenset({429, 500, 502, 503, 504})
 _RETRY_REFUSED = frozenset({429, 503})
+#: Calls that one tenant may have at one host at a time: half of what a worker makes unless told otherwise, so that a
+#: host on which each of them hangs for its whole time leaves the other half to everybody else.
+_LANE_CONCURRENCY = 32
 #: Whole numbers up to here are exact in JSON's doubles.
 _EXACT_INTEGERS = 2**53
 
@@ -55,7 +59,7 @@ class HttpConnector:
         """Makes one call, redirects included."""
         params = request.params
         timeout_s = float(params.get("timeoutS", request.timeout.total_seconds()))
-        call = _Call(idempotent=request.method.idempotent, progress=Progress(), params=params)
+        call = _Call(idempotent=request.method.idempotent, progress=request.progress, params=params)
         first = _request(_VERBS[request.method.name], params)
         try:
             async with asyncio.timeout(timeout_s):
@@ -64,12 +68,13 @@ class HttpConnector:
             return call.lost(Reason.UPSTREAM_TIMEOUT, f"{first.host} did not answer within {timeout_s:g} s")
         except ExchangeError as error:
             if error.reason in {Reason.ADDRESS_FORBIDDEN, Reason.RESULT_TOO_LARGE}:  # the next time it is the same
-                return Failure(reason=error.reason, message=error.message)
+                return Failure(reason=error.reason, message=error.message, quotas=call.quotas)
             return call.lost(error.reason, error.message)
 
     async def _follow(self, request: HttpRequest, call: _Call) -> Outcome:
         for _ in range(redirects.MAX_REDIRECTS + 1):
             async with self._client.exchange(request, call.progress) as answer:
+                call.quotas = quotas.read(answer.field, status=answer.status, now=self._clock.now())
                 location = answer.header("Location")
                 if location is None or not call.follows or not redirects.is_redirect(answer.status):
                     return await self._outcome(request, answer, call)
@@ -87,7 +92,7 @@ class HttpConnector:
 
     async def _outcome(self, request: HttpRequest, answer: Answer, call: _Call) -> Outcome:
         if answer.status < HTTPStatus.BAD_REQUEST:
-            return Success(status=answer.status, headers=answer.headers(), body=await answer.body())
+            return Success(status=answer.status, headers=answer.headers(), body=await answer.body(), quotas=call.quotas)
         pause = answer.header("Retry-After")
         return Failure(
             reason=Reason.UPSTREAM_STATUS,
@@ -95,6 +100,7 @@ class HttpConnector:
             upstream_status=answer.status,
             retryable=answer.status in call.retry_statuses,
             retry_after=retry_after.parse(pause, self._clock.now()) if pause is not None else None,
+            quotas=call.quotas,
         )
 
 
@@ -107,6 +113,8 @@ class _Call:
     params: Mapping[str, Any]
     #: A redirect said that the call has been carried out; only its answer is still to be read.
     performed: bool = False
+    #: What the newest answer said of them; they hold also where its body never comes.
+    quotas: tuple[Quota, ...] = ()
 
     @property
     def follows(self) -> bool:
@@ -122,7 +130,8 @@ class _Call:
         return frozenset() if self.performed else _RETRY_REFUSED
 
     def lost(self, reason: Reason, message: str) -> Failure:
-        return lost(reason, message, idempotent=self.idempotent, sent=self.progress.sent)
+        failure = lost(reason, message, idempotent=self.idempotent, sent=self.progress.sent)
+        return replace(failure, quotas=self.quotas)
 
 
 def _request(verb: str, params: Mapping[str, Any]) -> HttpRequest:
@@ -239,5 +248,8 @@ UPSTREAM = Upstream(
         _method("PATCH", "Change with PATCH", Kind.WRITE, idempotent=False),
         _method("DELETE", "Remove with DELETE", Kind.WRITE, idempotent=True),
     ),
+    limits=Limits(lane=Budget(concurrency=_LANE_CONCURRENCY)),  # rates are each host's own, who tells them or not
+    breaker=BreakerPolicy(upstream=False),  # its hosts have nothing in common
+    lane_param="url",
 )
 _VERBS = {method.name: method.name.removeprefix("http.").upper() for method in UPSTREAM.methods}

@@ -11,12 +11,16 @@ from services.upstream.http_client import HttpClient
 from shared.addresses import AddressGuard
 from shared.clock import SystemClock
 from tests.fakes import far_end as far_end_
+from tests.integration.upstream.mesh import Mesh
+from tests.integration.upstream.scheduler import SchedulerStandIn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from services.upstream.domain import Outcome
+    from shared.bus import Bus
     from tests.fakes.far_end import FarEnd
+    from tests.identities import Identities
 
 
 class MakeCall(Protocol):
@@ -29,6 +33,14 @@ class MakeCall(Protocol):
 async def far_end() -> AsyncIterator[FarEnd]:
     async with far_end_.far_end() as far:
         yield far
+
+
+@pytest.fixture
+async def mesh(bus: Bus, far_end: FarEnd, identities: Identities, nats_url: str) -> AsyncIterator[Mesh]:
+    scheduler = SchedulerStandIn(identities)
+    await scheduler.start()
+    yield Mesh(scheduler, bus, far_end, identities, nats_url)
+    await scheduler.stop()
 
 
 @pytest.fixture

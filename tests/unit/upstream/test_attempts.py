@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -11,11 +12,12 @@ from penstock.jobs.v1 import jobs_pb2
 from penstock.scheduler.v1 import scheduler_pb2
 
 from services.upstream.attempts import Attempts
+from services.upstream.cancels import Cancels
 from services.upstream.catalogue import Catalogue
 from services.upstream.domain import Kind, Method, Outcome, Success, Upstream
 from shared.addresses import AddressGuard
 from shared.clock import SystemClock
-from shared.errors import LeaseLost, PenstockError, PermissionDenied
+from shared.errors import LeaseLost, PenstockError, PermissionDenied, Unavailable
 
 if TYPE_CHECKING:
     from penstock.scheduler.v1.scheduler_pb2_grpc import SchedulerServiceAsyncStub
@@ -53,6 +55,31 @@ class Connector:
         return Success(status=200)
 
 
+class CanceledConnector(Connector):
+    """Has its job canceled when it comes to a step."""
+
+    def __init__(self, cancels: Cancels, at: str) -> None:
+        super().__init__()
+        self.cancels = cancels
+        self.at = at
+
+    async def call(self, request: CallRequest) -> Outcome:
+        self.requests.append(request)
+        self._step("before")
+        if self.at == "before":
+            await asyncio.Event().wait()
+        request.progress.sent = True
+        self._step("sent")
+        if self.at == "sent":
+            await asyncio.Event().wait()
+        self._step("answered")
+        return Success(status=200)
+
+    def _step(self, name: str) -> None:
+        if name == self.at:
+            self.cancels.break_off("shop-1")
+
+
 class Scheduler:
     """Lets calls begin, or does not."""
 
@@ -76,13 +103,20 @@ class Published(list[events_pb2.Attempt]):
         self.append(events_pb2.Attempt.FromString(message.payload))
 
 
-async def make(connector: Connector, name: str, scheduler: Scheduler | None = None, **fields: Any) -> Published:
+async def make(
+    connector: Connector,
+    name: str,
+    scheduler: Scheduler | None = None,
+    cancels: Cancels | None = None,
+    **fields: Any,
+) -> Published:
     published = Published()
     attempts = Attempts(
         connector,
         catalogue=Catalogue([connector], AddressGuard()),
         scheduler=cast("SchedulerServiceAsyncStub", scheduler or Scheduler()),
         publisher=published,
+        cancels=cancels or Cancels(),
         clock=SystemClock(),
         worker="w",
     )
@@ -123,3 +157,60 @@ async def test_the_attempts_time_is_the_submissions_and_else_the_methods() -> No
     await make(connector, "put")
     await make(connector, "put", attempt_timeout=submitted)
     assert [request.timeout for request in connector.requests] == [timedelta(seconds=7), submitted]
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "unknown"),
+    [("put", "before", False), ("put", "sent", False), ("post", "before", False), ("post", "sent", True)],
+)
+async def test_a_call_whose_job_is_canceled_is_broken_off_and_told(name: str, at: str, *, unknown: bool) -> None:
+    cancels = Cancels()
+    (attempt,) = await make(CanceledConnector(cancels, at), name, cancels=cancels)
+    assert attempt.error.reason == "JOB_CANCELED"
+    assert attempt.health == events_pb2.Attempt.HEALTH_UNSPECIFIED
+    assert attempt.outcome_unknown is unknown
+    assert not attempt.error.retryable
+    assert ("may have taken effect" in attempt.error.message) is (at == "sent")
+
+
+async def test_a_call_that_is_answered_as_its_job_is_canceled_is_told_as_it_came_out() -> None:
+    cancels = Cancels()
+    (attempt,) = await make(CanceledConnector(cancels, "answered"), "post", cancels=cancels)
+    assert attempt.result.inline.status == 200
+    assert attempt.health == events_pb2.Attempt.HEALTHY
+
+
+async def test_a_call_whose_job_is_canceled_while_it_waits_to_begin_is_not_made() -> None:
+    class Away(Scheduler):
+        async def Begin(
+            self,
+            request: scheduler_pb2.BeginRequest,
+            timeout: float | None = None,  # noqa: ASYNC109  the stub's
+        ) -> scheduler_pb2.BeginResponse:
+            cancels.break_off("shop-1")
+            raise Unavailable("not now")
+
+    cancels = Cancels()
+    connector = Connector()
+    (attempt,) = await make(connector, "post", Away(), cancels)
+    assert attempt.error.reason == "JOB_CANCELED"
+    assert not attempt.outcome_unknown
+    assert not connector.requests
+    assert attempt.finished_at.ToNanoseconds() >= attempt.started_at.ToNanoseconds() > 0
+
+
+async def test_the_time_that_it_takes_to_begin_is_none_of_the_calls() -> None:
+    class Noting(Scheduler):
+        begun_at: datetime
+
+        async def Begin(
+            self,
+            request: scheduler_pb2.BeginRequest,
+            timeout: float | None = None,  # noqa: ASYNC109  the stub's
+        ) -> scheduler_pb2.BeginResponse:
+            self.begun_at = SystemClock().now()
+            return scheduler_pb2.BeginResponse()
+
+    scheduler = Noting()
+    (attempt,) = await make(Connector(), "post", scheduler)
+    assert attempt.started_at.ToDatetime(tzinfo=UTC) >= scheduler.begun_at

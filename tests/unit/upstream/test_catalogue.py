@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 import pytest
 from google.protobuf import json_format
-from penstock.upstream.v1 import upstream_pb2
+from penstock.upstream.v1 import limits_pb2, upstream_pb2
 
 from services.upstream.catalogue import Catalogue
 from services.upstream.connectors.http import UPSTREAM
-from services.upstream.domain import Upstream
+from services.upstream.domain import Kind, Upstream
+from services.upstream.limits import BreakerPolicy, Budget, Limits, LimitsError, Rate
 from services.upstream.servicer import UpstreamServicer
 from shared.addresses import AddressGuard
 from shared.errors import InvalidArgument, UpstreamNotFound
@@ -103,7 +105,62 @@ async def test_http_is_served_with_what_its_methods_are() -> None:
         "patch",
         "delete",
     }
+    assert served.lane_param == "url"
+    assert served.limits == limits_pb2.Limits(lane=limits_pb2.Budget(concurrency=32))
+    assert not served.breaker.upstream
     assert all(each.timeout.seconds == 30 and not each.HasField("cache_ttl") for each in served.methods)
+
+
+async def test_limits_and_breaker_are_served_as_the_connector_has_them() -> None:
+    budget = Budget(
+        rates=(Rate(calls=35, window=timedelta(seconds=6)), Rate(calls=3600, window=timedelta(hours=1))), concurrency=4
+    )
+    upstream = Upstream(
+        name="shop",
+        title="Shop",
+        methods=(),
+        limits=Limits(
+            upstream=budget, classes={Kind.READ: budget}, lane_classes={Kind.WRITE: budget, Kind.UPLOAD: budget}
+        ),
+        breaker=BreakerPolicy(
+            throttles=2,
+            throttle_pause=timedelta(minutes=1),
+            failure_ratio=0.25,
+            min_calls=9,
+            window=timedelta(seconds=90),
+            failure_pause=timedelta(seconds=1.5),
+            max_pause=timedelta(hours=2),
+            upstream=True,
+        ),
+    )
+    servicer = UpstreamServicer(Catalogue([Silent(upstream)], AddressGuard()))
+    served = await servicer.GetUpstream(upstream_pb2.GetUpstreamRequest(upstream="shop"), CONTEXT)
+    shown = {
+        "rates": [{"calls": 35, "window": "6s"}, {"calls": 3600, "window": "3600s"}],
+        "concurrency": 4,
+    }
+    assert json_format.MessageToDict(served.limits) == {
+        "upstream": shown,
+        "classes": {"read": shown},
+        "laneClasses": {"write": shown, "upload": shown},
+    }
+    assert json_format.MessageToDict(served.breaker) == {
+        "throttles": 2,
+        "throttlePause": "60s",
+        "failureRatio": 0.25,
+        "minCalls": 9,
+        "window": "90s",
+        "failurePause": "1.500s",
+        "maxPause": "7200s",
+        "upstream": True,
+    }
+    assert served.lane_param == ""
+
+
+def test_a_connector_with_nonsense_limits_is_not_taken() -> None:
+    connector = Silent(Upstream(name="shop", title="", methods=(), limits=Limits(lane=Budget(concurrency=-1))))
+    with pytest.raises(LimitsError, match=r"the upstream shop .* limits\.lane\.concurrency is -1"):
+        Catalogue([connector], AddressGuard())
 
 
 @pytest.mark.parametrize(

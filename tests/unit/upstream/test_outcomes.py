@@ -9,7 +9,7 @@ from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 from penstock.scheduler.v1 import scheduler_pb2
 
-from services.upstream.domain import Failure, Outcome, Reason, Success
+from services.upstream.domain import Failure, Outcome, Quota, QuotaScope, Reason, Success
 from services.upstream.outcomes import attempt_event, message_id
 
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -79,3 +79,31 @@ def test_an_unknown_outcome_says_so_and_asks_for_no_pause() -> None:
     made = event(Failure(reason=Reason.UPSTREAM_TIMEOUT, message="late", outcome_unknown=True))
     assert made.outcome_unknown
     assert not made.HasField("retry_after")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "health"),
+    [
+        (Success(status=200), events_pb2.Attempt.HEALTHY),
+        (Failure(reason=Reason.UPSTREAM_STATUS, message="", upstream_status=429), events_pb2.Attempt.THROTTLED),
+        (Failure(reason=Reason.UPSTREAM_TIMEOUT, message=""), events_pb2.Attempt.FAILING),
+        (Failure(reason=Reason.INTERNAL, message=""), events_pb2.Attempt.HEALTH_UNSPECIFIED),
+    ],
+)
+def test_the_event_says_how_the_upstream_is(outcome: Outcome, health: events_pb2.Attempt.Health) -> None:
+    assert event(outcome).health == health
+
+
+def test_the_event_has_what_the_upstream_said_of_its_quotas_in_the_same_order() -> None:
+    said = (
+        Quota(scope=QuotaScope.UPSTREAM, remaining=7, reset_after=timedelta(hours=1)),
+        Quota(scope=QuotaScope.LANE_CLASS, remaining=0, reset_after=timedelta(milliseconds=1500)),
+    )
+    for outcome in (
+        Success(status=200, quotas=said),
+        Failure(reason=Reason.UPSTREAM_STATUS, message="", upstream_status=429, quotas=said),
+    ):
+        assert [(q.scope, q.remaining, q.reset_after.ToTimedelta()) for q in event(outcome).quotas] == [
+            (events_pb2.Quota.UPSTREAM, 7, timedelta(hours=1)),
+            (events_pb2.Quota.LANE_CLASS, 0, timedelta(milliseconds=1500)),
+        ]
