@@ -1,13 +1,17 @@
 """Scheduler: decides which job goes next, and alone decides a job's state.
 
 Owns: Redis `{sched:<upstream>}:*`: the rings, the jobs that are queued or leased, what is remembered of finished ones
-for an hour, and the outbox of events that are not published yet. The process itself holds no state.
-Answers: `penstock.scheduler.v1.SchedulerService` to workers (lease, begin, extend) and to intake (cancel).
-Calls: `UpstreamService.ListUpstreams`, for the upstreams whose queues it keeps.
+for an hour, and the outbox of events that are not published yet; and the NATS bucket `scheduler`: what is set for
+queues, and what a rebuild goes by. The process itself holds no state.
+Answers: `penstock.scheduler.v1.SchedulerService` to workers (lease, begin, extend) and to intake (cancel, explain);
+`penstock.scheduler.v1.QueueService` to tenants and operators.
+Calls: `UpstreamService.ListUpstreams`, for the upstreams whose queues it keeps, and their limits.
 Consumes: `jobs.submitted.<upstream>`, `attempts.<upstream>`; listens to `signal.work.<upstream>`.
 Publishes: every other event of a job, `jobs.<event>.<upstream>`; signals `signal.work.<upstream>`.
 
 Read on in `__main__`, `servicer`, `domain`, `queue`, and `lua/`, where the rules of the queue are, one script a step;
 then `upstreams` (which queues there are, and their loops), `submissions`, `leases`, `outcomes`, `sweep`; `joblog`,
 `events` and `outbox` (what is published), `work` (who waits, and what wakes them), `codec` (how scripts are spoken to).
+For operators and tenants: `queue_servicer`, `settings` (what is set, on disk and in force), `rules` and `validation`,
+`showing` and `explaining`.
 """

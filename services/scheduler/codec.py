@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from services.scheduler.domain import Fact, Fence, Late, Lease, LeaseKey, State
+from services.scheduler.domain import Fact, Fence, Late, Lease, LeaseKey, Opened, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +57,11 @@ def dump_outcomes(outcomes: Sequence[Outcome]) -> str:
                 "retry_after": outcome.retry_after_ms,
                 "jitter": outcome.jitter,
                 "reason": outcome.reason,
+                "health": outcome.health,
+                "quotas": [
+                    {"scope": quota.scope, "remaining": quota.remaining, "reset_after": quota.reset_after_ms}
+                    for quota in outcome.quotas
+                ],
             }
             for outcome in outcomes
         ]
@@ -116,6 +121,11 @@ def read_finished(text: bytes, *, given_up: bool) -> Fact | Late:
     if isinstance(values, int):
         return Late(state=State(values) if values else None)
     return read_fact(values, posted=text.decode() if given_up else "")
+
+
+def read_opened(values: Mapping[str, Any]) -> Opened:
+    """A breaker that opened."""
+    return Opened(tenant=values["tenant"], lane=values["lane"], cause=values["cause"], until_ms=int(values["until"]))
 
 
 def _dump(value: object) -> str:

@@ -9,6 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from services.scheduler.limits import Quota
 
 #: Jobs that one call of a script works on; a script keeps everyone else waiting.
 MAX_BATCH = 64
@@ -44,6 +48,15 @@ class Priority(IntEnum):
 
 #: Classes of methods; within a lane each has a FIFO of its own.
 METHOD_CLASSES = ("read", "write", "upload")
+
+
+class Health(IntEnum):
+    """What an attempt says of the upstream; numbered as `penstock.events.v1.Attempt.Health`."""
+
+    NOTHING = 0
+    HEALTHY = 1
+    FAILING = 2
+    THROTTLED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +170,7 @@ class Leased:
 
     Args:
         expired: Jobs that were found expired on the way.
-        next_due: When the next delayed job may be leased; None where there is none.
+        next_due: When there may be something to lease; None where no such time is known.
         again: Asking again at once may give more.
     """
 
@@ -182,8 +195,10 @@ class Outcome:
     Args:
         unknown: The call may have reached the upstream, and its answer is lost.
         retry_after_ms: The upstream asked for this pause.
-        jitter: From 0 to 1: which part of the longest pause is taken before another attempt.
+        jitter: From 0 to 1: which part of the longest pause is taken before another attempt, and by a breaker.
         reason: A name of `ErrorReason`, where the scheduler itself gives the job up before any attempt.
+        health: What it says of the upstream.
+        quotas: What the upstream said of its quotas.
     """
 
     key: LeaseKey
@@ -193,6 +208,8 @@ class Outcome:
     retry_after_ms: int = 0
     jitter: float = 1.0
     reason: str = ""
+    health: Health = Health.NOTHING
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +221,49 @@ class Late:
     """
 
     state: State | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A breaker opened.
+
+    Args:
+        tenant: Whose lane's; empty for the upstream's.
+        lane: Which; empty for the upstream's.
+        cause: `throttled` or `failing`.
+    """
+
+    tenant: str
+    lane: str
+    cause: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What outcomes came to.
+
+    Args:
+        answers: For each outcome.
+        opened: The breakers that opened by them.
+        room: Somebody who waits for leases may be served now.
+    """
+
+    answers: tuple[Fact | Late, ...]
+    opened: tuple[Opened, ...]
+    room: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canceled:
+    """A job that is canceled.
+
+    Args:
+        running: Its call may still be under way, and has to be broken off.
+    """
+
+    fact: Fact
+    running: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +304,9 @@ class Swept:
         lost: How many leases it took back.
         again: There is more to do.
         depth: What it has left in the queue.
+        canceling: Jobs that were canceled while they ran, and whose attempts have not come out.
+        room: Somebody who waits for leases may be served now.
+        oldest_sequence: Of a job's `submitted` in JOBS, below which every job has ended; 0 where all have.
     """
 
     facts: tuple[Fact, ...]
@@ -251,3 +314,6 @@ class Swept:
     lost: int
     again: bool
     depth: Depth
+    canceling: tuple[str, ...]
+    room: bool
+    oldest_sequence: int

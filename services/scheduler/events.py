@@ -34,7 +34,7 @@ _MESSAGES = {
     errors_pb2.OUTCOME_UNKNOWN: _OUTCOME_UNKNOWN,
     errors_pb2.ATTEMPT_LOST: "the attempt was begun, and the worker that made it was lost before it told the outcome",
     errors_pb2.JOB_EXPIRED: "the job was still queued at its expiresAt; submit it again with a later one",
-    errors_pb2.JOB_CANCELED: "the job was canceled before it ran",
+    errors_pb2.JOB_CANCELED: "the job was canceled; a call that was under way then may have taken effect",
     errors_pb2.INTERNAL: "what the job asks for is no longer in the log of jobs, so it cannot be made; submit it again",
 }
 _REASON_OF_STATE = {State.CANCELED: errors_pb2.JOB_CANCELED, State.EXPIRED: errors_pb2.JOB_EXPIRED}
@@ -63,6 +63,8 @@ def event_of(upstream: str, fact: Fact, attempt: events_pb2.Attempt | None = Non
         submitted_sequence=fact.sequence,
         has_callback=fact.has_callback,
     )
+    if fact.fence.count:
+        event.fence.CopyFrom(events_pb2.Fence(epoch=fact.fence.epoch, count=fact.fence.count))
     if fact.state is State.SUCCEEDED and attempt is not None:
         event.result.CopyFrom(attempt.result)
         return event

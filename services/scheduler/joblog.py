@@ -51,9 +51,14 @@ class JobLog:
         bus: Where it is.
     """
 
+    #: Of submissions that are held in memory for their first lease; those of a longer queue are read from the stream.
+    HELD_BYTES = 16 * 1024 * 1024
+
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._group = bus.group_publisher()
+        self._held: dict[int, tuple[events_pb2.JobEvent, str]] = {}
+        self._held_bytes = 0
 
     async def run(self) -> None:
         """Writes what comes by `append`, until canceled."""
@@ -85,6 +90,16 @@ class JobLog:
         await self._group.publish(message_of(event, entry.fact.fence, traceparent=entry.traceparent))
         metrics.EVENTS.labels(upstream, name_of(event)).inc()
 
+    def hold(self, sequence: int, event: events_pb2.JobEvent, traceparent: str) -> None:
+        """Holds a submission that this process has just seen: it is likely to be asked for soon, and once."""
+        if sequence in self._held:
+            return
+        self._held[sequence] = event, traceparent
+        self._held_bytes += event.ByteSize()
+        while self._held_bytes > self.HELD_BYTES:
+            oldest, _ = self._held.pop(next(iter(self._held)))
+            self._held_bytes -= oldest.ByteSize()
+
     async def read(self, facts: Sequence[Fact]) -> list[Submitted | None]:
         """What the jobs ask for, all read at the same time; None where the log does not have it any more.
 
@@ -94,6 +109,12 @@ class JobLog:
         return await asyncio.gather(*(self._read(fact) for fact in facts))
 
     async def _read(self, fact: Fact) -> Submitted | None:
+        held = self._held.pop(fact.sequence, None)
+        if held is not None:
+            event, traceparent = held
+            self._held_bytes -= event.ByteSize()
+            if event.job_id == fact.job_id:
+                return Submitted(submission=event.submission, traceparent=traceparent)
         found = await self._bus.read_message(streams.JOBS, fact.sequence)
         if found is None:
             return None

@@ -8,8 +8,9 @@ from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 from services.scheduler import metrics, work
-from services.scheduler.domain import Late, LeaseKey, Outcome
+from services.scheduler.domain import Late, Leased, LeaseKey, Outcome
 from services.scheduler.joblog import Entry
+from services.scheduler.scripts import RecoveryNeeded
 from shared import crash_points, errors, observability
 from shared.crash_points import CrashPoint
 
@@ -62,7 +63,10 @@ class Leases:
         until = clock() + wait.total_seconds()
         while not self._signals.released:
             change = self._signals.change(upstream)
-            leased = await self._queue.lease(upstream, limit, worker=worker)
+            try:
+                leased = await self._queue.lease(upstream, limit, worker=worker)
+            except RecoveryNeeded:  # there is nothing to lease until the queue is rebuilt, and then it is announced
+                leased = Leased(leases=(), expired=(), next_due=None, again=False)
             await self._outbox.publish(upstream, leased.expired)
             granted = await self._prepare(upstream, leased.leases)
             left = timedelta(seconds=until - clock())
@@ -85,13 +89,13 @@ class Leases:
         """
         (begun,) = await self._queue.begin(upstream, [key])
         if begun is None:
-            raise errors.LeaseLost(
-                f"the lease of the job {key.job_id} under the fence {key.fence} is gone; do not call",
-                metadata={"job": key.job_id},
-            )
+            raise _lost(key)
         crash_points.reach(CrashPoint.SCHEDULER_BEGUN)
         entry = Entry(fact=begun.started, traceparent=observability.current_traceparent())
         await self._log.append(upstream, entry)
+        (still,) = await self._queue.begin(upstream, [key])
+        if still is None:  # the queue was rebuilt before the log had it: another lease may be out
+            raise _lost(key)
 
     async def extend(self, upstream: str, keys: Sequence[LeaseKey]) -> list[str]:
         """Moves the deadlines of leases; answers with the jobs whose leases are gone.
@@ -150,7 +154,16 @@ class Leases:
         for lease in leases:
             log.error("submission_lost", job=lease.key.job_id, sequence=lease.started.sequence)
         ended = await self._queue.finish(upstream, [Outcome(key=lease.key, reason="INTERNAL") for lease in leases])
-        await self._outbox.publish(upstream, [fact for fact in ended if not isinstance(fact, Late)])
+        await self._outbox.publish(upstream, [fact for fact in ended.answers if not isinstance(fact, Late)])
+        if ended.room:
+            await self._signals.announce(upstream)
+
+
+def _lost(key: LeaseKey) -> errors.LeaseLost:
+    return errors.LeaseLost(
+        f"the lease of the job {key.job_id} under the fence {key.fence} is gone; do not call",
+        metadata={"job": key.job_id},
+    )
 
 
 def _trace_wait(granted: Granted) -> None:

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 from penstock.events.v1 import events_pb2
 
 from services.scheduler import metrics
-from services.scheduler.domain import Fence, Late, LeaseKey, Outcome, State
+from services.scheduler.domain import Fence, Health, Late, LeaseKey, Outcome, State
 from services.scheduler.joblog import Entry
+from services.scheduler.limits import Quota, QuotaScope
 from shared import crash_points, ids, observability
 from shared.crash_points import CrashPoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from services.scheduler.domain import Opened
     from services.scheduler.joblog import JobLog
     from services.scheduler.queue import Queue
     from services.scheduler.work import Work
     from shared.bus import Incoming
 
 log = observability.logger()
+
+_QUOTA_SCOPES = {
+    events_pb2.Quota.LANE: QuotaScope.LANE,
+    events_pb2.Quota.UPSTREAM: QuotaScope.UPSTREAM,
+    events_pb2.Quota.LANE_CLASS: QuotaScope.LANE_CLASS,
+}
+#: Of one attempt; an upstream that tells of more has its first ones heeded.
+_MAX_QUOTAS = 8
 
 
 class Outcomes:
@@ -48,17 +59,19 @@ class Outcomes:
         read = [(message, attempt) for message in messages if (attempt := _read(message, upstream)) is not None]
         if not read:
             return
-        answers = await self._queue.finish(upstream, [_outcome(attempt) for _, attempt in read])
+        finished = await self._queue.finish(upstream, [_outcome(attempt) for _, attempt in read])
         crash_points.reach(CrashPoint.SCHEDULER_APPLIED)
+        for opened in finished.opened:
+            _tell_opened(upstream, opened)
         entries: list[Entry] = []
-        for (message, attempt), answer in zip(read, answers, strict=True):
+        for (message, attempt), answer in zip(read, finished.answers, strict=True):
             if isinstance(answer, Late):
                 _tell_late(attempt, answer)
                 continue
             metrics.OUTCOMES.labels(upstream, answer.state.name.lower()).inc()
             entries.append(Entry(fact=answer, attempt=attempt, traceparent=message.traceparent))
         await self._log.write(upstream, entries)
-        if any(entry.fact.state is State.RETRYING for entry in entries):
+        if finished.room or any(entry.fact.state is State.RETRYING for entry in entries):
             await self._signals.announce(upstream)  # who waits may have to wake up earlier than it meant to
 
 
@@ -88,6 +101,28 @@ def _outcome(attempt: events_pb2.Attempt) -> Outcome:
         retryable=attempt.error.retryable,
         retry_after_ms=max(0, attempt.retry_after.ToMilliseconds()),
         jitter=random.random(),  # noqa: S311  jitter needs no secrecy
+        health=Health(attempt.health) if attempt.health in events_pb2.Attempt.Health.values() else Health.NOTHING,
+        quotas=tuple(
+            Quota(
+                scope=_QUOTA_SCOPES[quota.scope],
+                remaining=max(0, quota.remaining),
+                reset_after_ms=max(0, quota.reset_after.ToMilliseconds()),
+            )
+            for quota in attempt.quotas[:_MAX_QUOTAS]
+            if quota.scope in _QUOTA_SCOPES
+        ),
+    )
+
+
+def _tell_opened(upstream: str, opened: Opened) -> None:
+    metrics.BREAKERS_OPENED.labels(upstream, opened.cause).inc()
+    log.warning(
+        "breaker_opened",
+        upstream=upstream,
+        tenant=opened.tenant or None,
+        lane=opened.lane or None,
+        cause=opened.cause,
+        until=datetime.fromtimestamp(opened.until_ms / 1000, UTC).isoformat(),
     )
 
 

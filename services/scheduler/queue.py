@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
-from services.scheduler import codec, metrics
-from services.scheduler.domain import MAX_BATCH, Begun, Depth, Enqueued, Leased, State, Swept
+from services.scheduler import codec, view_codec
+from services.scheduler.domain import MAX_BATCH, Begun, Canceled, Depth, Enqueued, Finished, Leased, State, Swept
+from services.scheduler.scripts import REDIS_CLOCK, QueueScript, milliseconds, parts, prefix
 from shared import errors, kv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
-    from services.scheduler.domain import Fact, Late, LeaseKey, NewJob, Outcome, QueueSettings
-
-T = TypeVar("T")
-
-_LUA = Path(__file__).parent / "lua"
-#: Where scripts have the time from.
-REDIS_CLOCK = _LUA / "time.lua"
+    from services.scheduler.domain import Fact, LeaseKey, NewJob, Outcome, QueueSettings
+    from services.scheduler.limits import Pause, Rules
+    from services.scheduler.views import Explanation, QueueView
 
 
 class Queue(Protocol):
@@ -38,7 +35,7 @@ class Queue(Protocol):
         """Marks attempts as begun; None where the lease is gone. Under the same fence the answer is the same again."""
         ...
 
-    async def finish(self, upstream: str, outcomes: Sequence[Outcome]) -> list[Fact | Late]:
+    async def finish(self, upstream: str, outcomes: Sequence[Outcome]) -> Finished:
         """Applies outcomes; one that was applied already is answered with the same fact again."""
         ...
 
@@ -46,8 +43,10 @@ class Queue(Protocol):
         """Moves deadlines; answers with the ids of the jobs whose leases are gone."""
         ...
 
-    async def cancel(self, upstream: str, job_id: str, *, tenant: str) -> Fact:
+    async def cancel(self, upstream: str, job_id: str, *, tenant: str, force: bool = False) -> Canceled:
         """Cancels a job that has not begun, or leaves a mark that its enqueue obeys.
+
+        With `force` also one that has begun; its lease stays until its attempt comes out, or its time is over.
 
         Raises:
             JobNotFound: It is another tenant's.
@@ -64,6 +63,34 @@ class Queue(Protocol):
         """Takes facts out of the outbox: their events are on disk."""
         ...
 
+    async def configure(self, upstream: str, rules: Rules) -> None:
+        """Sets what holds the queue back; what was counted stays."""
+        ...
+
+    async def pause(self, upstream: str, pause: Pause) -> None:
+        """Gives no lease to what is named, until it is resumed."""
+        ...
+
+    async def resume(self, upstream: str, *, tenant: str, lane: str) -> None:
+        """Takes back the pause of exactly this; an empty text stands for all."""
+        ...
+
+    async def explain(self, upstream: str, job_id: str, *, tenant: str) -> Explanation:
+        """Why a job waits.
+
+        Raises:
+            JobNotFound: The tenant has no such job in this queue, or not any more.
+        """
+        ...
+
+    async def view(self, upstream: str, *, tenant: str, lanes: int) -> QueueView:
+        """How a queue stands: with the jobs and pauses of one tenant, or of all where `tenant` is empty.
+
+        At most so many lanes are shown, the deepest first; of all tenants' lanes, those of the ten tenants with the
+        most jobs that wait are looked at.
+        """
+        ...
+
 
 class RedisQueue:
     """The queues in Redis, each under its own hash tag `{sched:<upstream>}`.
@@ -76,27 +103,30 @@ class RedisQueue:
 
     def __init__(self, client: kv.Client, settings: QueueSettings, *, clock: Path = REDIS_CLOCK) -> None:
         self._client = client
-        self._margin_ms = _milliseconds(settings.lease_margin)
-        self._max_priority_delay_ms = _milliseconds(settings.max_priority_delay)
-        self._memory_ms = _milliseconds(settings.memory)
-        self._cancel_mark_ms = _milliseconds(settings.cancel_mark)
-        self._outbox_delay_ms = _milliseconds(settings.outbox_delay)
+        self._margin_ms = milliseconds(settings.lease_margin)
+        self._max_priority_delay_ms = milliseconds(settings.max_priority_delay)
+        self._memory_ms = milliseconds(settings.memory)
+        self._cancel_mark_ms = milliseconds(settings.cancel_mark)
+        self._outbox_delay_ms = milliseconds(settings.outbox_delay)
 
-        def script(name: str, *shared: str) -> _TimedScript:
-            parts = [clock, *(_LUA / f"{part}.lua" for part in ("job", *shared, name))]
-            return _TimedScript(name, kv.Script(*parts))
-
-        self._enqueue = script("enqueue", "ring")
-        self._lease = script("lease", "ring")
-        self._begin = script("begin")
-        self._finish = script("finish", "ring")
-        self._extend = script("extend")
-        self._cancel = script("cancel", "ring")
-        self._sweep = script("sweep", "ring")
+        lease = ("job", "guard")
+        whole = (*lease, "counts", "scopes", "breakers", "ring", "line")
+        self._enqueue = QueueScript(clock, "enqueue", *whole)
+        self._lease = QueueScript(clock, "lease", *whole)
+        self._begin = QueueScript(clock, "begin", *whole)
+        self._finish = QueueScript(clock, "finish", *whole)
+        self._extend = QueueScript(clock, "extend", *lease)
+        self._cancel = QueueScript(clock, "cancel", *whole)
+        self._sweep = QueueScript(clock, "sweep", *whole)
+        self._configure = QueueScript(clock, "configure", "job")
+        self._pause = QueueScript(clock, "pause", "job")
+        self._resume = QueueScript(clock, "resume", *whole)
+        self._explain = QueueScript(clock, "explain", *whole, "looking")
+        self._view = QueueScript(clock, "view", *whole, "looking")
 
     async def enqueue(self, upstream: str, jobs: Sequence[NewJob]) -> Enqueued:
         """See `Queue`."""
-        calls = [(self._memory_ms, codec.dump_jobs(part)) for part in _parts(jobs)]
+        calls = [(self._memory_ms, codec.dump_jobs(part)) for part in parts(jobs)]
         answers = await self._enqueue.run_many(self._client, upstream, calls)
         return Enqueued(
             fresh=sum(fresh for fresh, _ in answers),
@@ -123,7 +153,7 @@ class RedisQueue:
 
     async def begin(self, upstream: str, keys: Sequence[LeaseKey]) -> list[Begun | None]:
         """See `Queue`."""
-        calls = [(self._margin_ms, codec.dump_keys(part)) for part in _parts(keys)]
+        calls = [(self._margin_ms, codec.dump_keys(part)) for part in parts(keys)]
         answers = await self._begin.run_many(self._client, upstream, calls)
         return [
             Begun(started=codec.read_fact(values), deadline_ms=values["deadline"]) if values else None
@@ -131,36 +161,47 @@ class RedisQueue:
             for values in json.loads(answer)
         ]
 
-    async def finish(self, upstream: str, outcomes: Sequence[Outcome]) -> list[Fact | Late]:
+    async def finish(self, upstream: str, outcomes: Sequence[Outcome]) -> Finished:
         """See `Queue`."""
-        calls = [(self._memory_ms, codec.dump_outcomes(part)) for part in _parts(outcomes)]
-        answers = await self._finish.run_many(self._client, upstream, calls)
-        return [
-            codec.read_finished(text, given_up=bool(outcome.reason))
-            for outcome, text in zip(outcomes, (text for answer in answers for text in answer), strict=True)
-        ]
+        calls = [(self._memory_ms, codec.dump_outcomes(part)) for part in parts(outcomes)]
+        results = await self._finish.run_many(self._client, upstream, calls)
+        answers = [text for texts, _, _ in results for text in texts]
+        return Finished(
+            answers=tuple(
+                codec.read_finished(text, given_up=bool(outcome.reason))
+                for outcome, text in zip(outcomes, answers, strict=True)
+            ),
+            opened=tuple(codec.read_opened(values) for _, opened, _ in results for values in json.loads(opened)),
+            room=any(room for _, _, room in results),
+        )
 
     async def extend(self, upstream: str, keys: Sequence[LeaseKey]) -> list[str]:
         """See `Queue`."""
-        calls = [(self._margin_ms, codec.dump_keys(part)) for part in _parts(keys)]
+        calls = [(self._margin_ms, codec.dump_keys(part)) for part in parts(keys)]
         answers = await self._extend.run_many(self._client, upstream, calls)
         return [job_id.decode() for answer in answers for job_id in answer]
 
-    async def cancel(self, upstream: str, job_id: str, *, tenant: str) -> Fact:
+    async def cancel(self, upstream: str, job_id: str, *, tenant: str, force: bool = False) -> Canceled:
         """See `Queue`."""
-        answer = await self._cancel.run(self._client, upstream, job_id, tenant, self._cancel_mark_ms, self._memory_ms)
+        answer = await self._cancel.run(
+            self._client, upstream, job_id, tenant, int(force), self._cancel_mark_ms, self._memory_ms
+        )
         outcome: bytes = answer[0]
-        if outcome == b"foreign":
-            raise job_not_found(job_id)
-        if outcome == b"running":
-            raise job_running(job_id)
-        if outcome == b"finished":
-            raise job_finished(job_id, State(int(answer[1])))
-        return codec.read_posted(answer[1]) if outcome == b"canceled" else codec.read_fact(json.loads(answer[1]))
+        match outcome:
+            case b"foreign":
+                raise job_not_found(job_id)
+            case b"running":
+                raise job_running(job_id)
+            case b"finished":
+                raise job_finished(job_id, State(int(answer[1])))
+            case b"canceled" | b"broken off":
+                return Canceled(fact=codec.read_posted(answer[1]), running=outcome == b"broken off")
+            case _:  # marked for its enqueue, or canceled before
+                return Canceled(fact=codec.read_fact(json.loads(answer[1])), running=bool(answer[2:] and answer[2]))
 
     async def sweep(self, upstream: str) -> Swept:
         """See `Queue`."""
-        facts, unpublished, lost, again, depth = await self._sweep.run(
+        facts, unpublished, lost, again, depth, canceling, room, oldest = await self._sweep.run(
             self._client, upstream, MAX_BATCH, self._memory_ms, self._outbox_delay_ms
         )
         return Swept(
@@ -169,13 +210,40 @@ class RedisQueue:
             lost=lost,
             again=bool(again),
             depth=Depth(ready=depth[0], delayed=depth[1], leased=depth[2]),
+            canceling=tuple(job_id.decode() for job_id in canceling),
+            room=bool(room),
+            oldest_sequence=oldest,
         )
 
     async def published(self, upstream: str, facts: Sequence[Fact]) -> None:
         """See `Queue`."""
         if facts:
             async with kv.translated():
-                await self._client.zrem(f"{_prefix(upstream)}outbox", *(fact.posted for fact in facts))
+                await self._client.zrem(f"{prefix(upstream)}outbox", *(fact.posted for fact in facts))
+
+    async def configure(self, upstream: str, rules: Rules) -> None:
+        """See `Queue`."""
+        await self._configure.run(self._client, upstream, *view_codec.dump_rules(rules))
+
+    async def pause(self, upstream: str, pause: Pause) -> None:
+        """See `Queue`."""
+        await self._pause.run(self._client, upstream, pause.tenant, pause.lane, pause.reason, pause.paused_at_ms)
+
+    async def resume(self, upstream: str, *, tenant: str, lane: str) -> None:
+        """See `Queue`."""
+        await self._resume.run(self._client, upstream, tenant, lane)
+
+    async def explain(self, upstream: str, job_id: str, *, tenant: str) -> Explanation:
+        """See `Queue`."""
+        answer = await self._explain.run(self._client, upstream, job_id, tenant)
+        if answer is None:
+            raise job_not_found(job_id)
+        return view_codec.read_explanation(json.loads(answer))
+
+    async def view(self, upstream: str, *, tenant: str, lanes: int) -> QueueView:
+        """See `Queue`."""
+        view, pauses = await self._view.run(self._client, upstream, tenant, lanes)
+        return view_codec.read_view(json.loads(view), pauses, tenant=tenant)
 
 
 def job_not_found(job_id: str) -> errors.JobNotFound:
@@ -185,7 +253,9 @@ def job_not_found(job_id: str) -> errors.JobNotFound:
 
 def job_running(job_id: str) -> errors.JobRunning:
     """The error for a job that cannot be canceled any more."""
-    return errors.JobRunning(f"the job {job_id} runs and can no longer be canceled", metadata={"job": job_id})
+    return errors.JobRunning(
+        f"the job {job_id} runs; cancel it with force to break its call off", metadata={"job": job_id}
+    )
 
 
 def job_finished(job_id: str, state: State) -> errors.JobFinished:
@@ -194,29 +264,3 @@ def job_finished(job_id: str, state: State) -> errors.JobFinished:
         f"the job {job_id} has ended as {state.name}, so it cannot be canceled",
         metadata={"job": job_id, "state": state.name},
     )
-
-
-class _TimedScript:
-    def __init__(self, name: str, script: kv.Script) -> None:
-        self._script = script
-        self._seconds = metrics.SCRIPT_SECONDS.labels(name)
-
-    async def run(self, client: kv.Client, upstream: str, *arguments: kv.Argument) -> Any:
-        with self._seconds.time():
-            return await self._script.run(client, [_prefix(upstream)], arguments)
-
-    async def run_many(self, client: kv.Client, upstream: str, calls: Sequence[Sequence[kv.Argument]]) -> list[Any]:
-        with self._seconds.time():
-            return await self._script.run_many(client, [([_prefix(upstream)], arguments) for arguments in calls])
-
-
-def _prefix(upstream: str) -> str:
-    return f"{{sched:{upstream}}}:"
-
-
-def _milliseconds(duration: timedelta) -> int:
-    return duration // timedelta(milliseconds=1)
-
-
-def _parts(items: Sequence[T]) -> Iterable[Sequence[T]]:
-    return (items[start : start + MAX_BATCH] for start in range(0, len(items), MAX_BATCH))

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.events.v1 import events_pb2
 from penstock.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
 
+from services.scheduler import explaining
 from services.scheduler.domain import MAX_BATCH, Fence, LeaseKey
 from services.scheduler.events import event_of, timestamp
-from shared import ids
-from shared.errors import InvalidArgument
+from services.scheduler.scripts import RecoveryNeeded
+from shared import ids, observability
+from shared.errors import InvalidArgument, Unavailable
 from shared.rpc import call as current_call
 
 if TYPE_CHECKING:
-    import grpc
+    from collections.abc import Sequence
 
+    import grpc
+    from penstock.jobs.v1 import jobs_pb2
+
+    from services.scheduler.domain import Canceled
     from services.scheduler.leases import Granted, Leases
     from services.scheduler.outbox import Outbox
     from services.scheduler.queue import Queue
@@ -24,10 +30,24 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
+log = observability.logger()
+
 _MAX_WAIT = timedelta(seconds=30)
 #: What is kept of the caller's time for the answer itself.
 _ANSWER_TIME = timedelta(milliseconds=500)
 _MAX_WORKER_CHARACTERS = 128
+
+
+class Signals(Protocol):
+    """Tells workers what a cancel means for them; `services.scheduler.work.Work` is one."""
+
+    async def announce(self, upstream: str) -> None:
+        """Tells those that wait for leases that they may be served; raises `Unavailable`."""
+        ...
+
+    async def break_off(self, job_ids: Sequence[str]) -> None:
+        """Tells those that work on these jobs; raises `Unavailable`."""
+        ...
 
 
 class SchedulerServicer(scheduler_pb2_grpc.SchedulerServiceServicer):
@@ -36,15 +56,17 @@ class SchedulerServicer(scheduler_pb2_grpc.SchedulerServiceServicer):
     Args:
         upstreams: Which there are.
         leases: Gives leases.
-        queue: Cancels jobs.
-        outbox: Publishes that they were.
+        queue: Cancels jobs, and knows why they wait.
+        outbox: Publishes that they were canceled.
+        signals: Tell workers what a cancel means for them.
     """
 
-    def __init__(self, *, upstreams: Upstreams, leases: Leases, queue: Queue, outbox: Outbox) -> None:
+    def __init__(self, *, upstreams: Upstreams, leases: Leases, queue: Queue, outbox: Outbox, signals: Signals) -> None:
         self._upstreams = upstreams
         self._leases = leases
         self._queue = queue
         self._outbox = outbox
+        self._signals = signals
 
     async def Lease(  # noqa: N802  gRPC's name
         self, request: scheduler_pb2.LeaseRequest, context: Context
@@ -86,15 +108,37 @@ class SchedulerServicer(scheduler_pb2_grpc.SchedulerServiceServicer):
     async def Cancel(  # noqa: N802  gRPC's name
         self, request: scheduler_pb2.CancelRequest, context: Context
     ) -> events_pb2.JobEvent:
-        """Cancels a job that has not begun."""
+        """Cancels a job; one that runs only with force."""
         del context
         upstream = _upstream_of(request.job_id)
-        if not request.tenant:
-            raise InvalidArgument.field("tenant", "is empty; it takes the tenant whose job is to be canceled")
-        fact = await self._queue.cancel(upstream, request.job_id, tenant=request.tenant)
-        if fact.posted:
-            await self._outbox.publish(upstream, [fact])
-        return event_of(upstream, fact)
+        _check_tenant(request.tenant)
+        canceled = await self._queue.cancel(upstream, request.job_id, tenant=request.tenant, force=request.force)
+        await self._signal(upstream, canceled)
+        if canceled.fact.posted:
+            await self._outbox.publish(upstream, [canceled.fact])
+        return event_of(upstream, canceled.fact)
+
+    async def Explain(  # noqa: N802  gRPC's name
+        self, request: scheduler_pb2.ExplainRequest, context: Context
+    ) -> jobs_pb2.JobExplanation:
+        """Says why a job waits."""
+        del context
+        upstream = _upstream_of(request.job_id)
+        _check_tenant(request.tenant)
+        try:
+            explanation = await self._queue.explain(upstream, request.job_id, tenant=request.tenant)
+        except RecoveryNeeded:  # that is why it waits
+            return explaining.recovering(request.job_id)
+        return explaining.message_of(explanation)
+
+    async def _signal(self, upstream: str, canceled: Canceled) -> None:
+        try:
+            if canceled.running:
+                await self._signals.break_off([canceled.fact.job_id])
+            else:  # it may have been leased, and has left its place to another
+                await self._signals.announce(upstream)
+        except Unavailable as error:  # the job is canceled; each sweep signals again while its lease is out
+            log.warning("cancel_signal_lost", job=canceled.fact.job_id, error=error.message)
 
 
 def _within_deadline(wait: timedelta) -> timedelta:
@@ -110,6 +154,11 @@ def _upstream_of(job_id: str) -> str:
     if upstream is None:
         raise InvalidArgument.field("job_id", f"is {job_id!r}, which is no job id")
     return upstream
+
+
+def _check_tenant(tenant: str) -> None:
+    if not tenant:
+        raise InvalidArgument.field("tenant", "is empty; it takes the tenant whose job it is")
 
 
 def _key(job_id: str, fence: events_pb2.Fence) -> LeaseKey:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.duration_pb2 import Duration
 
+    from services.scheduler.joblog import JobLog
     from services.scheduler.outbox import Outbox
     from services.scheduler.queue import Queue
     from services.scheduler.work import Work
@@ -40,12 +41,14 @@ class Submissions:
 
     Args:
         queue: Lines them up.
+        log: Holds them for their first lease.
         outbox: Publishes the cancels that overtook their jobs.
         signals: Tell that there is work.
     """
 
-    def __init__(self, *, queue: Queue, outbox: Outbox, signals: Work) -> None:
+    def __init__(self, *, queue: Queue, log: JobLog, outbox: Outbox, signals: Work) -> None:
         self._queue = queue
+        self._log = log
         self._outbox = outbox
         self._signals = signals
 
@@ -55,7 +58,13 @@ class Submissions:
         Raises:
             Unavailable: Redis or NATS is away; the batch comes again.
         """
-        jobs = [job for message in messages if (job := _read(message, upstream)) is not None]
+        jobs: list[NewJob] = []
+        for message in messages:
+            read = _read(message, upstream)
+            if read is not None:
+                job, event = read
+                jobs.append(job)
+                self._log.hold(job.sequence, event, message.traceparent)
         if not jobs:
             return
         enqueued = await self._queue.enqueue(upstream, jobs)
@@ -65,10 +74,11 @@ class Submissions:
         await self._outbox.publish(upstream, enqueued.canceled)
 
 
-def _read(message: Incoming, upstream: str) -> NewJob | None:
-    """The job; None, and the message never again, where it cannot be understood."""
+def _read(message: Incoming, upstream: str) -> tuple[NewJob, events_pb2.JobEvent] | None:
+    """The job and its event; None, and the message never again, where it cannot be understood."""
     try:
-        return new_job(events_pb2.JobEvent.FromString(message.payload), upstream, sequence=message.sequence)
+        event = events_pb2.JobEvent.FromString(message.payload)
+        return new_job(event, upstream, sequence=message.sequence), event
     except (DecodeError, ValueError) as error:
         log.error("submission_malformed", subject=message.subject, sequence=message.sequence, error=str(error))  # noqa: TRY400  what was wrong is told
         message.term()
@@ -100,7 +110,7 @@ def new_job(event: events_pb2.JobEvent, upstream: str, *, sequence: int) -> NewJ
     return NewJob(
         id=job.id,
         tenant=event.tenant,
-        lane=job.connection_id or DEFAULT_LANE,
+        lane=submission.lane or job.connection_id or DEFAULT_LANE,
         priority=Priority(job.priority) if job.priority in jobs_pb2.Job.Priority.values()[1:] else Priority.NORMAL,
         method_class=submission.method_class if submission.method_class in METHOD_CLASSES else _OTHER_CLASS,
         idempotent=submission.idempotent,

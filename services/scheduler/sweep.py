@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from services.scheduler import metrics
 from services.scheduler.domain import State
+from services.scheduler.scripts import RecoveryNeeded
 from shared import observability
 from shared.errors import PenstockError
 
@@ -44,6 +45,8 @@ class Sweeper:
             try:
                 while await self.sweep(upstream):
                     pass
+            except RecoveryNeeded:  # told by whoever rebuilds the queue; a sweep is of no use before that
+                log.debug("sweep_awaits_recovery", upstream=upstream)
             except PenstockError as error:  # the next sweep finds what this one has left
                 log.warning("sweep_interrupted", upstream=upstream, error=error.message)
             await asyncio.sleep(self._interval.total_seconds())
@@ -60,7 +63,9 @@ class Sweeper:
         if swept.lost:
             metrics.LOST_LEASES.labels(upstream).inc(swept.lost)
             log.warning("leases_ran_out", upstream=upstream, leases=swept.lost)
+        if swept.lost or swept.room:
             await self._signals.announce(upstream)
+        await self._signals.break_off(swept.canceling)  # again and again: a signal may be lost
         for fact in swept.facts:
             if fact.state is not State.EXPIRED:
                 _tell_lost(fact)

@@ -1,4 +1,4 @@
-"""Signals that there may be something to lease: said by whoever changes a queue, heard by all who wait."""
+"""Signals: that there may be something to lease, heard by all who wait; and that a call is to be broken off."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shared import streams
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import timedelta
 
     from shared.bus import Bus
@@ -40,6 +40,15 @@ class Work:
             Unavailable: NATS is away.
         """
         await self._bus.signal(streams.work_signal(upstream))
+
+    async def break_off(self, job_ids: Sequence[str]) -> None:
+        """Signals to the workers that jobs were canceled while they ran.
+
+        Raises:
+            Unavailable: NATS is away.
+        """
+        for job_id in job_ids:
+            await self._bus.signal(streams.cancel_signal(job_id), job_id.encode())
 
     async def listen(self, upstream: str) -> None:
         """Hears the upstream's signals from now on.

@@ -48,7 +48,7 @@ HTTP_GET = Method(
     schema=ParamsSchema(PARAMS_SCHEMA, formats=formats(GUARD)),
 )
 UPSTREAMS = {
-    "http": Upstream(name="http", methods={"http.get": HTTP_GET}),
+    "http": Upstream(name="http", methods={"http.get": HTTP_GET}, lane_param="url"),
     "empty": Upstream(name="empty", methods={}),
 }
 
@@ -69,5 +69,8 @@ def catalogue_page() -> upstream_pb2.ListUpstreamsResponse:
     method.timeout.FromTimedelta(HTTP_GET.timeout)
     method.params_schema.update(PARAMS_SCHEMA)
     return upstream_pb2.ListUpstreamsResponse(
-        upstreams=[upstream_pb2.Upstream(name="http", methods=[method]), upstream_pb2.Upstream(name="empty")]
+        upstreams=[
+            upstream_pb2.Upstream(name="http", methods=[method], lane_param="url"),
+            upstream_pb2.Upstream(name="empty"),
+        ]
     )

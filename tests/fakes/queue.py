@@ -12,42 +12,33 @@ from typing import TYPE_CHECKING
 from services.scheduler.domain import (
     MAX_BATCH,
     Begun,
-    Depth,
+    Canceled,
     Enqueued,
     Fact,
     Fence,
+    Finished,
     Late,
     Lease,
     Leased,
-    LeaseKey,
+    Opened,
     State,
-    Swept,
 )
 from services.scheduler.queue import job_finished, job_not_found, job_running
-from tests.fakes.queue_job import Job, expected_cancel, fact_of, fifo_name
+from tests.fakes import queue_views
+from tests.fakes.queue_budgets import NEVER, milliseconds, room_at
+from tests.fakes.queue_ends import Ends, first, parts
+from tests.fakes.queue_job import Job, expected_cancel, fact_of
+from tests.fakes.queue_state import UPSTREAM_PLACE, Place, Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from services.scheduler.domain import NewJob, Outcome, Priority, QueueSettings
+    from services.scheduler.domain import LeaseKey, NewJob, Outcome, QueueSettings, Swept
+    from services.scheduler.limits import Pause, Rules
+    from services.scheduler.views import Explanation, QueueView
 
-
-class _Upstream:
-    def __init__(self) -> None:
-        self.jobs: dict[str, Job] = {}
-        self.marks: dict[tuple[str, str], int] = {}
-        self.outbox: dict[str, tuple[int, Fact]] = {}
-        #: Start-time fair queueing: the next start tag of each tenant, and the tag that was served last.
-        self.tags: dict[str, float] = {}
-        self.virtual_time = 0.0
-        self.weights: dict[str, float] = {}
-        self.grants: dict[str, int] = {}
-        #: When each lane had its turn last, or came in; the smallest is next.
-        self.turns: dict[tuple[str, Priority, str], int] = {}
-        self.turn = 0
-
-    def lined_up(self) -> list[Job]:
-        return [job for job in self.jobs.values() if job.lined_up]
+#: Jobs without room, paused or expired that one call meets.
+PASSED_OVER = 64
 
 
 class FakeQueue:
@@ -61,15 +52,11 @@ class FakeQueue:
     def __init__(self, settings: QueueSettings, *, now_ms: int) -> None:
         self._settings = settings
         self.now_ms = now_ms
-        self._upstreams: dict[str, _Upstream] = {}
-
-    def set_weight(self, upstream: str, tenant: str, weight: float) -> None:
-        """Gives a tenant another share than 1."""
-        self._upstream(upstream).weights[tenant] = weight
+        self._upstreams: dict[str, Upstream] = {}
 
     async def enqueue(self, upstream: str, jobs: Sequence[NewJob]) -> Enqueued:
         """See `Queue`."""
-        queue = self._upstream(upstream)
+        queue, ends = self._upstream(upstream), self._ends(upstream)
         fresh, canceled = 0, list[Fact]()
         for new in jobs:
             if new.id in queue.jobs:
@@ -78,45 +65,64 @@ class FakeQueue:
             job = Job(new=new, ready_ms=max(self.now_ms, new.not_before_ms), changed_ms=self.now_ms)
             queue.jobs[new.id] = job
             if queue.marks.pop((new.tenant, new.id), None) is not None:
-                canceled.append(self._end(queue, job, State.CANCELED, post=""))
+                canceled.append(ends.end(job, State.CANCELED, post=""))
             else:
-                self._wait(queue, job)
+                ends.wait(job)
         return Enqueued(fresh=fresh, canceled=tuple(canceled))
 
     async def lease(self, upstream: str, limit: int, *, worker: str) -> Leased:
         """See `Queue`."""
-        queue = self._upstream(upstream)
+        queue, ends = self._upstream(upstream), self._ends(upstream)
         limit = min(limit, MAX_BATCH)
-        promoted = self._promote(queue)
-        leases, expired = list[Lease](), list[Fact]()
-        while len(leases) < limit and len(expired) < MAX_BATCH:
-            active = {job.new.tenant for job in queue.lined_up()}
-            if not active:
+        more = self._bring_back(queue)
+        working = queue.rings.classes()
+        leases, expired, passed_over = list[Lease](), list[Fact](), 0
+        while len(leases) < limit and passed_over < PASSED_OVER:
+            open_classes = [name for name, at in self._gates(queue, working).items() if not at]
+            tenant = queue.rings.next_tenant(open_classes)
+            if tenant is None:
                 break
-            tenant = min(active, key=lambda name: (queue.tags[name], name))
-            job = self._next(queue, tenant)
+            if Place(tenant, "") in queue.pauses:
+                queue.rings.leave_out(tenant)
+                passed_over += 1
+                continue
+            job = queue.rings.next_job(tenant, open_classes, self._aged_since_ms)
+            at = self._lane_room(queue, job)
             if job.new.expires_at_ms <= self.now_ms:
-                expired.append(self._end(queue, job, State.EXPIRED, post=""))
+                expired.append(ends.end(job, State.EXPIRED, post=""))
+            elif at:
+                queue.rings.park(job.fifo, at)
             else:
-                self._charge(queue, job)
-                leases.append(self._grant(job, worker))
-        due = [job.ready_ms for job in queue.jobs.values() if job.waits and not job.lined_up]
-        again = len(leases) < limit and (promoted == MAX_BATCH or len(expired) == MAX_BATCH)
+                leases.append(self._grant(queue, job, worker))
+                continue
+            passed_over += 1
+        queue.forget_grants()
         return Leased(
             leases=tuple(leases),
             expired=tuple(expired),
-            next_due=timedelta(milliseconds=max(0, min(due) - self.now_ms)) if due else None,
-            again=again,
+            next_due=self._next_due(queue, working),
+            again=len(leases) < limit and (more or passed_over == PASSED_OVER),
         )
 
     async def begin(self, upstream: str, keys: Sequence[LeaseKey]) -> list[Begun | None]:
         """See `Queue`."""
-        return [self._begin(self._held(upstream, key)) for key in keys]
+        begun = list[Begun | None]()
+        for key in keys:
+            job = self._held(upstream, key)
+            if job is not None and job.state.terminal:  # canceled since it was leased: no call goes out
+                self._ends(upstream).release(job)
+                job = None
+            begun.append(self._begin(job))
+        return begun
 
-    async def finish(self, upstream: str, outcomes: Sequence[Outcome]) -> list[Fact | Late]:
+    async def finish(self, upstream: str, outcomes: Sequence[Outcome]) -> Finished:
         """See `Queue`."""
-        queue = self._upstream(upstream)
-        return [self._finish(queue, upstream, outcome) for outcome in outcomes]
+        ends = self._ends(upstream)
+        answers, opened = list[Fact | Late](), list[Opened]()
+        for part in parts(outcomes):
+            answers += [ends.finish(outcome, opened) for outcome in part]
+            self._upstream(upstream).forget_grants()
+        return Finished(answers=tuple(answers), opened=tuple(opened), room=ends.room)
 
     async def extend(self, upstream: str, keys: Sequence[LeaseKey]) -> list[str]:
         """See `Queue`."""
@@ -125,128 +131,133 @@ class FakeQueue:
             job = self._held(upstream, key)
             if job is None:
                 lost.append(key.job_id)
-            else:
+            elif not job.state.terminal:  # a canceled one's worker learns that by a signal, and reports
                 job.deadline_ms = self.now_ms + job.new.timeout_ms + self._margin_ms
         return lost
 
-    async def cancel(self, upstream: str, job_id: str, *, tenant: str) -> Fact:
+    async def cancel(self, upstream: str, job_id: str, *, tenant: str, force: bool = False) -> Canceled:
         """See `Queue`."""
-        queue = self._upstream(upstream)
+        queue, ends = self._upstream(upstream), self._ends(upstream)
         job = queue.jobs.get(job_id)
         if job is None:
             queue.marks[tenant, job_id] = self.now_ms
-            return expected_cancel(job_id, tenant, self.now_ms)
+            return Canceled(fact=expected_cancel(job_id, tenant, self.now_ms), running=False)
         if job.new.tenant != tenant:
             raise job_not_found(job_id)
         if job.state is State.CANCELED:
-            return fact_of(job)
+            return Canceled(fact=fact_of(job), running=bool(job.leased_ms))
         if job.state.terminal:
             raise job_finished(job_id, job.state)
-        if job.leased_ms and (job.state is State.RUNNING or job.new.idempotent):
+        running = bool(job.leased_ms) and (job.state is State.RUNNING or job.new.idempotent)
+        if running and not force:
             raise job_running(job_id)
-        return self._end(queue, job, State.CANCELED, post="")
+        if job.leased_ms and not running:
+            ends.release(job)
+        fact = ends.end(job, State.CANCELED, post="")
+        queue.forget_grants()
+        return Canceled(fact=fact, running=running)
 
     async def sweep(self, upstream: str) -> Swept:
         """See `Queue`."""
-        queue = self._upstream(upstream)
-        old = self.now_ms - _ms(self._settings.outbox_delay)
-        unpublished = [fact for posted, fact in queue.outbox.values() if posted <= old]
-        lost = _first(
-            (job.deadline_ms, job) for job in queue.jobs.values() if job.leased_ms and job.deadline_ms <= self.now_ms
-        )
-        facts = [fact for job in lost if (fact := self._take_back(queue, job)) is not None]
-        expired = _first(
-            (job.new.expires_at_ms, job)
-            for job in queue.jobs.values()
-            if job.waits and job.new.expires_at_ms <= self.now_ms
-        )[: MAX_BATCH - len(lost)]
-        facts += [self._end(queue, job, State.EXPIRED, post="") for job in expired]
-        return Swept(
-            facts=tuple(facts),
-            unpublished=tuple(unpublished[:MAX_BATCH]),
-            lost=len(lost),
-            again=len(lost) + len(expired) == MAX_BATCH,
-            depth=self._depth(queue),
-        )
-
-    def _depth(self, queue: _Upstream) -> Depth:
-        ready = len(queue.lined_up())
-        return Depth(
-            ready=ready,
-            delayed=sum(job.waits for job in queue.jobs.values()) - ready,
-            leased=sum(bool(job.leased_ms) for job in queue.jobs.values()),
-        )
+        swept = self._ends(upstream).sweep()
+        self._upstream(upstream).forget_grants()
+        return swept
 
     async def published(self, upstream: str, facts: Sequence[Fact]) -> None:
         """See `Queue`."""
         for fact in facts:
             self._upstream(upstream).outbox.pop(fact.posted, None)
 
+    async def configure(self, upstream: str, rules: Rules) -> None:
+        """See `Queue`."""
+        queue = self._upstream(upstream)
+        queue.rules = rules
+        queue.rings.parked = dict.fromkeys(queue.rings.parked, 0)
+
+    async def pause(self, upstream: str, pause: Pause) -> None:
+        """See `Queue`."""
+        self._upstream(upstream).pauses[Place(pause.tenant, pause.lane)] = replace(
+            pause, paused_at_ms=pause.paused_at_ms or self.now_ms
+        )
+
+    async def resume(self, upstream: str, *, tenant: str, lane: str) -> None:
+        """See `Queue`."""
+        queue = self._upstream(upstream)
+        queue.pauses.pop(Place(tenant, lane), None)
+        if lane:
+            queue.rings.wake_lane(tenant, lane)
+        elif tenant:
+            queue.rings.take_in(tenant)
+
+    async def explain(self, upstream: str, job_id: str, *, tenant: str) -> Explanation:
+        """See `Queue`."""
+        job = self._upstream(upstream).jobs.get(job_id)
+        if job is None or job.new.tenant != tenant:
+            raise job_not_found(job_id)
+        return queue_views.explain(self._upstream(upstream), job, self.now_ms)
+
+    async def view(self, upstream: str, *, tenant: str, lanes: int) -> QueueView:
+        """See `Queue`."""
+        return queue_views.view(self._upstream(upstream), tenant, lanes, self.now_ms)
+
     @property
     def _margin_ms(self) -> int:
-        return _ms(self._settings.lease_margin)
+        return milliseconds(self._settings.lease_margin)
 
-    def _upstream(self, name: str) -> _Upstream:
-        return self._upstreams.setdefault(name, _Upstream())
+    @property
+    def _aged_since_ms(self) -> int:
+        return self.now_ms - milliseconds(self._settings.max_priority_delay)
+
+    def _upstream(self, name: str) -> Upstream:
+        return self._upstreams.setdefault(name, Upstream())
+
+    def _ends(self, upstream: str) -> Ends:
+        return Ends(self._upstream(upstream), self._settings, self.now_ms)
 
     def _held(self, upstream: str, key: LeaseKey) -> Job | None:
+        """The job, where that lease is out."""
         job = self._upstream(upstream).jobs.get(key.job_id)
         return job if job is not None and job.leased_ms and job.fence == key.fence else None
 
-    def _wait(self, queue: _Upstream, job: Job) -> None:
-        job.leased_ms = 0
-        if job.ready_ms <= self.now_ms:
-            self._line_up(queue, job)
+    def _bring_back(self, queue: Upstream) -> bool:
+        """Lines up what has come due; whether there may be more of it."""
+        jobs = first((job.ready_ms, job.new.id, job) for job in queue.delayed() if job.ready_ms <= self.now_ms)
+        for job in jobs:
+            queue.rings.line_up(job)
+        parked = queue.rings.parked.items()
+        fifos = first((at, str(fifo), fifo) for fifo, at in parked if at <= self.now_ms)
+        for fifo in fifos:
+            queue.rings.wake(fifo)
+        return MAX_BATCH in {len(jobs), len(fifos)}
 
-    def _line_up(self, queue: _Upstream, job: Job) -> None:
-        tenant = job.new.tenant
-        others = [other for other in queue.lined_up() if other.new.tenant == tenant]
-        if not others:
-            queue.tags[tenant] = max(queue.tags.get(tenant, 0.0), queue.virtual_time)
-            queue.grants[tenant] = 0
-        if not any(other.lane == job.lane for other in others):
-            queue.turn += 1
-            queue.turns[job.lane] = queue.turn
-        job.lined_up = True
+    def _gates(self, queue: Upstream, classes: Iterable[str]) -> dict[str, float]:
+        """By class when the upstream has room for it: 0 for now."""
+        if UPSTREAM_PLACE in queue.pauses:
+            return dict.fromkeys(classes, NEVER)
+        return {name: room_at(queue.holds(UPSTREAM_PLACE, name, self.now_ms)) for name in classes}
 
-    def _promote(self, queue: _Upstream) -> int:
-        due = _first(
-            (job.ready_ms, job)
-            for job in queue.jobs.values()
-            if job.waits and not job.lined_up and job.ready_ms <= self.now_ms
-        )
-        for job in due:
-            self._line_up(queue, job)
-        return len(due)
+    def _lane_room(self, queue: Upstream, job: Job) -> float:
+        place = Place(job.new.tenant, job.new.lane)
+        if place in queue.pauses:
+            return NEVER
+        return room_at(queue.holds(place, job.new.method_class, self.now_ms))
 
-    def _next(self, queue: _Upstream, tenant: str) -> Job:
-        waiting = [job for job in queue.lined_up() if job.new.tenant == tenant]
-        if queue.grants[tenant] % 8 == 7:
-            fifos: dict[tuple[str, str, Priority], Job] = {}
-            for job in sorted(waiting, key=lambda job: job.new.sequence):
-                fifos.setdefault((job.new.lane, job.new.method_class, job.new.priority), job)
-            oldest = min(fifos.values(), key=lambda job: (job.ready_ms, fifo_name(job)))
-            if oldest.ready_ms < self.now_ms - _ms(self._settings.max_priority_delay):
-                return oldest
-        highest = min(job.new.priority for job in waiting)
-        lane = min({job.lane for job in waiting if job.new.priority == highest}, key=lambda lane: queue.turns[lane])
-        return min((job for job in waiting if job.lane == lane), key=lambda job: job.new.sequence)
+    def _next_due(self, queue: Upstream, working: Iterable[str]) -> timedelta | None:
+        times: list[float] = [job.ready_ms for job in queue.delayed()]
+        times += queue.rings.parked.values()
+        times += [at for at in self._gates(queue, working).values() if at]
+        at = min(times, default=NEVER)
+        return timedelta(milliseconds=max(0, at - self.now_ms)) if at < NEVER else None
 
-    def _charge(self, queue: _Upstream, job: Job) -> None:
-        tenant = job.new.tenant
-        queue.virtual_time = queue.tags[tenant]
-        queue.tags[tenant] += 1 / queue.weights.get(tenant, 1.0)
-        queue.grants[tenant] += 1
-        queue.turn += 1
-        queue.turns[job.lane] = queue.turn
-
-    def _grant(self, job: Job, worker: str) -> Lease:
-        job.lined_up = False
+    def _grant(self, queue: Upstream, job: Job, worker: str) -> Lease:
+        queue.rings.charge(job, queue.weight(job.new.tenant))
+        queue.rings.step_out(job)
         job.fence = Fence(1, job.fence.count + 1)
         job.revision += 1
         job.leased_ms = self.now_ms
         job.worker = worker
         job.deadline_ms = self.now_ms + self._margin_ms + (0 if job.new.idempotent else job.new.timeout_ms)
+        queue.take(job, self.now_ms)
         started = replace(
             fact_of(job),
             state=State.RUNNING,
@@ -255,12 +266,7 @@ class FakeQueue:
             started_at_ms=self.now_ms,
             not_before_ms=0,
         )
-        return Lease(
-            key=LeaseKey(job.new.id, job.fence),
-            idempotent=job.new.idempotent,
-            deadline_ms=job.deadline_ms,
-            started=started,
-        )
+        return Lease(key=job.key, idempotent=job.new.idempotent, deadline_ms=job.deadline_ms, started=started)
 
     def _begin(self, job: Job | None) -> Begun | None:
         if job is None:
@@ -272,70 +278,3 @@ class FakeQueue:
             job.attempt += 1
         job.deadline_ms = self.now_ms + job.new.timeout_ms + self._margin_ms
         return Begun(started=fact_of(job), deadline_ms=job.deadline_ms)
-
-    def _finish(self, queue: _Upstream, upstream: str, outcome: Outcome) -> Fact | Late:
-        job = queue.jobs.get(outcome.key.job_id)
-        if job is None:
-            return Late(state=None)
-        if self._held(upstream, outcome.key) is None:
-            known = job.settled.get(outcome.key.fence)
-            return known if known is not None else Late(state=job.state)
-        if job.state is not State.RUNNING and not outcome.reason:
-            job.attempt += 1
-            job.started_ms = self.now_ms
-        fact = self._settle(queue, job, outcome)
-        job.settled = {outcome.key.fence: fact}
-        return fact
-
-    def _settle(self, queue: _Upstream, job: Job, outcome: Outcome) -> Fact:
-        if outcome.succeeded:
-            return self._end(queue, job, State.SUCCEEDED)
-        if outcome.unknown and not job.new.idempotent:
-            return self._end(queue, job, State.OUTCOME_UNKNOWN)
-        if outcome.retryable and job.attempt < job.new.max_attempts:
-            ceiling = min(job.new.initial_backoff_ms * 2 ** (job.attempt - 1), job.new.max_backoff_ms)
-            return self._retry(queue, job, max(int(outcome.jitter * ceiling), outcome.retry_after_ms))
-        return self._end(queue, job, State.FAILED, post=outcome.reason or None)
-
-    def _retry(self, queue: _Upstream, job: Job, pause_ms: int) -> Fact:
-        self._enter(job, State.RETRYING)
-        job.ready_ms = self.now_ms + pause_ms
-        self._wait(queue, job)
-        return fact_of(job)
-
-    def _take_back(self, queue: _Upstream, job: Job) -> Fact | None:
-        if job.state is not State.RUNNING:
-            self._wait(queue, job)
-            return None
-        if not job.new.idempotent:
-            return self._end(queue, job, State.OUTCOME_UNKNOWN, post="OUTCOME_UNKNOWN")
-        if job.attempt >= job.new.max_attempts:
-            return self._end(queue, job, State.FAILED, post="ATTEMPT_LOST")
-        return self._post(queue, self._retry(queue, job, 0), "ATTEMPT_LOST")
-
-    def _end(self, queue: _Upstream, job: Job, state: State, *, post: str | None = None) -> Fact:
-        """Ends the job; posts the fact with that reason where one is given, be it empty."""
-        self._enter(job, state)
-        job.leased_ms = 0
-        job.lined_up = False
-        return fact_of(job) if post is None else self._post(queue, fact_of(job), post)
-
-    def _enter(self, job: Job, state: State) -> None:
-        job.state = state
-        job.revision += 1
-        job.changed_ms = self.now_ms
-
-    def _post(self, queue: _Upstream, fact: Fact, reason: str) -> Fact:
-        name = f"{fact.job_id}:{fact.revision}"
-        posted = replace(fact, reason=reason, posted=name)
-        queue.outbox[name] = (self.now_ms, posted)
-        return posted
-
-
-def _first(jobs: Iterable[tuple[int, Job]]) -> list[Job]:
-    """The first 64 by the time given, then by id."""
-    return [job for _, job in sorted(jobs, key=lambda each: (each[0], each[1].new.id))[:MAX_BATCH]]
-
-
-def _ms(duration: timedelta) -> int:
-    return duration // timedelta(milliseconds=1)

@@ -7,13 +7,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from services.scheduler.domain import Fact, Lease, LeaseKey, NewJob, Outcome, Priority, QueueSettings
+from services.scheduler.domain import LeaseKey, NewJob, Outcome, Priority, QueueSettings
+from services.scheduler.limits import Budget, Limits, Pause, Rate, Rules
 from services.scheduler.queue import RedisQueue
 from shared import ids
+from tests.fakes.open_queue import open_queue
 from tests.fakes.queue import FakeQueue
 
 if TYPE_CHECKING:
+    from services.scheduler.domain import Fact, Finished, Lease, Swept
     from services.scheduler.queue import Queue
+    from services.scheduler.views import Explanation, QueueView
     from shared import kv
 
 UPSTREAM = "http"
@@ -25,6 +29,14 @@ SETTINGS = QueueSettings(
     max_priority_delay=timedelta(seconds=60),
     outbox_delay=timedelta(seconds=6),
 )
+
+
+def budget(*rates: tuple[int, float], concurrency: int = 0) -> Budget:
+    """A budget of rates, each so many calls within so many seconds."""
+    return Budget(
+        rates=tuple(Rate(calls=calls, window=timedelta(seconds=window_s)) for calls, window_s in rates),
+        concurrency=concurrency,
+    )
 
 
 class Bench(Protocol):
@@ -39,10 +51,6 @@ class Bench(Protocol):
         """Sets the time."""
         ...
 
-    async def set_weight(self, tenant: str, weight: float) -> None:
-        """Gives a tenant another share than 1."""
-        ...
-
 
 class FakeBench:
     """The fake on the bench."""
@@ -54,25 +62,21 @@ class FakeBench:
         """See `Bench`."""
         self.queue.now_ms = now_ms
 
-    async def set_weight(self, tenant: str, weight: float) -> None:
-        """See `Bench`."""
-        self.queue.set_weight(UPSTREAM, tenant, weight)
-
 
 class RedisBench:
     """The real one on the bench; its scripts have the time from a key."""
 
     def __init__(self, client: kv.Client, settings: QueueSettings = SETTINGS) -> None:
         self._client: Any = client
+        self._opened = False
         self.queue = RedisQueue(client, settings, clock=CLOCK)
 
     async def set_clock(self, now_ms: int) -> None:
         """See `Bench`."""
         await self._client.set(f"{{sched:{UPSTREAM}}}:test-clock", now_ms)
-
-    async def set_weight(self, tenant: str, weight: float) -> None:
-        """See `Bench`."""
-        await self._client.hset(f"{{sched:{UPSTREAM}}}:weights", tenant, weight)
+        if not self._opened:
+            await open_queue(self._client, UPSTREAM)
+            self._opened = True
 
 
 @dataclass(slots=True)
@@ -136,6 +140,12 @@ class Driver:
         """What is leased next."""
         return list((await self.queue.lease(UPSTREAM, limit, worker="w")).leases)
 
+    async def next_due_s(self) -> float | None:
+        """In how many seconds there may be something to lease, when nothing is there now."""
+        leased = await self.queue.lease(UPSTREAM, 64, worker="w")
+        assert leased.leases == ()
+        return leased.next_due.total_seconds() if leased.next_due is not None else None
+
     async def leased_ids(self, limit: int = 64) -> list[str]:
         """The same by their jobs' ids."""
         return [lease.key.job_id for lease in await self.lease(limit)]
@@ -153,10 +163,39 @@ class Driver:
         return begun.started if begun is not None else None
 
     async def finish(self, key: LeaseKey, **fields: Any) -> Any:
-        """Applies an outcome."""
-        (answer,) = await self.queue.finish(UPSTREAM, [Outcome(key=key, **fields)])
+        """Applies an outcome; what it came to."""
+        (answer,) = (await self.finished(key, **fields)).answers
         return answer
 
-    async def cancel(self, job_id: str, tenant: str = "acme") -> Fact:
+    async def finished(self, key: LeaseKey, **fields: Any) -> Finished:
+        """Applies an outcome; all that came of it."""
+        return await self.queue.finish(UPSTREAM, [Outcome(key=key, **fields)])
+
+    async def cancel(self, job_id: str, tenant: str = "acme", *, force: bool = False) -> Fact:
         """Cancels a job."""
-        return await self.queue.cancel(UPSTREAM, job_id, tenant=tenant)
+        return (await self.queue.cancel(UPSTREAM, job_id, tenant=tenant, force=force)).fact
+
+    async def sweep(self) -> Swept:
+        """Sweeps the queue."""
+        return await self.queue.sweep(UPSTREAM)
+
+    async def configure(self, **fields: Any) -> None:
+        """Sets limits by their names in `Limits`, and `breaker` and `weights`; the rest is as where nothing is set."""
+        rules = {name: fields.pop(name) for name in ("breaker", "weights") if name in fields}
+        await self.queue.configure(UPSTREAM, Rules(limits=Limits(**fields), **rules))
+
+    async def pause(self, tenant: str = "", lane: str = "", *, reason: str = "") -> None:
+        """Pauses what is named."""
+        await self.queue.pause(UPSTREAM, Pause(tenant=tenant, lane=lane, reason=reason))
+
+    async def resume(self, tenant: str = "", lane: str = "") -> None:
+        """Takes a pause back."""
+        await self.queue.resume(UPSTREAM, tenant=tenant, lane=lane)
+
+    async def explain(self, job: NewJob) -> Explanation:
+        """Why a job waits."""
+        return await self.queue.explain(UPSTREAM, job.id, tenant=job.tenant)
+
+    async def view(self, tenant: str = "", *, lanes: int = 10) -> QueueView:
+        """How the queue stands."""
+        return await self.queue.view(UPSTREAM, tenant=tenant, lanes=lanes)

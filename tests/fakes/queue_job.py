@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from services.scheduler.domain import Fact, Fence, State
+from services.scheduler.domain import Fact, Fence, LeaseKey, Priority, State
 
 if TYPE_CHECKING:
-    from services.scheduler.domain import NewJob, Priority
+    from services.scheduler.domain import NewJob
 
 NO_FENCE = Fence(0, 0)
+
+
+class Fifo(NamedTuple):
+    """Jobs of one lane, priority and class stand in line behind each other."""
+
+    tenant: str
+    priority: Priority
+    method_class: str
+    lane: str
+
+    def __str__(self) -> str:
+        return f"{self.tenant}:{self.priority}:{self.method_class}:{self.lane}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,7 +38,6 @@ class Job:
     fence: Fence = NO_FENCE
     started_ms: int = 0
     worker: str = ""
-    lined_up: bool = False
     #: The outcome that was applied last, by its fence, and what it came to.
     settled: dict[Fence, Fact] = field(default_factory=dict)
 
@@ -35,8 +46,12 @@ class Job:
         return not self.state.terminal and not self.leased_ms
 
     @property
-    def lane(self) -> tuple[str, Priority, str]:
-        return (self.new.tenant, self.new.priority, self.new.lane)
+    def fifo(self) -> Fifo:
+        return Fifo(self.new.tenant, self.new.priority, self.new.method_class, self.new.lane)
+
+    @property
+    def key(self) -> LeaseKey:
+        return LeaseKey(self.new.id, self.fence)
 
 
 def fact_of(job: Job) -> Fact:
@@ -75,7 +90,3 @@ def expected_cancel(job_id: str, tenant: str, now_ms: int) -> Fact:
         fence=NO_FENCE,
         worker="",
     )
-
-
-def fifo_name(job: Job) -> str:
-    return f"{job.new.priority}:{job.new.method_class}:{job.new.lane}"

@@ -9,7 +9,11 @@ local begun = {}
 for position, lease in ipairs(cjson.decode(ARGV[2])) do
   local job = load(lease[1])
   begun[position] = false
-  if holds(job, lease[2], lease[3]) then
+  if not holds(job, lease[2], lease[3]) then
+    -- it ran out, or another one was given
+  elseif is_over(job) then -- canceled since it was leased: no call goes out
+    give_up_canceled(job)
+  else
     local deadline = now + job.timeout + margin_ms
     if job.state ~= RUNNING then
       -- the revision was taken with the lease; `started` of an idempotent job tells the time of its lease
@@ -24,4 +28,5 @@ for position, lease in ipairs(cjson.decode(ARGV[2])) do
     begun[position].deadline = deadline
   end
 end
+write_all()
 return encode_list(begun)

@@ -1,9 +1,17 @@
--- Cancels a job that waits to be leased, or leaves a mark for its enqueue.
+-- Cancels a job that waits to be leased, by force also one that runs, or leaves a mark for its enqueue.
 --
--- ARGV: the job's id; its tenant; how long the mark stays (ms); how long a finished job is remembered (ms).
+-- ARGV: the job's id; its tenant; 1 for force; how long the mark stays (ms); how long a finished job is remembered (ms).
 -- Answers: what came of it, and the fact or the state where there is one.
 
-local id, tenant, mark_ms, remember_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local id, tenant, force, mark_ms, remember_ms = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
+
+-- Ends a job whose call may be under way. It keeps its lease, so that no other call takes its place in a budget, until its
+-- attempt comes out or the lease's time is over.
+local function cancel_running(job)
+  local deadline = tonumber(redis.call('ZSCORE', prefix .. 'leases', id))
+  redis.call('ZADD', prefix .. 'canceling', now, id)
+  finish(job, CANCELED, remember_ms + math.max(0, deadline - now))
+end
 
 local job = load(id)
 if not job then
@@ -16,15 +24,23 @@ if not job then
 elseif job.tenant ~= tenant then
   return { 'foreign' }
 elseif job.state == CANCELED then
-  return { 'again', cjson.encode(fact(job)) }
+  return { 'again', cjson.encode(fact(job)), job.leased > 0 and 1 or 0 }
 elseif is_over(job) then
   return { 'finished', tostring(job.state) }
-elseif job.leased > 0 and (job.state == RUNNING or job.idempotent) then
-  return { 'running' } -- `started` of an idempotent job may be on its way since it was leased
-elseif job.leased > 0 then
-  redis.call('ZREM', prefix .. 'leases', id) -- its worker has not begun, and will find the lease gone
+end
+
+local running = job.leased > 0 and (job.state == RUNNING or job.idempotent) -- its `started` may be on its way since it was leased
+if running and not force then
+  return { 'running' }
+elseif running then
+  cancel_running(job)
+elseif job.leased > 0 then -- its worker has not begun, and will find the lease gone
+  release(job)
+  finish(job, CANCELED, remember_ms)
 else
   withdraw(job)
+  finish(job, CANCELED, remember_ms)
 end
-finish(job, CANCELED, remember_ms)
-return { 'canceled', post(job) }
+local posted = post(job)
+write_all()
+return { running and 'broken off' or 'canceled', posted }

@@ -23,6 +23,7 @@ for position, job in ipairs(jobs) do
     job.state, job.revision, job.attempt = QUEUED, 1, 0
     job.leased, job.epoch, job.count, job.started, job.changed = 0, 0, 0, 0, now
     job.settled, job.retried, job.worker = '', '', ''
+    count_open(job, 1)
     if canceled_at then
       finish(job, CANCELED, remember_ms)
       redis.call('DEL', keys[2 * position])
@@ -38,4 +39,5 @@ end
 if #records > 0 then
   redis.call('MSET', unpack(records))
 end
+write_all()
 return { fresh, facts }

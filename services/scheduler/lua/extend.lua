@@ -9,8 +9,10 @@ local lost, kept = {}, {}
 for _, lease in ipairs(cjson.decode(ARGV[2])) do
   local job = load(lease[1])
   if holds(job, lease[2], lease[3]) then
-    kept[#kept + 1] = now + job.timeout + margin_ms
-    kept[#kept + 1] = job.id
+    if not is_over(job) then -- canceled while it ran: its worker learns that by a signal, and reports
+      kept[#kept + 1] = now + job.timeout + margin_ms
+      kept[#kept + 1] = job.id
+    end
   else
     lost[#lost + 1] = lease[1]
   end

@@ -2,7 +2,8 @@
 -- for its event may have been lost on the way.
 --
 -- ARGV: how long a finished job is remembered (ms); the outcomes (JSON list, at most 64).
--- Answers: for each outcome a fact, or the state of the job for which it came too late (0: the job is not known).
+-- Answers: for each outcome a fact, or the state of the job for which it came too late (0: the job is not known); the breakers
+-- that opened by them (JSON list); 1 where somebody who waits for leases may be served now.
 
 local remember_ms = tonumber(ARGV[1])
 
@@ -13,14 +14,54 @@ local function pause_ms(job, outcome)
   return math.max(math.floor(outcome.jitter * ceiling), outcome.retry_after)
 end
 
+local opened = {}
+
+local function judge_scope(record, outcome, probed, tenant, lane)
+  if judge(record, outcome.health, probed, outcome.jitter) then
+    opened[#opened + 1] =
+      { tenant = tenant, lane = lane, cause = record.breaker.cause, ['until'] = record.breaker.open_until }
+  end
+end
+
+local function is_used_up(use)
+  return quota_of(use) and use.left <= 0
+end
+
+-- What the attempt says of the upstream.
+local function heed(job, outcome, upstream_probed, lane_probed)
+  local upstream, lane = upstream_scope(), lane_scope(job.tenant, job.lane)
+  local uses = {
+    upstream = use_of(upstream, ALL),
+    lane = use_of(lane, ALL),
+    lane_class = use_of(lane, job.class),
+  }
+  local was_held = is_used_up(uses.upstream)
+  for _, quota in ipairs(outcome.quotas) do
+    learn(uses[quota.scope], quota.remaining, quota.reset_after)
+    if uses[quota.scope].left > 0 then -- perhaps sooner than was thought
+      room = wake_lane(job.tenant, job.lane) or room
+    end
+  end
+  if was_held and not is_used_up(uses.upstream) then -- it held every lane
+    room = true
+  end
+  judge_scope(lane, outcome, lane_probed, job.tenant, job.lane)
+  judge_scope(upstream, outcome, upstream_probed, '', '')
+end
+
 local function settle(job, outcome)
   local reported = outcome.reason == ''
+  if is_over(job) then -- it was canceled while it ran
+    give_up_canceled(job)
+    return tostring(job.state)
+  end
+  local upstream_probed, lane_probed = release(job)
+  job.settled, job.retried = fence_of(job), ''
+  heed(job, outcome, upstream_probed, lane_probed)
   if job.state ~= RUNNING and reported then -- it came to an end before a call went out; that is an attempt all the same
     job.attempt = job.attempt + 1
     job.started = now
   end
-  job.settled, job.retried = fence_of(job), ''
-  redis.call('ZREM', prefix .. 'leases', job.id)
   if outcome.succeeded then
     finish(job, SUCCEEDED, remember_ms)
   elseif outcome.unknown and not job.idempotent then
@@ -54,4 +95,5 @@ for position, outcome in ipairs(cjson.decode(ARGV[2])) do
     answers[position] = cjson.encode(fact(job))
   end
 end
-return answers
+write_all()
+return { answers, encode_list(opened), room and 1 or 0 }

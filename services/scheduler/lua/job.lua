@@ -65,7 +65,7 @@ local function fence_of(job)
   return string.format('%d.%d', job.epoch, job.count)
 end
 
--- Whether the lease under this fence is the one that is out.
+-- Whether the lease under this fence is the one that is out. A job that was canceled while it ran has ended, and has it still.
 local function holds(job, epoch, count)
   return job and job.leased > 0 and job.epoch == epoch and job.count == count
 end
@@ -103,13 +103,6 @@ local function enter(job, state)
   job.state = state
   job.revision = job.revision + 1
   job.changed = now
-end
-
--- Ends a job that stands in no ring and has no lease; its record is remembered so that nothing old starts it again.
-local function finish(job, state, remember_ms)
-  enter(job, state)
-  job.leased = 0
-  redis.call('SET', record_key(job.id), pack_record(job), 'PX', remember_ms)
 end
 
 -- cjson makes an object of a table without entries.

@@ -1,16 +1,16 @@
 -- The rings: which job goes next.
 --
---   ring                                   tenants with work, by start tag
---   idle                                   start tags of tenants without work, as long as they lie ahead of the virtual time
---   virtual-time                           the start tag of the tenant that was served last
---   grants                                 by tenant with work: how many leases it was given
---   weights                                by tenant, where it is not 1 (a setting)
---   lanes:<tenant>:<priority>              its lanes with work of that priority, by turn
---   fifo:<tenant>:<priority>:<class>:<lane>   the jobs that may be leased, by their sequence in JOBS
---   heads:<tenant>                         its FIFOs (`<priority>:<class>:<lane>`) by how long their first job is ready
---   delayed                                jobs that may be leased later, by when
---   expiry                                 jobs that wait to be leased, by when they expire
---   leases                                 leased jobs, by the lease's deadline
+--   fifo:<tenant>:<priority>:<class>:<lane>  the jobs that may be leased, by their sequence in JOBS
+--   ring:<class>                   tenants with FIFOs of that class, by start tag; it is the same in all classes
+--   idle                           start tags of tenants that are in no ring, as long as they lie ahead of the virtual time
+--   virtual-time                   the start tag of the tenant that was served last
+--   grants                         by tenant with jobs that wait: how many leases it was given
+--   weights                        by tenant, where it is not 1 (a setting)
+--   lanes:<tenant>:<priority>:<class>  its lanes with such a FIFO, by turn
+--   turns:<tenant>:<priority>      its lanes with any FIFO of that priority, parked ones included, by turn
+--   heads:<tenant>:<class>         its FIFOs (`<priority>:<lane>`) by how long their first job is ready
+--   parked                         FIFOs without room, by when to look again; they are in none of the rings above
+--   pauses                         by `<tenant>:<lane>`, `<tenant>`, or '' for all: why, and since when
 --
 -- A FIFO goes by the sequence in JOBS: the order of acceptance, which neither a redelivery nor a lost lease nor a rebuilt
 -- Redis changes.
@@ -18,103 +18,153 @@
 local CLASSES = { 'read', 'write', 'upload' }
 local LAST_PRIORITY = 3 -- high 1, normal 2, low 3
 
+local function fifo_name(tenant, priority, class, lane)
+  return tenant .. ':' .. priority .. ':' .. class .. ':' .. lane
+end
+
+local function fifo_key(name)
+  return prefix .. 'fifo:' .. name
+end
+
+local function ring_key(class)
+  return prefix .. 'ring:' .. class
+end
+
+local function lanes_key(tenant, priority, class)
+  return prefix .. 'lanes:' .. tenant .. ':' .. priority .. ':' .. class
+end
+
+local function turns_key(tenant, priority)
+  return prefix .. 'turns:' .. tenant .. ':' .. priority
+end
+
+local function heads_key(tenant, class)
+  return prefix .. 'heads:' .. tenant .. ':' .. class
+end
+
 local function next_turn()
   return redis.call('INCR', prefix .. 'turn')
-end
-
-local function fifo_name(priority, class, lane)
-  return priority .. ':' .. class .. ':' .. lane
-end
-
-local function fifo_key(tenant, name)
-  return prefix .. 'fifo:' .. tenant .. ':' .. name
-end
-
-local function lanes_key(tenant, priority)
-  return prefix .. 'lanes:' .. tenant .. ':' .. priority
 end
 
 local function virtual_time()
   return tonumber(redis.call('GET', prefix .. 'virtual-time') or 0)
 end
 
--- Start-time fair queueing (Goyal, Vin, Cheng: "Start-time Fair Queuing", SIGCOMM 1996): who comes back goes on where it
--- stopped, or now; time without work is not saved up.
-local function activate(tenant)
-  if redis.call('ZSCORE', prefix .. 'ring', tenant) then
-    return
+local function tag_of(tenant)
+  for _, class in ipairs(CLASSES) do
+    local tag = redis.call('ZSCORE', ring_key(class), tenant)
+    if tag then
+      return tag
+    end
   end
-  local own = tonumber(redis.call('ZSCORE', prefix .. 'idle', tenant) or 0)
-  redis.call('ZADD', prefix .. 'ring', math.max(own, virtual_time()), tenant)
-  redis.call('ZREM', prefix .. 'idle', tenant)
 end
 
-local function deactivate(tenant)
-  redis.call('ZADD', prefix .. 'idle', redis.call('ZSCORE', prefix .. 'ring', tenant), tenant)
-  redis.call('ZREM', prefix .. 'ring', tenant)
-  redis.call('HDEL', prefix .. 'grants', tenant)
+-- Start-time fair queueing (Goyal, Vin, Cheng: "Start-time Fair Queuing", SIGCOMM 1996): who comes back goes on where it
+-- stopped, or now; time without work is not saved up.
+local function activate(tenant, class)
+  if redis.call('ZSCORE', ring_key(class), tenant) then
+    return
+  end
+  local tag = tag_of(tenant)
+  if not tag then
+    tag = math.max(tonumber(redis.call('ZSCORE', prefix .. 'idle', tenant) or 0), virtual_time())
+    redis.call('ZREM', prefix .. 'idle', tenant)
+  end
+  redis.call('ZADD', ring_key(class), tag, tenant)
+end
+
+local function deactivate(tenant, class)
+  local tag = redis.call('ZSCORE', ring_key(class), tenant)
+  if tag then
+    redis.call('ZREM', ring_key(class), tenant)
+    if not tag_of(tenant) then
+      redis.call('ZADD', prefix .. 'idle', tag, tenant)
+    end
+  end
+end
+
+-- Puts a FIFO into the rings. Its lane keeps its turn for as long as it has jobs of that priority.
+local function show(tenant, priority, class, lane, ready)
+  redis.call('ZADD', heads_key(tenant, class), ready, priority .. ':' .. lane)
+  local turn = redis.call('ZSCORE', turns_key(tenant, priority), lane)
+  if not turn then
+    turn = next_turn()
+    redis.call('ZADD', turns_key(tenant, priority), turn, lane)
+  end
+  redis.call('ZADD', lanes_key(tenant, priority, class), turn, lane)
+  activate(tenant, class)
+end
+
+-- Takes a FIFO out of the rings.
+local function hide(tenant, priority, class, lane)
+  redis.call('ZREM', heads_key(tenant, class), priority .. ':' .. lane)
+  redis.call('ZREM', lanes_key(tenant, priority, class), lane)
+  if redis.call('EXISTS', heads_key(tenant, class)) == 0 then
+    deactivate(tenant, class)
+  end
 end
 
 -- Puts a job where leases find it.
 local function line_up(job)
-  local name = fifo_name(job.priority, job.class, job.lane)
-  local key = fifo_key(job.tenant, name)
-  redis.call('ZADD', key, job.sequence, job.id)
-  if redis.call('ZRANGE', key, 0, 0)[1] ~= job.id then
-    return -- others stand before it, so its lane and its tenant are in their rings
+  local name = fifo_name(job.tenant, job.priority, job.class, job.lane)
+  redis.call('ZADD', fifo_key(name), job.sequence, job.id)
+  if redis.call('ZRANGE', fifo_key(name), 0, 0)[1] ~= job.id then
+    return -- others stand before it, so the FIFO is in its rings, or parked
   end
-  redis.call('ZADD', prefix .. 'heads:' .. job.tenant, job.ready, name)
-  redis.call('ZADD', lanes_key(job.tenant, job.priority), 'NX', next_turn(), job.lane)
-  activate(job.tenant)
+  if not redis.call('ZSCORE', prefix .. 'parked', name) then
+    show(job.tenant, job.priority, job.class, job.lane, job.ready)
+  end
 end
 
 -- Takes a job out of its FIFO, and what has run empty by it out of its ring.
 local function step_out(job)
-  local name = fifo_name(job.priority, job.class, job.lane)
-  local key = fifo_key(job.tenant, name)
-  local heads = prefix .. 'heads:' .. job.tenant
-  redis.call('ZREM', key, job.id)
-  local head = redis.call('ZRANGE', key, 0, 0)[1]
-  if head then
-    redis.call('ZADD', heads, load(head).ready, name)
+  local name = fifo_name(job.tenant, job.priority, job.class, job.lane)
+  redis.call('ZREM', fifo_key(name), job.id)
+  local head = redis.call('ZRANGE', fifo_key(name), 0, 0)[1]
+  if head then -- of a parked one the ring of heads has no entry, and gets none
+    redis.call('ZADD', heads_key(job.tenant, job.class), 'XX', load(head).ready, job.priority .. ':' .. job.lane)
     return
   end
-  redis.call('ZREM', heads, name)
-  local others = {}
-  for position, class in ipairs(CLASSES) do
-    others[position] = fifo_key(job.tenant, fifo_name(job.priority, class, job.lane))
+  redis.call('ZREM', prefix .. 'parked', name)
+  hide(job.tenant, job.priority, job.class, job.lane)
+  for _, class in ipairs(CLASSES) do
+    if class ~= job.class and redis.call('EXISTS', fifo_key(fifo_name(job.tenant, job.priority, class, job.lane))) == 1 then
+      return
+    end
   end
-  if redis.call('EXISTS', unpack(others)) > 0 then
-    return
-  end
-  redis.call('ZREM', lanes_key(job.tenant, job.priority), job.lane)
-  if redis.call('EXISTS', heads) == 0 then
-    deactivate(job.tenant)
-  end
+  redis.call('ZREM', turns_key(job.tenant, job.priority), job.lane)
 end
 
--- Takes a job out of wherever it waits.
-local function withdraw(job)
-  redis.call('ZREM', prefix .. 'expiry', job.id)
-  if redis.call('ZREM', prefix .. 'delayed', job.id) == 0 then
-    step_out(job)
-  end
+-- Takes the job's FIFO out of the rings until the time; NEVER: until something wakes its lane.
+local function park(job, time)
+  hide(job.tenant, job.priority, job.class, job.lane)
+  local name = fifo_name(job.tenant, job.priority, job.class, job.lane)
+  redis.call('ZADD', prefix .. 'parked', time == NEVER and '+inf' or time, name)
+  lane_scope(job.tenant, job.lane).parked = true
 end
 
--- Has a job wait to be leased from the time `ready` on.
-local function wait(job)
-  redis.call('ZADD', prefix .. 'expiry', job.expires, job.id)
-  if job.ready > now then
-    redis.call('ZADD', prefix .. 'delayed', job.ready, job.id)
-  else
-    line_up(job)
-  end
+-- Brings a parked FIFO back.
+local function wake(name)
+  redis.call('ZREM', prefix .. 'parked', name)
+  local head = redis.call('ZRANGE', fifo_key(name), 0, 0)[1]
+  local tenant, priority, class, lane = string.match(name, '^([^:]*):(%d):(%a+):(.*)$')
+  show(tenant, tonumber(priority), class, lane, load(head).ready)
 end
 
--- Puts the job back for another attempt after the pause; its lease is over.
-local function retry(job, pause_ms)
-  enter(job, RETRYING)
-  job.leased = 0
-  job.ready = now + pause_ms
-  wait(job)
+-- Brings back what is parked of a lane; answers whether there was any.
+local function wake_lane(tenant, lane)
+  local names = {}
+  for priority = 1, LAST_PRIORITY do
+    for _, class in ipairs(CLASSES) do
+      names[#names + 1] = fifo_name(tenant, priority, class, lane)
+    end
+  end
+  local woken = false
+  for position, time in ipairs(redis.call('ZMSCORE', prefix .. 'parked', unpack(names))) do
+    if time then
+      wake(names[position])
+      woken = true
+    end
+  end
+  return woken
 end

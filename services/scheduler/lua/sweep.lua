@@ -3,7 +3,9 @@
 -- ARGV: how many jobs at most (64); how long a finished job is remembered (ms); how long a fact is left to whoever made it
 -- (ms).
 -- Answers: what it did; what others have left unpublished; how many leases it took back; 1 where there is more to do;
--- how many jobs may be leased now, may be leased later, and are leased.
+-- how many jobs may be leased now, may be leased later, and are leased; jobs that were canceled while they ran and whose
+-- attempts have not come out; 1 where somebody who waits for leases may be served now; the sequence below which every job has
+-- ended (0: all have).
 
 local limit, remember_ms, outbox_delay_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
@@ -13,8 +15,12 @@ end
 
 -- What has become of a job whose lease ran out; answers with the fact, if there is one.
 local function take_back(job)
+  if is_over(job) then -- canceled while it ran
+    give_up_canceled(job)
+    return nil
+  end
+  release(job)
   if job.state ~= RUNNING then -- no call went out: as if it had not been leased, under the next fence
-    job.leased = 0
     wait(job)
     save(job)
     return nil
@@ -34,9 +40,7 @@ local unpublished = due('outbox', now - outbox_delay_ms, limit)
 local lost = due('leases', now, limit)
 local facts = {}
 for _, id in ipairs(lost) do
-  local job = load(id)
-  redis.call('ZREM', prefix .. 'leases', id)
-  facts[#facts + 1] = take_back(job)
+  facts[#facts + 1] = take_back(load(id))
 end
 local expired = due('expiry', now, limit - #lost)
 for _, id in ipairs(expired) do
@@ -45,6 +49,20 @@ for _, id in ipairs(expired) do
   finish(job, EXPIRED, remember_ms)
   facts[#facts + 1] = post(job)
 end
+write_all()
+
 local waiting, delayed = redis.call('ZCARD', prefix .. 'expiry'), redis.call('ZCARD', prefix .. 'delayed')
 local depth = { waiting - delayed, delayed, redis.call('ZCARD', prefix .. 'leases') }
-return { facts, unpublished, #lost, #lost + #expired == limit and 1 or 0, depth }
+local canceling = redis.call('ZRANGE', prefix .. 'canceling', 0, limit - 1)
+local oldest = redis.call('ZRANGE', prefix .. 'open', 0, 0)[1]
+local ended_below = oldest and tonumber(oldest) * SEQUENCES_A_BLOCK or 0
+return {
+  facts,
+  unpublished,
+  #lost,
+  #lost + #expired == limit and 1 or 0,
+  depth,
+  canceling,
+  room and 1 or 0,
+  oldest and math.max(1, ended_below) or 0,
+}

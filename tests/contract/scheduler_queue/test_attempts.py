@@ -235,7 +235,7 @@ async def test_many_outcomes_are_answered_in_their_order(q: Driver) -> None:
     await q.enqueue(*(q.job() for _ in range(100)))
     leases = await q.lease() + await q.lease()
     outcomes = [Outcome(key=lease.key, succeeded=True) for lease in leases]
-    answers = await q.queue.finish(UPSTREAM, outcomes)
-    assert [answer.job_id for answer in answers if not isinstance(answer, Late)] == [
+    finished = await q.queue.finish(UPSTREAM, outcomes)
+    assert [answer.job_id for answer in finished.answers if not isinstance(answer, Late)] == [
         lease.key.job_id for lease in leases
     ]

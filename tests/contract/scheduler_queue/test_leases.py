@@ -88,7 +88,7 @@ async def test_a_tenant_with_fifty_lanes_waits_for_itself(q: Driver) -> None:
 
 
 async def test_weights_of_three_to_one_give_three_to_one(q: Driver) -> None:
-    await q.bench.set_weight("gold", 3)
+    await q.configure(weights={"gold": 3})
     await q.enqueue(*(q.job(tenant) for tenant in ("gold", "plain") for _ in range(300)))
     tenants: Counter[str] = Counter()
     for _ in range(20):

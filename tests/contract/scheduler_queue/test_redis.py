@@ -5,18 +5,24 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from services.scheduler.domain import Outcome, QueueSettings
+from services.scheduler.domain import Health, Outcome, QueueSettings
+from services.scheduler.limits import BreakerPolicy, Quota, QuotaScope
 from services.scheduler.queue import RedisQueue
-from tests.fakes.queue_bench import START_MS, UPSTREAM, Driver, FakeBench, RedisBench
+from tests.fakes.open_queue import open_queue
+from tests.fakes.queue_bench import START_MS, UPSTREAM, Driver, FakeBench, RedisBench, budget
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from services.scheduler.domain import Lease
     from shared import kv
 
 SECOND = timedelta(seconds=1)
 
 
 async def test_redis_own_clock_is_the_clock(redis: kv.Client) -> None:
+    await open_queue(redis, UPSTREAM)
     queue = RedisQueue(redis, QueueSettings())
     await queue.enqueue(UPSTREAM, [Driver(FakeBench()).job()])
     (lease,) = (await queue.lease(UPSTREAM, 1, worker="w")).leases
@@ -46,8 +52,28 @@ async def test_nothing_is_left_of_jobs_that_have_ended_but_what_is_remembered(re
     await q.enqueue(*(q.job(f"tenant-{number % 7}", lane=f"con_{number % 3}") for number in range(60)))
     while leases := await q.lease():
         await q.queue.finish(UPSTREAM, [Outcome(key=lease.key, succeeded=True) for lease in leases])
-    names = {name.decode().removeprefix("{sched:http}:").split(":")[0] for name in await redis.keys("*")}
-    assert names <= {"job", "epoch", "virtual-time", "turn", "idle", "test-clock"}
+    names = {name.removeprefix("{sched:http}:") for name in await keys_of(redis)}
+    left = {name for name in names if not name.startswith("job:")}
+    assert left <= {"epoch", "virtual-time", "turn", "idle", "test-clock", "scope:upstream"}
+
+
+async def test_what_is_counted_of_a_lane_is_kept_while_it_counts_and_forgotten_after(redis: kv.Client) -> None:
+    """Kong #4076 and #5763: a key that is forgotten too early forgets calls, one without a time is never forgotten."""
+    bench = RedisBench(redis)
+    await bench.set_clock(START_MS)
+    q = Driver(bench)
+    await q.configure(lane=budget((5, 3600)))
+    lease = await q.begun()
+    key = "{sched:http}:scope:lane:acme:-"
+    assert await redis.pttl(key) == -1, "with a lease out it is kept"
+    await q.finish(lease.key, succeeded=True)
+    assert 3600_000 <= await redis.pttl(key) < 3 * 3600_000
+
+
+async def keys_of(redis: kv.Client) -> list[str]:
+    """All that there are."""
+    names: list[Any] = await redis.keys("*")
+    return [name.decode() for name in names]
 
 
 async def commands_of(redis: kv.Client, step: Any) -> dict[str, int]:
@@ -61,36 +87,78 @@ async def commands_of(redis: kv.Client, step: Any) -> dict[str, int]:
     }
 
 
-async def test_a_step_gives_as_many_commands_at_ten_thousand_queued_jobs_as_at_a_hundred(redis: kv.Client) -> None:
-    async def measured(queued: int) -> list[dict[str, int]]:
-        await redis.flushdb()
-        bench = RedisBench(redis)
-        await bench.set_clock(START_MS)
-        q = Driver(bench)
-        for start in range(0, queued, 500):
-            count = min(500, queued - start)
-            await q.enqueue(*(q.job(f"tenant-{n % 5}", lane=f"con_{n % 20}") for n in range(count)))
-        fresh = [q.job(f"tenant-{n % 5}", lane=f"con_{n % 20}") for n in range(10)]
-        leases: list[Any] = []
+async def crowded(redis: kv.Client, jobs: int) -> Driver:
+    """So many jobs in a hundred lanes of five tenants, under limits of every kind; some lanes have no room."""
+    await redis.flushdb()
+    bench = RedisBench(redis)
+    await bench.set_clock(START_MS)
+    q = Driver(bench)
+    wide = budget((10**6, 10), concurrency=10**5)
+    await q.configure(
+        upstream=wide,
+        classes={"read": wide},
+        lane=budget((10**6, 10), concurrency=1),
+        lane_classes={"read": wide},
+        breaker=BreakerPolicy(upstream=True),
+        weights={"tenant-0": 3, "tenant-1": 2},
+    )
+    for start in range(0, jobs, 1000):
+        await q.enqueue(*(q.job(f"tenant-{n % 5}", lane=f"con_{n % 100}") for n in range(start, start + 1000)))
+    assert len(await q.lease(20)) == 20
+    return q
 
-        async def lease() -> None:
-            leases.extend(await q.lease(10))
 
+async def steps_of(redis: kv.Client, q: Driver) -> dict[str, dict[str, int]]:
+    """What each step of a queue gives in commands."""
+    fresh = [q.job(f"tenant-{n % 5}", lane=f"con_{n % 20}") for n in range(10)]
+    leases: list[Lease] = []
+
+    async def lease() -> None:
+        leases.extend(await q.lease(10))
+
+    def outcomes() -> list[Outcome]:
+        healths = (Health.HEALTHY, Health.THROTTLED, Health.FAILING)
+        quota = Quota(scope=QuotaScope.LANE, remaining=1000, reset_after_ms=60_000)
         return [
-            await commands_of(redis, lambda: q.enqueue(*fresh)),
-            await commands_of(redis, lease),
-            await commands_of(redis, lambda: q.queue.begin(UPSTREAM, [each.key for each in leases])),
-            await commands_of(redis, lambda: q.queue.extend(UPSTREAM, [each.key for each in leases])),
-            await commands_of(
-                redis,
-                lambda: q.queue.finish(
-                    UPSTREAM,
-                    [Outcome(key=each.key, succeeded=bool(n % 2), retryable=True) for n, each in enumerate(leases)],
-                ),
-            ),
-            await commands_of(redis, lambda: q.cancel(fresh[0].id, fresh[0].tenant)),
-            await commands_of(redis, lambda: q.queue.sweep(UPSTREAM)),
+            Outcome(key=each.key, succeeded=bool(n % 2), retryable=True, health=healths[n % 3], quotas=(quota,))
+            for n, each in enumerate(leases)
         ]
 
-    await measured(100)  # loads the scripts
-    assert await measured(100) == await measured(10_000)
+    steps: dict[str, Callable[[], Awaitable[object]]] = {
+        "enqueue": lambda: q.enqueue(*fresh),
+        "lease": lease,
+        "begin": lambda: q.queue.begin(UPSTREAM, [each.key for each in leases]),
+        "extend": lambda: q.queue.extend(UPSTREAM, [each.key for each in leases]),
+        "explain": lambda: q.explain(fresh[0]),
+        "view": q.view,
+        "view of a tenant": lambda: q.view("tenant-2"),
+        "finish": lambda: q.queue.finish(UPSTREAM, outcomes()),
+        "cancel": lambda: q.cancel(fresh[0].id, fresh[0].tenant),
+        "pause": lambda: q.pause("tenant-3", "con_8"),
+        "resume": lambda: q.resume("tenant-3", "con_8"),
+        "lease among lanes without room": lambda: q.lease(30),  # so few that one sweep finds all of them lost
+        "configure": q.configure,
+        "sweep": q.sweep,
+    }
+    counts: dict[str, dict[str, int]] = {}
+    for name, step in steps.items():
+        counts[name] = await commands_of(redis, step)
+    await q.advance(60 * SECOND)
+    counts["sweep of lost leases"] = await commands_of(redis, q.sweep)
+    return counts
+
+
+async def test_a_step_gives_as_many_commands_at_a_hundred_thousand_queued_jobs_as_at_a_thousand(
+    redis: kv.Client,
+) -> None:
+    await steps_of(redis, await crowded(redis, 1000))  # loads the scripts
+    few = await steps_of(redis, await crowded(redis, 1000))
+    many = await steps_of(redis, await crowded(redis, 100_000))
+    assert few == many
+    assert all(0 < sum(commands.values()) < 3000 for commands in few.values())
+
+
+async def test_an_upstream_keeps_its_keys_under_its_own_hash_tag(redis: kv.Client) -> None:
+    q = await crowded(redis, 1000)
+    await steps_of(redis, q)
+    assert all(name.startswith("{sched:http}:") for name in await keys_of(redis))

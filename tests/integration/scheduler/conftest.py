@@ -18,7 +18,7 @@ from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 
 from services.scheduler.__main__ import serve
 from services.scheduler.config import Config
-from shared import ids, streams
+from shared import ids, kv, streams
 from shared.bus import Outgoing
 from shared.config import Secret
 from shared.rpc import client
@@ -30,7 +30,6 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from shared import kv
     from shared.bus import Bus, Incoming
     from tests.identities import Identities
 
@@ -153,9 +152,15 @@ class Mesh:
             ]
         )
 
-    async def cancel(self, job_id: str, tenant: str = "acme") -> Event:
+    async def cancel(self, job_id: str, tenant: str = "acme", *, force: bool = False) -> Event:
         """Cancels a job as intake does."""
-        return await self.intake.Cancel(scheduler_pb2.CancelRequest(job_id=job_id, tenant=tenant), timeout=5)
+        request = scheduler_pb2.CancelRequest(job_id=job_id, tenant=tenant, force=force)
+        return await self.intake.Cancel(request, timeout=5)
+
+
+async def enqueued(mesh: Mesh, redis: kv.Client, job_id: str) -> None:
+    """Waits until the scheduler has taken the job in."""
+    await eventually(lambda: redis.exists(f"{{sched:http}}:job:{job_id}"), what=f"{job_id} to be enqueued")
 
 
 def submission(tenant: str = "acme", **fields: Any) -> Event:
@@ -276,12 +281,23 @@ async def calling(address: str, identities: Identities, bus: Bus, log: JobsLog) 
 
 @asynccontextmanager
 async def scheduler(config: Config, identities: Identities, bus: Bus, log: JobsLog) -> AsyncIterator[Mesh]:
-    """A replica, and what is around it."""
+    """A replica whose queues are open, and what is around it."""
     async with (
         running("scheduler", serve, config) as address,
         calling(address, identities, bus, log) as mesh,
     ):
+        await eventually(lambda: is_open(config), what="the queue's first opening")
         yield mesh
+
+
+async def is_open(config: Config, upstream: str = "http") -> bool:
+    """Whether the queue gives leases: it was built from the log since its Redis started."""
+    redis = await kv.connect(config.redis_url)
+    try:
+        run = (await redis.info("server"))["run_id"].encode()
+        return await redis.hget(f"{{sched:{upstream}}}:epoch", "run") == run
+    finally:
+        await kv.close(redis)
 
 
 @pytest.fixture

@@ -11,15 +11,20 @@ import pytest
 from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
+from services.scheduler.checkpoints import Checkpoints
 from services.scheduler.domain import QueueSettings
 from services.scheduler.joblog import JobLog
+from services.scheduler.latecomers import Latecomers
 from services.scheduler.leases import Leases
 from services.scheduler.outbox import Outbox
 from services.scheduler.outcomes import Outcomes
 from services.scheduler.queue import RedisQueue
+from services.scheduler.rebuild import Rebuild
+from services.scheduler.recovery import Recovery
 from services.scheduler.submissions import Submissions
 from services.scheduler.sweep import Sweeper
 from services.scheduler.upstreams import QueueKeeper
+from services.scheduler.wholeness import Wholeness
 from services.scheduler.work import Work
 from shared import streams
 from shared.bus import Bus, Outgoing
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 
     from services.scheduler.leases import Granted
     from shared import kv
+    from shared.bus import Bucket
     from tests.integration.scheduler.conftest import JobsLog
 
 SETTINGS = QueueSettings(lease_margin=timedelta(milliseconds=300), outbox_delay=timedelta(milliseconds=100))
@@ -55,7 +61,7 @@ class FailingBus(Bus):
 class Parts:
     """The scheduler's parts over a bus that can fail, without a process around them."""
 
-    def __init__(self, redis: kv.Client, bus: Bus) -> None:
+    def __init__(self, redis: kv.Client, bus: Bus, bucket: Bucket) -> None:
         self.bus = FailingBus(bus)
         self.queue = RedisQueue(redis, SETTINGS)
         self.log = JobLog(self.bus)
@@ -65,11 +71,17 @@ class Parts:
         self.sweeper = Sweeper(
             queue=self.queue, outbox=self.outbox, signals=self.signals, interval=timedelta(milliseconds=30)
         )
+        rebuild, checkpoints = Rebuild(redis, SETTINGS), Checkpoints(bucket)
+        self.recovery = Recovery(
+            bus=self.bus, rebuild=rebuild, checkpoints=checkpoints, outbox=self.outbox, signals=self.signals
+        )
         self.keeper = QueueKeeper(
             bus=self.bus,
-            submissions=Submissions(queue=self.queue, outbox=self.outbox, signals=self.signals),
+            submissions=Submissions(queue=self.queue, log=self.log, outbox=self.outbox, signals=self.signals),
             outcomes=Outcomes(queue=self.queue, log=self.log, signals=self.signals),
             sweeper=self.sweeper,
+            wholeness=Wholeness(bus=self.bus, rebuild=rebuild, checkpoints=checkpoints, recovery=self.recovery),
+            latecomers=Latecomers(bus=self.bus, rebuild=rebuild, recovery=self.recovery),
         )
 
     @asynccontextmanager
@@ -108,7 +120,8 @@ class Parts:
 
 @pytest.fixture
 async def parts(redis: kv.Client, bus: Bus, log: JobsLog) -> AsyncIterator[Parts]:
-    made = Parts(redis, bus)
+    made = Parts(redis, bus, await bus.bucket("scheduler", replicas=1))
+    await made.recovery.mend("http")
     async with made.running():
         yield made
 

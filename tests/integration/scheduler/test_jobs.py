@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from penstock.events.v1 import events_pb2
-from penstock.jobs.v1 import jobs_pb2
 from penstock.scheduler.v1 import scheduler_pb2
 
 from services.scheduler.__main__ import serve
+from services.scheduler.joblog import JobLog
 from shared import ids, streams
 from shared.bus import Outgoing
-from shared.errors import InvalidArgument, JobFinished, JobNotFound, JobRunning, LeaseLost, PermissionDenied
+from shared.errors import InvalidArgument, LeaseLost, PermissionDenied
 from shared.lifecycle import Process
-from tests.integration.scheduler.conftest import TRACEPARENT, calling, error, seconds
+from tests.integration.scheduler.conftest import TRACEPARENT, calling, enqueued, error, scheduler, seconds
 from tests.service import running_process
 from tests.waiting import eventually
 
@@ -256,15 +256,37 @@ async def test_what_cannot_be_understood_is_dropped_and_holds_nothing_up(patient
 
 
 async def test_a_job_whose_submission_is_gone_from_the_log_fails_and_does_not_loop(
+    config: Config, identities: Identities, redis: kv.Client, bus: Bus, log: JobsLog
+) -> None:
+    async with scheduler(config, identities, bus, log) as mesh:
+        job_id = await mesh.submitted()
+        await enqueued(mesh, redis, job_id)
+        await eventually(lambda: job_id in log.events)
+    await bus._jetstream.delete_msg(streams.JOBS, 1)
+    async with scheduler(config, identities, bus, log) as mesh:  # another replica, which has not seen it
+        assert await mesh.lease(wait_s=2) == []
+        (failed,) = await log.until(job_id, "FAILED")
+    assert (failed.error.reason, failed.attempt, failed.error.retryable) == ("INTERNAL", 0, False)
+
+
+async def test_a_submission_that_the_replica_has_just_seen_is_not_read_again(
     patient_mesh: Mesh, redis: kv.Client
 ) -> None:
-    job_id = await patient_mesh.submitted(delay=timedelta(milliseconds=800))
+    job_id = await patient_mesh.submitted()
     await enqueued(patient_mesh, redis, job_id)
-    await eventually(lambda: job_id in patient_mesh.log.events)
     await patient_mesh.bus._jetstream.delete_msg(streams.JOBS, 1)
-    assert await patient_mesh.lease(wait_s=2) == []
-    (failed,) = await patient_mesh.log.until(job_id, "FAILED")
-    assert (failed.error.reason, failed.attempt, failed.error.retryable) == ("INTERNAL", 0, False)
+    assert (await patient_mesh.call()).submission.job.id == job_id
+
+
+async def test_submissions_beyond_what_memory_holds_are_read_from_the_log(
+    patient_mesh: Mesh, redis: kv.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JobLog, "HELD_BYTES", 1)
+    job_ids = [await patient_mesh.submitted() for _ in range(3)]
+    for job_id in job_ids:
+        await enqueued(patient_mesh, redis, job_id)
+    called = [(await patient_mesh.call()).submission.job.id for _ in job_ids]
+    assert called == job_ids
 
 
 async def test_a_queued_job_expires(mesh: Mesh) -> None:
@@ -273,69 +295,6 @@ async def test_a_queued_job_expires(mesh: Mesh) -> None:
     assert (expired.type, expired.error.reason, expired.revision) == (Event.EXPIRED, "JOB_EXPIRED", 2)
     assert mesh.log.traceparents[job_id] == [TRACEPARENT, TRACEPARENT]
     assert await mesh.lease(wait_s=0) == []
-
-
-# Cancel
-
-
-async def enqueued(mesh: Mesh, redis: kv.Client, job_id: str) -> None:
-    await eventually(lambda: redis.exists(f"{{sched:http}}:job:{job_id}"), what=f"{job_id} to be enqueued")
-
-
-async def test_a_queued_job_is_canceled(patient_mesh: Mesh, redis: kv.Client) -> None:
-    job_id = await patient_mesh.submitted()
-    await enqueued(patient_mesh, redis, job_id)
-    event = await patient_mesh.cancel(job_id)
-    assert (event.type, event.state, event.error.reason) == (Event.CANCELED, jobs_pb2.Job.CANCELED, "JOB_CANCELED")
-    assert await patient_mesh.log.until(job_id, "CANCELED") == [event]
-    assert await patient_mesh.cancel(job_id) == event
-    assert await patient_mesh.lease(wait_s=0) == []
-
-
-async def test_a_cancel_that_overtakes_its_submission_is_obeyed(patient_mesh: Mesh) -> None:
-    event = patient_mesh.submission()
-    answer = await patient_mesh.cancel(event.job_id)
-    assert (answer.type, answer.revision, answer.tenant) == (Event.CANCELED, 2, "acme")
-    await patient_mesh.submit(event)
-    (canceled,) = await patient_mesh.log.until(event.job_id, "CANCELED")
-    assert canceled.revision == answer.revision
-    assert await patient_mesh.lease(wait_s=0) == []
-
-
-async def test_a_job_that_runs_or_has_ended_is_not_canceled(patient_mesh: Mesh) -> None:
-    await patient_mesh.submitted()
-    call = await patient_mesh.call()
-    with pytest.raises(JobRunning):
-        await patient_mesh.cancel(call.job_id)
-    await patient_mesh.report(call)
-    await patient_mesh.log.until(call.job_id, "RUNNING", "SUCCEEDED")
-    with pytest.raises(JobFinished) as refused:
-        await patient_mesh.cancel(call.job_id)
-    assert refused.value.metadata["state"] == "SUCCEEDED"
-
-
-async def test_another_tenants_job_is_not_found(patient_mesh: Mesh, redis: kv.Client) -> None:
-    job_id = await patient_mesh.submitted("acme")
-    await enqueued(patient_mesh, redis, job_id)
-    with pytest.raises(JobNotFound):
-        await patient_mesh.cancel(job_id, tenant="other")
-    assert (await patient_mesh.call()).job_id == job_id
-
-
-async def test_a_job_that_is_canceled_while_workers_ask_is_either_canceled_or_called(patient_mesh: Mesh) -> None:
-    for _ in range(20):
-        job_id = await patient_mesh.submitted()
-        called, canceled = await asyncio.gather(
-            patient_mesh.lease(wait_s=0.2), patient_mesh.cancel(job_id), return_exceptions=True
-        )
-        if isinstance(canceled, JobRunning):
-            assert isinstance(called, list)
-            assert [call.job_id for call in called] == [job_id]
-            await patient_mesh.report(called[0])
-            await patient_mesh.log.until(job_id, "RUNNING", "SUCCEEDED")
-        else:
-            assert called == []
-            await patient_mesh.log.until(job_id, "CANCELED")
 
 
 # Who may ask for what

@@ -63,8 +63,13 @@ def test_an_event_carries_the_whole_fact() -> None:
         result=jobs_pb2.JobResult(size=3),
         submitted_sequence=7,
         has_callback=True,
+        fence=events_pb2.Fence(epoch=2, count=5),
     )
     assert event.time.ToMilliseconds() == 1_800_000_000_123
+
+
+def test_an_event_of_a_job_that_was_never_leased_has_no_fence() -> None:
+    assert not event_of("http", replace(FACT, state=State.EXPIRED, fence=Fence(0, 0))).HasField("fence")
 
 
 def test_a_start_is_known_by_its_fence_and_every_other_event_by_its_revision() -> None:

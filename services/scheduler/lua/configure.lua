@@ -1,0 +1,18 @@
+-- Sets the rules of a queue. What was counted stays; whatever is parked is looked at again by the new rules.
+--
+-- ARGV: limits and breaker (JSON); the weights (JSON, by tenant).
+
+local settings = cjson.decode(ARGV[1])
+redis.call('SET', prefix .. 'rules', cmsgpack.pack(settings))
+
+local weights = {}
+for tenant, weight in pairs(cjson.decode(ARGV[2])) do
+  weights[#weights + 1] = tenant
+  weights[#weights + 1] = weight
+end
+redis.call('DEL', prefix .. 'weights')
+if #weights > 0 then
+  redis.call('HSET', prefix .. 'weights', unpack(weights))
+end
+redis.call('ZUNIONSTORE', prefix .. 'parked', 1, prefix .. 'parked', 'WEIGHTS', 0)
+return 1

@@ -1,0 +1,16 @@
+-- Takes a pause back.
+--
+-- ARGV: the tenant, empty for all; the lane, empty for all of the tenant's.
+
+local tenant, lane = ARGV[1], ARGV[2]
+redis.call('HDEL', prefix .. 'pauses', lane ~= '' and tenant .. ':' .. lane or tenant)
+if lane ~= '' then
+  wake_lane(tenant, lane)
+elseif tenant ~= '' then
+  for _, class in ipairs(CLASSES) do
+    if redis.call('EXISTS', heads_key(tenant, class)) == 1 then
+      activate(tenant, class)
+    end
+  end
+end
+return 1
