@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.history.v1 import history_pb2_grpc
@@ -13,12 +14,18 @@ from services.intake import metrics, projection
 from services.intake.canceler import Canceler
 from services.intake.catalogue import Catalogue
 from services.intake.config import Config
+from services.intake.explainer import Explainer
+from services.intake.floor import Floor
+from services.intake.known_servers import KnownServers
 from services.intake.projection import Projection
 from services.intake.reader import JobReader
+from services.intake.rebuild import Rebuilder
+from services.intake.rebuilds import Rebuilds
 from services.intake.recorded import RecordedJobs
 from services.intake.servicer import JobServicer
 from services.intake.store import RedisJobStore
 from services.intake.submitter import Submitter
+from services.intake.tally import RedisCounts, Tally
 from services.intake.validation import Validator
 from services.intake.waiters import Waiters
 from services.intake.watching import Watcher
@@ -27,8 +34,10 @@ from shared import kv, streams
 from shared.addresses import AddressGuard
 from shared.bus import Bus, GroupPublisher
 from shared.clock import SystemClock
+from shared.errors import Unavailable
 from shared.formats import formats
 from shared.lifecycle import run
+from shared.retry import until_done
 from shared.sealing import CALLBACK_SECRET, Sealer
 from shared.streams import StreamLimits
 
@@ -53,7 +62,8 @@ async def serve(config: Config, process: Process) -> None:
 
     guard = AddressGuard(allow_loopback=config.allow_loopback)
     sealer = Sealer.from_setting(config.sealing_key, CALLBACK_SECRET)
-    store = RedisJobStore(redis)
+    held = await _held(config, process, redis, bus)
+    store, tally = held.store, held.tally
     waiters = Waiters()
     await bus.on_signal(streams.JOBS_CHANGED_SIGNAL, waiters.jobs_changed)
     bus.on_reconnect(waiters.wake_all)
@@ -70,13 +80,15 @@ async def serve(config: Config, process: Process) -> None:
         publisher=publisher,
         sealer=sealer,
         clock=clock,
-        max_pending=config.max_pending_jobs,
+        limits=config.pending_limits,
+        tally=tally,
     )
     reader = JobReader(store=store, recorded=RecordedJobs(history), waiters=waiters)
     watcher = Watcher(reader=reader, store=store, waiters=waiters, clock=clock)
     canceler = Canceler(reader=reader, store=store, scheduler=scheduler, waiters=waiters)
+    explainer = Explainer(reader=reader, scheduler=scheduler)
 
-    view = Projection(store=store, signaler=bus)
+    view = Projection(store=store, signaler=bus, tally=tally, moved=held.floor.moved)
     process.loop("publisher", publisher.run)
     process.loop("projection", lambda: bus.consumer(streams.JOBS, projection.CONSUMER).run(view.handle))
     process.loop("catalogue", catalogue.run)
@@ -84,10 +96,36 @@ async def serve(config: Config, process: Process) -> None:
     await process.serve(
         (
             jobs_pb2_grpc.add_JobServiceServicer_to_server,
-            JobServicer(submitter=submitter, reader=reader, watcher=watcher, canceler=canceler),
+            JobServicer(submitter=submitter, reader=reader, watcher=watcher, canceler=canceler, explainer=explainer),
             "penstock.jobs.v1.JobService",
         )
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """What Redis holds, and what sees to it that it does."""
+
+    store: RedisJobStore
+    tally: Tally
+    floor: Floor
+
+
+async def _held(config: Config, process: Process, redis: kv.Client, bus: Bus) -> _Held:
+    """Learns whether Redis has lost anything; if it has, it is rebuilt beside answering."""
+    bucket = await until_done(lambda: bus.bucket("intake", replicas=config.stream_replicas), retry_on=(Unavailable,))
+    servers = KnownServers()
+    store = RedisJobStore(redis, servers)
+    tally = Tally(RedisCounts(redis), cap=config.max_pending_jobs_of_all)
+    floor = Floor(redis, servers, lambda: bus.acknowledged(streams.JOBS, projection.DURABLE))
+    rebuilder = Rebuilder(
+        client=redis, servers=servers, rebuilds=Rebuilds(bucket), bus=bus, store=store, floor=floor, tally=tally
+    )
+    await until_done(rebuilder.look, retry_on=(Unavailable,))
+    process.loop("tally", tally.run)
+    process.loop("floor", floor.run)
+    process.loop("rebuild", rebuilder.run)
+    return _Held(store=store, tally=tally, floor=floor)
 
 
 def _counted(publish: Publish) -> Publish:

@@ -39,13 +39,19 @@ class Canceler:
         self._scheduler = scheduler
         self._waiters = waiters
 
-    async def cancel(self, tenant: str, job_id: str, *, upstream: str) -> jobs_pb2.Job:
+    async def cancel(self, tenant: str, job_id: str, *, upstream: str, force: bool = False) -> jobs_pb2.Job:
         """The job, CANCELED; a job that is canceled already is answered as it is.
+
+        Args:
+            tenant: Whose job.
+            job_id: Its id.
+            upstream: The one that the path names, or an empty text.
+            force: Also when it runs; its call is broken off, and may have taken effect.
 
         Raises:
             InvalidArgument: The id is no id.
             JobNotFound: The tenant has no such job.
-            JobRunning: It runs.
+            JobRunning: It runs, and is not to be canceled by force.
             JobFinished: It has ended otherwise.
             Unavailable: A dependency is away. The job may be canceled.
         """
@@ -55,11 +61,11 @@ class Canceler:
         state = state_of(job.state)
         if state.terminal:  # the scheduler forgets a job an hour after its end, and would take this one for a new one
             raise JobFinished(
-                f"{job_id} has ended as {state}; only a job that waits can be canceled",
+                f"{job_id} has ended as {state}; only a job that has not ended can be canceled",
                 metadata={"job": job_id, "state": state},
             )
         try:
-            event = await self._scheduler.Cancel(scheduler_pb2.CancelRequest(job_id=job_id, tenant=tenant))
+            event = await self._scheduler.Cancel(scheduler_pb2.CancelRequest(job_id=job_id, tenant=tenant, force=force))
         except Unavailable as error:
             raise Unavailable(
                 "the scheduler does not answer; the call may be repeated",

@@ -52,6 +52,8 @@ class Upstream:
 
     name: str
     methods: Mapping[str, Method]
+    #: The param that holds the URL to call, by whose host its jobs stand in line; empty where it has none.
+    lane_param: str = ""
 
 
 class Catalogue:
@@ -124,7 +126,7 @@ class Catalogue:
                 timeout=method.timeout.ToTimedelta() if method.HasField("timeout") else _DEFAULT_TIMEOUT,
                 schema=schema,
             )
-        return Upstream(name=upstream.name, methods=methods)
+        return Upstream(name=upstream.name, methods=methods, lane_param=upstream.lane_param)
 
     @staticmethod
     def _warn(error: Exception, pause: timedelta) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.config import Secret, ServiceConfig
+from services.intake.limits import PendingLimits, read_tenant_limits
+from shared.config import ConfigError, Secret, ServiceConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +28,28 @@ class Config(ServiceConfig):
     allow_loopback: bool = False
     #: Unfinished jobs that one tenant may have.
     max_pending_jobs: int = 1000
+    #: The same for tenants that may have more or fewer: `tenant=number`, several parted by commas.
+    tenant_max_pending: tuple[str, ...] = ()
+    #: Unfinished jobs that all tenants together may have; `docs/operations.md` says what memory they take.
+    max_pending_jobs_of_all: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        mistakes = [
+            f"{name} is {number}; it takes a number from 1"
+            for name, number in (
+                ("PENSTOCK_MAX_PENDING_JOBS", self.max_pending_jobs),
+                ("PENSTOCK_MAX_PENDING_JOBS_OF_ALL", self.max_pending_jobs_of_all),
+            )
+            if number < 1
+        ]
+        try:
+            read_tenant_limits(self.tenant_max_pending)
+        except ValueError as error:
+            mistakes.append(f"PENSTOCK_TENANT_MAX_PENDING {error}")
+        if mistakes:
+            raise ConfigError(mistakes)
+
+    @property
+    def pending_limits(self) -> PendingLimits:
+        """Of each tenant."""
+        return PendingLimits(default=self.max_pending_jobs, by_tenant=read_tenant_limits(self.tenant_max_pending))

@@ -58,6 +58,7 @@ def submitted_message(
         principal=principal,
         idempotency_key=request.idempotency_key,
         fingerprint=request.fingerprint,
+        lane=request.lane,
     )
     submission.attempt_timeout.FromTimedelta(request.attempt_timeout)
     event = events_pb2.JobEvent(
@@ -91,9 +92,9 @@ def change_of(event: events_pb2.JobEvent) -> Change:
         job_id=event.job_id,
         revision=event.revision,
         event=newest.SerializeToString(),
+        at=event.time.ToDatetime(tzinfo=UTC),
         job=submission.job.SerializeToString() if submission else None,
         finished_at=end.ToDatetime(tzinfo=UTC) if ended else None,
-        submitted_at=event.time.ToDatetime(tzinfo=UTC) if submission else None,
         idempotency_key=submission.idempotency_key if submission else "",
         fingerprint=submission.fingerprint if submission else b"",
     )

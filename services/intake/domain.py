@@ -117,6 +117,7 @@ class JobRequest:
 
     Args:
         params: Canonical JSON.
+        lane: Where it stands in line within its tenant; empty for the common lane.
         fingerprint: Equal for equal requests, whenever they are made.
     """
 
@@ -134,6 +135,7 @@ class JobRequest:
     method_class: str
     idempotent: bool
     attempt_timeout: timedelta
+    lane: str
     idempotency_key: str
     fingerprint: bytes
 
@@ -153,6 +155,28 @@ class Outcome(StrEnum):
     REUSED = "reused"
     #: The tenant has as many unfinished jobs as it may have.
     FULL = "full"
+    #: All tenants together have.
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """How fast jobs end.
+
+    Args:
+        ended: How many have within the window.
+        window: How long it is.
+        silence: Since when none has; None where none is remembered.
+    """
+
+    ended: int = 0
+    window: timedelta = timedelta(minutes=1)
+    silence: timedelta | None = None
+
+    @property
+    def per_s(self) -> float:
+        """Jobs a second."""
+        return self.ended / self.window.total_seconds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,13 +186,15 @@ class Admission:
     Args:
         job_id: The job admitted, or the one that the key stands for.
         job: Where an earlier try has left the job's record behind: that record, which stands.
-        pending: The tenant's unfinished jobs, where they are too many.
+        pending: The tenant's unfinished jobs, where the job was refused.
+        drain: How fast they end, where the job was refused.
     """
 
     outcome: Outcome
     job_id: str
     job: bytes | None = None
     pending: int = 0
+    drain: Drain = Drain()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,9 +215,9 @@ class Change:
     """What one event changes in the hot view.
 
     Args:
+        at: When it happened.
         job: The job as first answered, where the event is `submitted`.
         finished_at: Set where the job has ended.
-        submitted_at: When the job was accepted, where the event is `submitted`.
         idempotency_key: The key it came with, where the event is `submitted`; empty for none.
     """
 
@@ -199,8 +225,8 @@ class Change:
     job_id: str
     revision: int
     event: bytes
+    at: datetime
     job: bytes | None = None
     finished_at: datetime | None = None
-    submitted_at: datetime | None = None
     idempotency_key: str = ""
     fingerprint: bytes = b""

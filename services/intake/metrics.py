@@ -17,3 +17,13 @@ PROJECTION_BATCH_EVENTS = Histogram(
 )
 MALFORMED_EVENTS = Counter("penstock_intake_malformed_events", "Messages of the log that could not be understood.")
 WAITERS = Gauge("penstock_intake_waiters", "Callers that wait for a job's end or next event on this replica.")
+UNFINISHED_JOBS = Gauge(
+    "penstock_intake_unfinished_jobs", "Unfinished jobs of all tenants, as this replica saw it last."
+)
+REBUILDING = Gauge("penstock_intake_rebuilding", "1 while what Redis has lost is rebuilt, by this replica or another.")
+REBUILT_EVENTS = Counter("penstock_intake_rebuilt_events", "Events of the log that were applied again in rebuilds.")
+REBUILD_SECONDS = Histogram(
+    "penstock_intake_rebuild_seconds",
+    "How long the rebuilds took that this replica finished.",
+    buckets=(0.1, 0.5, 1, 5, 15, 60, 300, 1800),
+)

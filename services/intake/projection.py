@@ -12,16 +12,18 @@ from services.intake.contract import change_of
 from shared import ids, observability, streams
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from services.intake.domain import Change
     from services.intake.store import JobStore
+    from services.intake.tally import Tally
     from shared.bus import Incoming
 
 log = observability.logger()
 
 #: The consumer that all replicas share.
-CONSUMER = streams.consumer_config("intake-view", streams.job_subject("*", "*"))
+DURABLE = "intake-view"
+CONSUMER = streams.consumer_config(DURABLE, streams.job_subject("*", "*"))
 
 
 class Signaler(Protocol):
@@ -42,11 +44,15 @@ class Projection:
     Args:
         store: The hot view.
         signaler: Tells every replica whose waiters to wake.
+        tally: Counts unfinished jobs.
+        moved: Is told that events were applied.
     """
 
-    def __init__(self, *, store: JobStore, signaler: Signaler) -> None:
+    def __init__(self, *, store: JobStore, signaler: Signaler, tally: Tally, moved: Callable[[], None]) -> None:
         self._store = store
         self._signaler = signaler
+        self._tally = tally
+        self._moved = moved
 
     async def handle(self, batch: Sequence[Incoming]) -> None:
         """Applies a batch; it may hold events in any order, and events that were applied before.
@@ -58,22 +64,35 @@ class Projection:
         if not changes:
             return
         metrics.PROJECTION_BATCH_EVENTS.observe(len(changes))
-        await self._store.apply(changes)
+        ended = await self._store.apply(changes)
+        self._tally.applied({change.tenant for change in changes}, ended=sum(ended))
+        self._moved()
         # Signaled even where nothing was new: whoever applied it may have died before it said so.
         job_ids = dict.fromkeys(change.job_id for change in changes)
         await self._signaler.signal(streams.JOBS_CHANGED_SIGNAL, "\n".join(job_ids).encode())
 
 
+def read_change(payload: bytes) -> Change:
+    """What an event changes.
+
+    Raises:
+        ValueError: It cannot be understood.
+    """
+    try:
+        change = change_of(events_pb2.JobEvent.FromString(payload))
+    except DecodeError as error:
+        raise ValueError(str(error)) from error
+    if not change.tenant or ids.upstream_of(change.job_id) is None or change.revision < 1:
+        raise ValueError("it lacks the tenant, the job's id or the revision")
+    return change
+
+
 def _read(message: Incoming) -> Change | None:
     """What the message changes; None, and never again, where it cannot be understood."""
     try:
-        event = events_pb2.JobEvent.FromString(message.payload)
-        change = change_of(event)
-    except (DecodeError, ValueError) as error:
+        return read_change(message.payload)
+    except ValueError as error:
         return _dropped(message, str(error))
-    if not change.tenant or ids.upstream_of(change.job_id) is None or change.revision < 1:
-        return _dropped(message, "it lacks the tenant, the job's id or the revision")
-    return change
 
 
 def _dropped(message: Incoming, why: str) -> None:

@@ -56,7 +56,7 @@ class JobReader:
         job = view(record) if record is not None else None
         if job is not None:
             return job
-        job = await self._recorded.get(job_id)
+        job = await self._get_recorded(job_id)
         if record is None or record.event is None:
             return job
         return left_by(events_pb2.JobEvent.FromString(record.event), job)
@@ -72,6 +72,7 @@ class JobReader:
         record = await self._read(tenant, job_id, upstream)
         job = view(record) if record is not None else None
         if job is None:
+            await self._store.confirm()
             raise _not_found(job_id)
         return job
 
@@ -85,7 +86,7 @@ class JobReader:
         """
         record = await self._read(tenant, job_id)
         if record is None or record.job is None:
-            return await self._recorded.get(job_id)
+            return await self._get_recorded(job_id)
         return jobs_pb2.Job.FromString(record.job)
 
     async def wait(self, tenant: str, job_id: str, *, at_most: timedelta, remaining_s: float | None) -> jobs_pb2.Job:
@@ -116,6 +117,13 @@ class JobReader:
                         await waiter.woken()
                 except TimeoutError:
                     return job
+
+    async def _get_recorded(self, job_id: str) -> jobs_pb2.Job:
+        try:
+            return await self._recorded.get(job_id)
+        except JobNotFound:  # history may be behind, and the hot view may have lost the job a moment ago
+            await self._store.confirm()
+            raise
 
     async def _read(self, tenant: str, job_id: str, upstream: str = "") -> Record | None:
         known = ids.upstream_of(job_id)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from google.api import httpbody_pb2
 
     from services.intake.canceler import Canceler
+    from services.intake.explainer import Explainer
     from services.intake.reader import JobReader
     from services.intake.submitter import Submitter
     from services.intake.watching import Watcher
@@ -33,6 +34,7 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
         reader: Tells how they stand.
         watcher: Tells what happens to them.
         canceler: Cancels them.
+        explainer: Says why they wait.
         heartbeat: How long nothing may be sent on a stream of server-sent events.
     """
 
@@ -43,12 +45,14 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
         reader: JobReader,
         watcher: Watcher,
         canceler: Canceler,
+        explainer: Explainer,
         heartbeat: timedelta = HEARTBEAT,
     ) -> None:
         self._submitter = submitter
         self._reader = reader
         self._watcher = watcher
         self._canceler = canceler
+        self._explainer = explainer
         self._heartbeat = heartbeat
 
     async def SubmitJob(  # noqa: N802  gRPC's name
@@ -119,9 +123,18 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
             async for job in jobs:
                 yield sse.heartbeat() if job is None else sse.event(job)
 
+    async def ExplainJob(  # noqa: N802  gRPC's name
+        self, request: jobs_pb2.ExplainJobRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> jobs_pb2.JobExplanation:
+        """Says why a job waits."""
+        del context
+        return await self._explainer.explain(current_call.current_tenant(), request.job_id)
+
     async def CancelJob(  # noqa: N802  gRPC's name
         self, request: jobs_pb2.CancelJobRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> jobs_pb2.Job:
-        """Cancels a job that waits."""
+        """Cancels a job that waits, with force also one that runs."""
         del context
-        return await self._canceler.cancel(current_call.current_tenant(), request.job_id, upstream=request.upstream)
+        return await self._canceler.cancel(
+            current_call.current_tenant(), request.job_id, upstream=request.upstream, force=request.force
+        )

@@ -5,8 +5,13 @@ Cluster:
 
     {intake:<tenant>}:key:<key>    hash    fingerprint, job, claim (until when, in ms; gone once the job was accepted)
     {intake:<tenant>}:pending      zset    ids of unfinished jobs, by the time at which each lapses, in ms
+    {intake:<tenant>}:drained      hash    how many jobs have ended of late (`lua/drained.lua`)
     {intake:<tenant>}:job:<id>     hash    job (as first answered), revision and event (the newest), event:<revision>
                                            (each between the two, a few hundred bytes: 2 an attempt, so 40 at most)
+
+A job is pending exactly from its admission to the event that ends it, whatever comes twice, late or out of order:
+an admission adds it unless the log has shown it; the event that is the newest adds it or takes it out; older ones leave
+it alone. What was admitted and never published is taken out when its publish is given up, or else lapses.
 """
 
 from __future__ import annotations
@@ -15,32 +20,36 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from services.intake.domain import CLAIM_LIFETIME, FIRST_REVISION, IDEMPOTENCY_WINDOW, Admission, Outcome, Record
+from services.intake.domain import CLAIM_LIFETIME, FIRST_REVISION, IDEMPOTENCY_WINDOW, Admission, Drain, Outcome, Record
 from services.intake.gathered import GatheredScript
+from services.intake.known_servers import being_rebuilt
 from shared import kv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from services.intake.domain import Change
+    from services.intake.known_servers import KnownServers
 
 #: An unfinished job's record outlives the job: it may end 7 days ahead at most, and then run a while.
 UNFINISHED_LIFETIME = timedelta(days=8)
 #: How long a job can be asked for after its end.
 FINISHED_LIFETIME = timedelta(hours=24)
-#: The same for an end that is learnt of late: the record must outlast every older event that may still come.
-MIN_FINISHED_LIFETIME = timedelta(hours=1)
-#: How long a job that the log has not shown counts as pending. Its publish may have failed; if it did not, its event
-#: counts it again.
-UNSEEN_PENDING_LIFETIME = timedelta(minutes=2)
+#: What is learnt late is kept as long at least: the record must outlast every older event that may still come.
+MIN_LIFETIME = timedelta(hours=1)
+#: How long a job that the log has not shown counts as pending: its replica may have died before the publish. If not,
+#: its event counts it on, or again; a projection that is further behind than this counts too few until it catches up.
+UNSEEN_PENDING_LIFETIME = timedelta(minutes=10)
 #: How long such a job can be asked for: the log shows it within milliseconds, or, after an outage, within this.
 UNSEEN_LIFETIME = timedelta(hours=1)
 
 #: Before the revision, in the names of a record's fields.
 _EVENT = b"event:"
 _LUA = Path(__file__).parent / "lua"
-_ADMIT = kv.Script(_LUA / "admit.lua")
-_APPLY = kv.Script(_LUA / "apply.lua")
+#: Where scripts have the time from.
+REDIS_CLOCK = _LUA / "time.lua"
+#: What `admit.lua` answers with where the server is not known.
+_STRANGER = b"stranger"
 _RELEASE = kv.Script(_LUA / "release.lua")
 
 
@@ -48,7 +57,15 @@ class JobStore(Protocol):
     """Keeps what intake knows of jobs. Every method takes the tenant, and shows nothing of another's."""
 
     async def admit(
-        self, tenant: str, job_id: str, job: bytes, *, idempotency_key: str, fingerprint: bytes, max_pending: int
+        self,
+        tenant: str,
+        job_id: str,
+        job: bytes,
+        *,
+        idempotency_key: str,
+        fingerprint: bytes,
+        max_pending: int,
+        closed: bool = False,
     ) -> Admission:
         """Admits a new job, or, under a key that is known, says what became of the first request.
 
@@ -61,9 +78,10 @@ class JobStore(Protocol):
             idempotency_key: Empty for none.
             fingerprint: Of the request.
             max_pending: Unfinished jobs that the tenant may have, with this one.
+            closed: Whether all tenants together have as many as they may have: nothing new is admitted.
 
         Raises:
-            Unavailable: The store is away. The job may be admitted.
+            Unavailable: The store is away, and the job may be admitted; or it is being rebuilt, and the job is not.
         """
         ...
 
@@ -83,11 +101,18 @@ class JobStore(Protocol):
         """
         ...
 
-    async def release(self, tenant: str, idempotency_key: str) -> None:
-        """Ends the claim on a key whose job could not be published, so that a retry may take it up at once.
+    async def release(self, tenant: str, job_id: str, *, idempotency_key: str) -> None:
+        """Gives up a job that could not be published, as far as anyone knows.
+
+        It counts no more until the log shows it, and a retry with its key may take it up at once.
+
+        Args:
+            tenant: Whose job.
+            job_id: Its id.
+            idempotency_key: Empty for none.
 
         Raises:
-            Unavailable: The store is away; the claim lapses by itself.
+            Unavailable: The store is away; all of it lapses by itself.
         """
         ...
 
@@ -107,11 +132,21 @@ class JobStore(Protocol):
         """
         ...
 
-    async def apply(self, changes: Sequence[Change]) -> None:
+    async def apply(self, changes: Sequence[Change]) -> list[bool]:
         """Applies events, in any order and any number of times: a job stands where the newest by revision left it.
+
+        Answers with whether each has ended its job just now.
 
         Raises:
             Unavailable: The store is away. Any of them may be applied.
+        """
+        ...
+
+    async def confirm(self) -> None:
+        """Returns where what the store does not have was never there.
+
+        Raises:
+            Unavailable: The store is away, or it is being rebuilt.
         """
         ...
 
@@ -121,33 +156,46 @@ class RedisJobStore:
 
     Args:
         client: Connected.
+        servers: Those that hold all that the log tells.
         claim_lifetime: How long a request that is being accepted holds its key.
         unseen_pending_lifetime: How long a job that the log has not shown counts as pending.
+        clock: A Lua file that defines `read_clock()`.
     """
 
     def __init__(
         self,
         client: kv.Client,
+        servers: KnownServers,
         *,
         claim_lifetime: timedelta = CLAIM_LIFETIME,
         unseen_pending_lifetime: timedelta = UNSEEN_PENDING_LIFETIME,
+        clock: Path = REDIS_CLOCK,
     ) -> None:
         self._client = client
-        self._admit = GatheredScript(_ADMIT, client)
+        self._servers = servers
+        self._admit = GatheredScript(_script(clock, "admit"), client)
+        self._apply = _script(clock, "apply")
         self._claim_ms = _ms(claim_lifetime)
         self._unseen_pending_ms = _ms(unseen_pending_lifetime)
 
     async def admit(
-        self, tenant: str, job_id: str, job: bytes, *, idempotency_key: str, fingerprint: bytes, max_pending: int
+        self,
+        tenant: str,
+        job_id: str,
+        job: bytes,
+        *,
+        idempotency_key: str,
+        fingerprint: bytes,
+        max_pending: int,
+        closed: bool = False,
     ) -> Admission:
         """See `JobStore`."""
-        keys = [_job(tenant, job_id), _pending(tenant)]
-        if idempotency_key:
-            keys.append(_key(tenant, idempotency_key))
         arguments: list[kv.Argument] = [
+            self._servers.text,
             job_id,
             job,
             max_pending,
+            int(closed),
             self._unseen_pending_ms,
             _ms(UNSEEN_LIFETIME),
             _ms(UNFINISHED_LIFETIME),
@@ -155,12 +203,15 @@ class RedisJobStore:
             self._claim_ms,
             _ms(IDEMPOTENCY_WINDOW),
         ]
-        outcome, detail = await self._admit.run(keys, arguments)
+        outcome, detail, *drain = await self._admit.run(_keys(tenant, job_id, idempotency_key), arguments)
+        if outcome == _STRANGER:
+            self._servers.met(detail.decode())
+            raise being_rebuilt()
         match Outcome(outcome.decode()):
             case Outcome.ADMITTED:
                 return Admission(outcome=Outcome.ADMITTED, job_id=job_id, job=detail or None)
-            case Outcome.FULL:
-                return Admission(outcome=Outcome.FULL, job_id=job_id, pending=detail)
+            case (Outcome.FULL | Outcome.CLOSED) as refused:
+                return Admission(outcome=refused, job_id=job_id, pending=detail, drain=drain_of(drain[0]))
             case known:
                 return Admission(outcome=known, job_id=detail.decode())
 
@@ -177,9 +228,10 @@ class RedisJobStore:
         async with kv.translated():
             await cast("Any", self._client.hdel(_key(tenant, idempotency_key), "claim"))
 
-    async def release(self, tenant: str, idempotency_key: str) -> None:
+    async def release(self, tenant: str, job_id: str, *, idempotency_key: str) -> None:
         """See `JobStore`."""
-        await _RELEASE.run(self._client, [_key(tenant, idempotency_key)], [])
+        record, pending, _, *key = _keys(tenant, job_id, idempotency_key)
+        await _RELEASE.run(self._client, [record, pending, *key], [job_id])
 
     async def read(self, tenant: str, job_id: str) -> Record | None:
         """See `JobStore`."""
@@ -197,38 +249,78 @@ class RedisJobStore:
             found[newest] = fields[b"event"]
         return [found[revision] for revision in sorted(found)]
 
-    async def apply(self, changes: Sequence[Change]) -> None:
+    async def apply(self, changes: Sequence[Change]) -> list[bool]:
         """See `JobStore`."""
-        await _APPLY.run_many(self._client, [_application(change) for change in changes])
+        known = self._servers.text
+        answers = await self._apply.run_many(self._client, [_application(change, known) for change in changes])
+        for server in {server for _, server in answers if server is not None}:
+            self._servers.met(server.decode())
+        return [ended == 1 for ended, _ in answers]
+
+    async def confirm(self) -> None:
+        """See `JobStore`."""
+        server = await server_id(self._client)
+        if server not in self._servers:
+            self._servers.met(server)
+            raise being_rebuilt()
 
 
-def _application(change: Change) -> tuple[list[str], list[kv.Argument]]:
-    keys = [_job(change.tenant, change.job_id), _pending(change.tenant)]
-    if change.idempotency_key:
-        keys.append(_key(change.tenant, change.idempotency_key))
-    keep = UNFINISHED_LIFETIME
-    if change.finished_at is not None:
-        keep = max(change.finished_at + FINISHED_LIFETIME - datetime.now(UTC), MIN_FINISHED_LIFETIME)
-    window = timedelta(0)
-    if change.submitted_at is not None:
-        window = max(change.submitted_at + IDEMPOTENCY_WINDOW - datetime.now(UTC), timedelta(0))
-    return keys, [
+async def server_id(client: kv.Client) -> str:
+    """The id of the server, as `lua/guard.lua` has it.
+
+    Raises:
+        Unavailable: It is away.
+    """
+    async with kv.translated():
+        info = await cast("Any", client.info("replication"))
+    return str(info["master_replid"])
+
+
+def drain_of(answer: Sequence[int]) -> Drain:
+    """A drain as `lua/drained.lua` tells it."""
+    ended, window, silence = answer
+    return Drain(
+        ended=ended,
+        window=timedelta(milliseconds=window),
+        silence=timedelta(milliseconds=silence) if silence >= 0 else None,
+    )
+
+
+def _script(clock: Path, name: str) -> kv.Script:
+    return kv.Script(clock, *(_LUA / f"{part}.lua" for part in ("guard", "drained", name)))
+
+
+def _application(change: Change, known: str) -> tuple[list[str], list[kv.Argument]]:
+    now = datetime.now(UTC)
+    until = (
+        change.finished_at + FINISHED_LIFETIME if change.finished_at is not None else change.at + UNFINISHED_LIFETIME
+    )
+    window = change.at + IDEMPOTENCY_WINDOW - now if change.job is not None else timedelta(0)
+    return _keys(change.tenant, change.job_id, change.idempotency_key), [
+        known,
         change.job_id,
         change.revision,
         change.event,
         change.job or b"",
-        1 if change.finished_at is not None else 0,
-        _ms(keep),
+        int(change.finished_at.timestamp() * 1000) if change.finished_at is not None else 0,
+        _ms(max(until - now, MIN_LIFETIME)),
+        _ms(UNFINISHED_LIFETIME),
         change.fingerprint,
-        _ms(window),
+        max(0, _ms(window)),
     ]
+
+
+def _keys(tenant: str, job_id: str, idempotency_key: str) -> list[str]:
+    keys = [_job(tenant, job_id), pending_key(tenant), f"{{intake:{tenant}}}:drained"]
+    return [*keys, _key(tenant, idempotency_key)] if idempotency_key else keys
 
 
 def _key(tenant: str, idempotency_key: str) -> str:
     return f"{{intake:{tenant}}}:key:{idempotency_key}"
 
 
-def _pending(tenant: str) -> str:
+def pending_key(tenant: str) -> str:
+    """The set of a tenant's pending jobs."""
     return f"{{intake:{tenant}}}:pending"
 
 

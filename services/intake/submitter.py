@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from penstock.jobs.v1 import jobs_pb2
 
-from services.intake import canonical, metrics
+from services.intake import backpressure, canonical, metrics
 from services.intake.contract import first_job, submitted_message, view
 from services.intake.domain import Outcome
 from shared import crash_points, errors, ids, observability
@@ -22,7 +22,9 @@ from shared.retry import Backoff, until_done
 if TYPE_CHECKING:
     from services.intake.catalogue import Catalogue
     from services.intake.domain import Admission, Draft, JobRequest
+    from services.intake.limits import PendingLimits
     from services.intake.store import JobStore
+    from services.intake.tally import Tally
     from services.intake.validation import Validator
     from shared.bus import Outgoing
     from shared.clock import Clock
@@ -33,12 +35,12 @@ log = observability.logger()
 
 #: How long a publish may take where the caller set no deadline.
 PUBLISH_TIMEOUT = timedelta(seconds=10)
+#: The same however late the deadline is: the job counts as pending for longer.
+MAX_PUBLISH_TIMEOUT = timedelta(minutes=1)
 #: What is kept of the caller's time to answer that the publish took too long.
 _ANSWER_MARGIN_S = 0.1
 _PUBLISH_BACKOFF = Backoff(initial=timedelta(milliseconds=50), maximum=timedelta(seconds=1))
 _RETRY_AFTER = timedelta(seconds=1)
-#: A guess: how fast a tenant's queue drains is the scheduler's to know, and not told to intake yet.
-_FULL_RETRY_AFTER = timedelta(seconds=5)
 
 
 class Publisher(Protocol):
@@ -63,7 +65,8 @@ class Submitter:
         publisher: Puts them into the log.
         sealer: Seals callback secrets.
         clock: Tells the time.
-        max_pending: Unfinished jobs that one tenant may have.
+        limits: Of unfinished jobs, for each tenant.
+        tally: Knows whether there is room for more jobs of all tenants.
         publish_timeout: How long a publish may take where the caller set no deadline.
     """
 
@@ -76,7 +79,8 @@ class Submitter:
         publisher: Publisher,
         sealer: Sealer,
         clock: Clock,
-        max_pending: int,
+        limits: PendingLimits,
+        tally: Tally,
         publish_timeout: timedelta = PUBLISH_TIMEOUT,
     ) -> None:
         self._catalogue = catalogue
@@ -85,7 +89,8 @@ class Submitter:
         self._publisher = publisher
         self._sealer = sealer
         self._clock = clock
-        self._max_pending = max_pending
+        self._limits = limits
+        self._tally = tally
         self._publish_timeout_s = publish_timeout.total_seconds()
 
     async def submit(self, draft: Draft, principal: Principal, *, remaining_s: float | None) -> jobs_pb2.Job:
@@ -100,7 +105,7 @@ class Submitter:
             InvalidArgument: Fields are wrong.
             IdempotencyKeyReused: The key was used for another request.
             IdempotencyKeyInFlight: The first request with the key is still being accepted.
-            QueueFull: The tenant has as many unfinished jobs as it may have.
+            QueueFull: The tenant, or all tenants together, have as many unfinished jobs as they may have.
             Unavailable: A dependency is away. The metadata names the job where it may have been accepted.
         """
         try:
@@ -127,7 +132,8 @@ class Submitter:
             admission = await self._admit(job, request, principal.tenant)
         if admission.outcome is Outcome.KNOWN:
             return await self._replay(admission.job_id, principal.tenant), "replayed"
-        self._check(admission)
+        self._check(admission, principal.tenant)
+        self._tally.admitted(principal.tenant)
         if admission.job is not None:
             job = jobs_pb2.Job.FromString(admission.job)
         crash_points.reach(CrashPoint.INTAKE_ADMITTED)
@@ -143,18 +149,16 @@ class Submitter:
             job.SerializeToString(),
             idempotency_key=request.idempotency_key,
             fingerprint=request.fingerprint,
-            max_pending=self._max_pending,
+            max_pending=self._limits.of(tenant),
+            closed=self._tally.is_full(),
         )
 
-    def _check(self, admission: Admission) -> None:
+    def _check(self, admission: Admission, tenant: str) -> None:
         match admission.outcome:
             case Outcome.FULL:
-                raise errors.QueueFull(
-                    f"there are {admission.pending} unfinished jobs, of {self._max_pending} allowed; "
-                    "submit again when some have ended",
-                    metadata={"pending": str(admission.pending), "limit": str(self._max_pending)},
-                    retry_after=_FULL_RETRY_AFTER,
-                )
+                raise backpressure.tenant_full(admission.pending, self._limits.of(tenant), admission.drain)
+            case Outcome.CLOSED:
+                raise backpressure.all_full(self._tally.drain)
             case Outcome.REUSED:
                 raise errors.IdempotencyKeyReused(
                     f"this idempotency key made the job {admission.job_id} from another request; use a new key for a "
@@ -184,7 +188,9 @@ class Submitter:
             sealed_secret=self._sealer.seal(secret.encode(), principal.tenant, job.id) if secret else b"",
             traceparent=observability.current_traceparent(),
         )
-        timeout_s = self._publish_timeout_s if remaining_s is None else remaining_s - _ANSWER_MARGIN_S
+        timeout_s = self._publish_timeout_s
+        if remaining_s is not None:
+            timeout_s = min(remaining_s - _ANSWER_MARGIN_S, MAX_PUBLISH_TIMEOUT.total_seconds())
         try:
             async with asyncio.timeout(timeout_s):
                 await until_done(
@@ -199,11 +205,10 @@ class Submitter:
             await self._accept(job.id, request.idempotency_key, principal.tenant)
 
     async def _give_up(self, job_id: str, request: JobRequest, tenant: str) -> None:
-        if request.idempotency_key:
-            try:
-                await self._store.release(tenant, request.idempotency_key)
-            except errors.Unavailable as error:  # the claim lapses by itself
-                log.warning("claim_not_released", job=job_id, error=error.message)
+        try:
+            await self._store.release(tenant, job_id, idempotency_key=request.idempotency_key)
+        except errors.Unavailable as error:  # it lapses by itself
+            log.warning("admission_not_released", job=job_id, error=error.message)
         raise errors.Unavailable(
             f"the log of jobs does not answer, so that it is not known whether {job_id} was accepted; repeat the call "
             "with the same idempotency key, or look for the job before you submit it again",

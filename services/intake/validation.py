@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from services.intake import canonical
 from services.intake.canonical import join, shortened
 from services.intake.domain import DEFAULT_LIFETIME, MAX_AHEAD, MAX_PARAMS_BYTES, JobRequest, RetryPolicy
+from services.intake.lanes import lane_of
 from shared.addresses import ForbiddenAddressError
 from shared.errors import FieldViolation, InvalidArgument, TooLarge
 
@@ -86,6 +87,7 @@ class Validator:
             method_class=method.kind,
             idempotent=method.idempotent,
             attempt_timeout=_attempt_timeout(draft.params, method),
+            lane=lane_of(draft.params, connection=draft.connection, lane_param=upstreams[draft.upstream].lane_param),
             idempotency_key=draft.idempotency_key,
             fingerprint=self.fingerprint(draft, params),
         )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from services.intake.domain import Admission, Change, Outcome, Record
-from services.intake.store import FINISHED_LIFETIME, MIN_FINISHED_LIFETIME, RedisJobStore
+from services.intake.known_servers import KnownServers
+from services.intake.store import FINISHED_LIFETIME, MIN_LIFETIME, RedisJobStore, server_id
 from shared import ids
+from shared.errors import Unavailable
 from tests.fakes.intake_store import FakeJobStore
 from tests.waiting import eventually
 
@@ -33,8 +36,9 @@ def fake() -> Callable[..., JobStore]:
 
 
 @pytest.fixture
-def real(redis: kv.Client) -> Callable[..., JobStore]:
-    return lambda **settings: RedisJobStore(redis, **settings)
+async def real(redis: kv.Client) -> Callable[..., JobStore]:
+    servers = KnownServers(await server_id(redis))
+    return lambda **settings: RedisJobStore(redis, servers, **settings)
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -57,6 +61,7 @@ async def admit(
     key: str = "",
     fingerprint: bytes = ONE,
     max_pending: int = 1000,
+    closed: bool = False,
 ) -> Admission:
     return await store.admit(
         tenant,
@@ -65,23 +70,33 @@ async def admit(
         idempotency_key=key,
         fingerprint=fingerprint,
         max_pending=max_pending,
+        closed=closed,
     )
 
 
-def change(job_id: str, revision: int, *, tenant: str = "acme", ended: bool = False, **more: object) -> Change:
+def change(
+    job_id: str,
+    revision: int,
+    *,
+    tenant: str = "acme",
+    ended: bool = False,
+    age: timedelta = timedelta(0),
+    **more: object,
+) -> Change:
+    at = datetime.now(UTC) - age
     return Change(
         tenant=tenant,
         job_id=job_id,
         revision=revision,
         event=f"event {revision}".encode(),
-        finished_at=datetime.now(UTC) if ended else None,
+        at=at,
+        finished_at=at if ended else None,
         **more,  # type: ignore[arg-type]  fields of Change
     )
 
 
 def submitted(job_id: str, *, key: str = "", age: timedelta = timedelta(0), job: bytes = b"job") -> Change:
-    at = datetime.now(UTC) - age
-    return change(job_id, 1, job=job, submitted_at=at, idempotency_key=key, fingerprint=ONE)
+    return change(job_id, 1, age=age, job=job, idempotency_key=key, fingerprint=ONE)
 
 
 async def test_a_job_without_a_key_is_admitted_and_can_be_read(store: JobStore) -> None:
@@ -138,20 +153,20 @@ async def test_a_lapsed_claim_is_taken_up_by_one_retry_under_the_same_id(make_st
 
 async def test_a_released_claim_may_be_taken_up_at_once(store: JobStore) -> None:
     first = await admit(store, key="k")
-    await store.release("acme", "k")
+    await store.release("acme", first.job_id, idempotency_key="k")
     assert await admit(store, key="k") == Admission(outcome=Outcome.LAPSED, job_id=first.job_id)
     assert (await admit(store, key="k", job_id=first.job_id)).outcome is Outcome.ADMITTED
 
 
 async def test_a_release_does_not_undo_an_acceptance(store: JobStore) -> None:
-    await admit(store, key="k")
+    first = await admit(store, key="k")
     await store.accept("acme", "k")
-    await store.release("acme", "k")
+    await store.release("acme", first.job_id, idempotency_key="k")
     assert (await admit(store, key="k")).outcome is Outcome.KNOWN
 
 
 async def test_a_release_or_acceptance_of_an_unknown_key_makes_none(store: JobStore) -> None:
-    await store.release("acme", "k")
+    await store.release("acme", ids.new_job_id("http"), idempotency_key="k")
     await store.accept("acme", "k")
     assert (await admit(store, key="k")).outcome is Outcome.ADMITTED
 
@@ -228,7 +243,7 @@ async def test_another_tenant_sees_no_events(store: JobStore) -> None:
 
 async def test_the_first_event_of_a_revision_stands(store: JobStore) -> None:
     job_id = ids.new_job_id("http")
-    other = Change(tenant="acme", job_id=job_id, revision=2, event=b"another 2")
+    other = replace(change(job_id, 2), event=b"another 2")
     await store.apply([change(job_id, 2), other, change(job_id, 3), other])
     assert await store.events("acme", job_id) == [b"event 2", b"event 3"]
 
@@ -280,13 +295,88 @@ async def test_hundred_jobs_at_once_fill_the_places_and_no_more(store: JobStore)
     assert outcomes == {Outcome.ADMITTED: 40, Outcome.FULL: 60}
 
 
-async def test_redis_forgets_everything_in_time(redis: kv.Client) -> None:
-    store = RedisJobStore(redis)
+async def test_a_job_that_was_given_up_does_not_count_until_the_log_shows_it(store: JobStore) -> None:
+    first = await admit(store, max_pending=1)
+    await store.release("acme", first.job_id, idempotency_key="")
+    second = await admit(store, max_pending=1)
+    assert second.outcome is Outcome.ADMITTED
+    await store.apply([submitted(first.job_id)])
+    assert (await admit(store, max_pending=2)).pending == 2
+
+
+async def test_giving_up_what_the_log_has_shown_changes_nothing(store: JobStore) -> None:
+    first = await admit(store)
+    await store.apply([submitted(first.job_id)])
+    await store.release("acme", first.job_id, idempotency_key="")
+    assert (await admit(store, max_pending=1)).outcome is Outcome.FULL
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_job_that_the_log_has_shown_is_not_taken_up_again(store: JobStore, *, ended: bool) -> None:
+    """Its submission is on its way to the view yet: the claim stands, and a later event is there."""
+    first = await admit(store, key="k")
+    await store.apply([change(first.job_id, 3, ended=ended)])
+    await store.release("acme", first.job_id, idempotency_key="k")
+    assert (await admit(store, key="k")).outcome is Outcome.LAPSED
+    for _ in range(2):
+        again = await admit(store, key="k", job_id=first.job_id)
+        assert again == Admission(outcome=Outcome.KNOWN, job_id=first.job_id)
+    expected = Outcome.ADMITTED if ended else Outcome.FULL
+    assert (await admit(store, max_pending=1)).outcome is expected
+
+
+async def test_when_all_tenants_have_too_many_nothing_new_is_admitted_and_what_is_known_is_told(
+    store: JobStore,
+) -> None:
+    first = await admit(store, key="k")
+    await store.accept("acme", "k")
+    refused = await admit(store, key="l", closed=True)
+    assert (refused.outcome, refused.pending) == (Outcome.CLOSED, 1)
+    assert (await admit(store, max_pending=1, closed=True)).outcome is Outcome.FULL  # the nearer reason
+    assert await admit(store, key="k", closed=True) == Admission(outcome=Outcome.KNOWN, job_id=first.job_id)
+    assert (await admit(store, key="l")).outcome is Outcome.ADMITTED
+
+
+async def test_a_refusal_tells_how_fast_jobs_end(store: JobStore) -> None:
+    jobs = [(await admit(store)).job_id for _ in range(5)]
+    nothing = (await admit(store, max_pending=1)).drain
+    assert (nothing.ended, nothing.silence) == (0, None)
+    ends = [change(job_id, 2, ended=True) for job_id in jobs[:3]]
+    assert await store.apply([submitted(jobs[4]), *ends, *ends]) == [False, True, True, True, False, False, False]
+    await store.apply([change(jobs[3], 2, ended=True, age=timedelta(minutes=5))])  # caught up with, and not of now
+    drain = (await admit(store, max_pending=1)).drain
+    assert drain.ended == 3
+    assert timedelta(seconds=50) <= drain.window <= timedelta(seconds=60)
+    assert drain.silence is not None
+    assert drain.silence < timedelta(seconds=30)
+    await store.apply([change(ids.new_job_id("http"), 2, tenant="other", ended=True)])
+    assert (await admit(store, max_pending=1)).drain.ended == 3
+
+
+async def test_a_store_that_has_lost_something_admits_nothing_and_says_so(
+    redis: kv.Client,
+) -> None:
+    fake = FakeJobStore()
+    fake.rebuilding = True
+    servers = KnownServers()
+    for store in (fake, RedisJobStore(redis, servers)):
+        for asked in (admit(store), store.confirm()):
+            with pytest.raises(Unavailable) as refused:
+                await asked
+            assert refused.value.metadata == {"dependency": "redis", "state": "rebuilding"}
+            assert refused.value.retry_after is not None
+        job_id = ids.new_job_id("http")
+        assert await store.apply([submitted(job_id), change(job_id, 2, ended=True)]) == [False, True]
+        assert await store.read("acme", job_id) == Record(job=b"job", event=b"event 2")
+    await asyncio.wait_for(servers.stranger(), 30)
+
+
+async def test_redis_forgets_everything_in_time(redis: kv.Client, real: Callable[..., JobStore]) -> None:
+    store = real()
     hour, day = 3600, 86400
     unseen, running, ended, long_ended = [(await admit(store, key=f"key {n}")).job_id for n in range(4)]
     await store.apply([submitted(running), change(ended, 2, ended=True)])
-    past = datetime.now(UTC) - FINISHED_LIFETIME
-    await store.apply([Change(tenant="acme", job_id=long_ended, revision=2, event=b"event 2", finished_at=past)])
+    await store.apply([change(long_ended, 2, ended=True, age=FINISHED_LIFETIME)])
 
     async def lives(key: str) -> float:
         return await redis.pttl(f"{{intake:acme}}:{key}") / 1000
@@ -294,17 +384,17 @@ async def test_redis_forgets_everything_in_time(redis: kv.Client) -> None:
     assert await lives(f"job:{unseen}") == pytest.approx(hour, abs=5)
     assert await lives(f"job:{running}") == pytest.approx(8 * day, abs=5)
     assert await lives(f"job:{ended}") == pytest.approx(day, abs=5)
-    assert await lives(f"job:{long_ended}") == pytest.approx(MIN_FINISHED_LIFETIME.total_seconds(), abs=5)
+    assert await lives(f"job:{long_ended}") == pytest.approx(MIN_LIFETIME.total_seconds(), abs=5)
     assert await lives("key:key 0") == pytest.approx(day, abs=5)
     assert await lives("pending") == pytest.approx(8 * day, abs=5)
     names = {key.decode() for key in await redis.keys()}
     assert all(name.startswith("{intake:acme}:") for name in names)
 
 
-async def test_the_window_of_a_key_counts_from_its_first_sight(redis: kv.Client) -> None:
-    store = RedisJobStore(redis)
+async def test_the_window_of_a_key_counts_from_its_first_sight(redis: kv.Client, real: Callable[..., JobStore]) -> None:
+    store = real()
     first = await admit(store, key="k")
     await redis.pexpire("{intake:acme}:key:k", timedelta(hours=1))
-    await store.release("acme", "k")
+    await store.release("acme", first.job_id, idempotency_key="k")
     await admit(store, key="k", job_id=first.job_id)
     assert await redis.pttl("{intake:acme}:key:k") <= timedelta(hours=1).total_seconds() * 1000

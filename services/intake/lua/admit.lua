@@ -1,23 +1,28 @@
 -- Admits one job: the idempotency key, the pending set and the job's record, all or none.
 --
--- KEYS  1 the job's record, 2 the tenant's pending set, 3 the idempotency key's record (left out where there is no key)
--- ARGV  1 job id, 2 the job as first answered, 3 pending jobs allowed,
---       4 ms until a job that the log never shows stops counting as pending, 5 ms its record is kept,
---       6 ms the pending set is kept, 7 fingerprint, 8 ms of a claim, 9 ms of the key's window
--- Answers {outcome, detail}: {'admitted', the record that stands, or false}, {'full', pending},
---       or {'known' | 'lapsed' | 'in_flight' | 'reused', the job id that the key stands for}.
+-- KEYS  1 the job's record, 2 the tenant's pending set, 3 its drain, 4 the idempotency key's record (left out where
+--       there is no key)
+-- ARGV  1 the servers known, 2 job id, 3 the job as first answered, 4 pending jobs allowed, 5 1 where all tenants
+--       together have as many as they may have, 6 ms until a job that the log never shows stops counting as pending,
+--       7 ms its record is kept, 8 ms the pending set is kept, 9 fingerprint, 10 ms of a claim, 11 ms of the key's window
+-- Answers {outcome, detail, ...}: {'admitted', the record that stands, or false}, {'full' | 'closed', pending, drain},
+--       {'known' | 'lapsed' | 'in_flight' | 'reused', the job id that the key stands for}, or {'stranger', the server's id}.
 
-local record, pending, key = KEYS[1], KEYS[2], KEYS[3]
-local job_id, job, max_pending = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local record, pending, drained, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local job_id, job, max_pending, closed = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
+
+local server = stranger(ARGV[1])
+if server then
+    return {'stranger', server}
+end
+local now = read_clock()
 
 local taken_up = false
 if key then
     local known = redis.call('HMGET', key, 'fingerprint', 'job', 'claim')
     local fingerprint, known_job, claim = known[1], known[2], known[3]
     if fingerprint then
-        if fingerprint ~= ARGV[7] then
+        if fingerprint ~= ARGV[9] then
             return {'reused', known_job}
         end
         if not claim then
@@ -32,6 +37,10 @@ if key then
         if known_job ~= job_id then
             return {'lapsed', known_job}
         end
+        if redis.call('HEXISTS', record, 'revision') == 1 then -- the log has shown it: it counts, or has ended
+            redis.call('HDEL', key, 'claim')
+            return {'known', known_job}
+        end
         taken_up = true
     end
 end
@@ -41,23 +50,23 @@ end
 redis.call('ZREMRANGEBYSCORE', pending, '-inf', now)
 if not redis.call('ZSCORE', pending, job_id) then
     local count = redis.call('ZCARD', pending)
-    if count >= max_pending then
-        return {'full', count}
+    if count >= max_pending or closed then
+        return {count >= max_pending and 'full' or 'closed', count, read_ends(drained, now)}
     end
-    redis.call('ZADD', pending, now + ARGV[4], job_id)
-    redis.call('PEXPIRE', pending, ARGV[6])
+    redis.call('ZADD', pending, now + ARGV[6], job_id)
+    redis.call('PEXPIRE', pending, ARGV[8])
 end
 
 if key then
-    redis.call('HSET', key, 'fingerprint', ARGV[7], 'job', job_id, 'claim', now + ARGV[8])
-    if not taken_up then  -- the window counts from the first sight
-        redis.call('PEXPIRE', key, ARGV[9])
+    redis.call('HSET', key, 'fingerprint', ARGV[9], 'job', job_id, 'claim', now + ARGV[10])
+    if not taken_up then -- the window counts from the first sight
+        redis.call('PEXPIRE', key, ARGV[11])
     end
 end
 
 -- The first answer stands: its times are what the caller may have been told already.
 if redis.call('HSETNX', record, 'job', job) == 1 then
-    redis.call('PEXPIRE', record, ARGV[5])
+    redis.call('PEXPIRE', record, ARGV[7])
     return {'admitted', false}
 end
 return {'admitted', redis.call('HGET', record, 'job')}

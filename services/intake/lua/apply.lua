@@ -1,21 +1,26 @@
 -- Applies one event to the hot view. Events come in any order and more than once; the newest revision stands, and those
 -- before it are kept for whoever watches the job.
 --
--- KEYS  1 the job's record, 2 the tenant's pending set, 3 the idempotency key's record (left out where there is no key)
--- ARGV  1 job id, 2 revision, 3 the event, 4 the job as first answered (empty but in `submitted`), 5 1 where the job
---       has ended, 6 ms the record is kept from now, 7 fingerprint, 8 ms that are left of the key's window
+-- KEYS  1 the job's record, 2 the tenant's pending set, 3 its drain, 4 the idempotency key's record (left out where
+--       there is no key)
+-- ARGV  1 the servers known, 2 job id, 3 revision, 4 the event, 5 the job as first answered (empty but in `submitted`),
+--       6 when the job ended, in ms since the epoch (0 where it has not), 7 ms the record is kept from now, and the job
+--       counts as pending, 8 ms the pending set is kept, 9 fingerprint, 10 ms that are left of the key's window
+-- Answers {1 where the job has ended by this event, else 0, the server's id where it is not known, else false}. It
+--       applies the event there too: what a rebuild applies again does no harm.
 
-local record, pending, key = KEYS[1], KEYS[2], KEYS[3]
-local job_id, revision, job, ended, keep_ms = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[5] == '1', tonumber(ARGV[6])
+local record, pending, drained, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local job_id, revision, job, ended_at, keep_ms = ARGV[2], tonumber(ARGV[3]), ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local server = stranger(ARGV[1])
 
 if job ~= '' then
-    redis.call('HSET', record, 'job', job)  -- what the log says is what was accepted
+    redis.call('HSET', record, 'job', job) -- what the log says is what was accepted
     if key then
         if redis.call('HGET', key, 'job') == job_id then
-            redis.call('HDEL', key, 'claim')  -- the log has shown the job: it is accepted
-        elseif tonumber(ARGV[8]) > 0 and redis.call('EXISTS', key) == 0 then  -- it was lost
-            redis.call('HSET', key, 'fingerprint', ARGV[7], 'job', job_id)
-            redis.call('PEXPIRE', key, ARGV[8])
+            redis.call('HDEL', key, 'claim') -- the log has shown the job: it is accepted
+        elseif tonumber(ARGV[10]) > 0 and redis.call('EXISTS', key) == 0 then -- it was lost
+            redis.call('HSET', key, 'fingerprint', ARGV[9], 'job', job_id)
+            redis.call('PEXPIRE', key, ARGV[10])
         end
     end
 end
@@ -24,21 +29,24 @@ local newest = redis.call('HGET', record, 'revision')
 if newest and revision <= tonumber(newest) then
     -- Late. `submitted` is left out here and below: the record has what it left, as the job first answered.
     if revision > 1 and revision < tonumber(newest) then
-        redis.call('HSETNX', record, 'event:' .. ARGV[2], ARGV[3])
+        redis.call('HSETNX', record, 'event:' .. ARGV[3], ARGV[4])
     end
-    return 0
+    return {0, server}
 end
 if newest and tonumber(newest) > 1 then
     -- It carries no result: only the event that ends a job does, and none comes after that one.
     redis.call('HSET', record, 'event:' .. newest, redis.call('HGET', record, 'event'))
 end
-redis.call('HSET', record, 'revision', revision, 'event', ARGV[3])
+redis.call('HSET', record, 'revision', revision, 'event', ARGV[4])
 redis.call('PEXPIRE', record, keep_ms)
-if ended then
-    redis.call('ZREM', pending, job_id)
-else
-    local time = redis.call('TIME')
-    redis.call('ZADD', pending, time[1] * 1000 + keep_ms, job_id)  -- counts as long as its record is kept
-    redis.call('PEXPIRE', pending, keep_ms)
+local now = read_clock()
+if ended_at == 0 then
+    redis.call('ZADD', pending, now + keep_ms, job_id) -- counts as long as its record is kept
+    redis.call('PEXPIRE', pending, ARGV[8])
+    return {0, server}
 end
-return 1
+redis.call('ZREM', pending, job_id)
+if now - ended_at < SLOT_MS * SLOTS then -- else it tells how fast events are caught up with, not how fast jobs end
+    note_ends(drained, 1, now)
+end
+return {1, server}

@@ -48,16 +48,29 @@ class UpstreamStandIn(upstream_pb2_grpc.UpstreamServiceServicer):
 
 @dataclass
 class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
-    """Cancels whatever it is asked to, or answers with the error it is told to."""
+    """Cancels and explains whatever it is asked to, or answers with the error it is told to."""
 
     error: errors.PenstockError | None = None
+    asked_why: list[scheduler_pb2.ExplainRequest] = field(default_factory=list)
     asked: list[scheduler_pb2.CancelRequest] = field(default_factory=list)
 
     async def Cancel(self, request: scheduler_pb2.CancelRequest, context: object) -> events_pb2.JobEvent:
         self.asked.append(request)
         if self.error is not None:
             raise self.error
-        return ended(request.job_id, request.tenant, "CANCELED", revision=2)
+        return ended(request.job_id, request.tenant, "CANCELED", revision=9 if request.force else 2)
+
+    async def Explain(self, request: scheduler_pb2.ExplainRequest, context: object) -> jobs_pb2.JobExplanation:
+        self.asked_why.append(request)
+        if self.error is not None:
+            raise self.error
+        return jobs_pb2.JobExplanation(
+            job_id=request.job_id,
+            state=jobs_pb2.Job.QUEUED,
+            summary="it waits for its turn",
+            holds=[jobs_pb2.Hold(kind=jobs_pb2.Hold.RATE, scope="lane", message="35 calls in 6 s are used")],
+            place=jobs_pb2.Place(lane="example.com", ahead_in_lane=3),
+        )
 
 
 @dataclass

@@ -14,8 +14,10 @@ import pytest
 from penstock.jobs.v1 import jobs_pb2
 
 from services.intake.domain import CLAIM_LIFETIME
+from services.intake.known_servers import KnownServers
+from services.intake.limits import PendingLimits
 from services.intake.reading import read_draft
-from services.intake.store import RedisJobStore
+from services.intake.store import RedisJobStore, server_id
 from services.intake.submitter import Submitter
 from services.intake.validation import Validator
 from shared import errors
@@ -25,6 +27,7 @@ from shared.identity import Principal, PrincipalKind
 from shared.rpc.status import from_rpc_error
 from shared.sealing import CALLBACK_SECRET, Sealer
 from tests.fakes.intake_requests import GUARD, UPSTREAMS, request
+from tests.fakes.intake_tally import roomy_tally
 from tests.integration.intake.conftest import ended, log_of_jobs, publish, replica, submit
 from tests.waiting import eventually
 from tests.wires import wire_to
@@ -82,19 +85,20 @@ class CrashingPublisher:
         raise asyncio.CancelledError
 
 
-def submitter(
-    redis: kv.Client, publisher: Any, *, claim: timedelta = CLAIM_LIFETIME, timeout: timedelta = timedelta(seconds=10)
+async def submitter(
+    redis: kv.Client, publisher: Any, *, claim: timedelta = CLAIM_LIFETIME, patience: timedelta = timedelta(seconds=10)
 ) -> Submitter:
     sealer = Sealer(bytes(32), CALLBACK_SECRET)
     return Submitter(
         catalogue=cast("Catalogue", LoadedCatalogue()),
         validator=Validator(guard=GUARD, digest=sealer.digest),
-        store=RedisJobStore(redis, claim_lifetime=claim),
+        store=RedisJobStore(redis, KnownServers(await server_id(redis)), claim_lifetime=claim),
         publisher=publisher,
         sealer=sealer,
         clock=SystemClock(),
-        max_pending=1000,
-        publish_timeout=timeout,
+        limits=PendingLimits(default=1000),
+        tally=roomy_tally(),
+        publish_timeout=patience,
     )
 
 
@@ -112,8 +116,8 @@ async def test_a_crash_around_the_publish_leaves_one_job_that_the_retry_gets(
     redis: kv.Client, bus: Bus, *, publishes: bool
 ) -> None:
     claim = timedelta(milliseconds=200)
-    await crash(submitter(redis, CrashingPublisher(bus, publishes=publishes), claim=claim))
-    well = submitter(redis, FailingPublisher(bus, failures=0, publishes=True), claim=claim)
+    await crash(await submitter(redis, CrashingPublisher(bus, publishes=publishes), claim=claim))
+    well = await submitter(redis, FailingPublisher(bus, failures=0, publishes=True), claim=claim)
     with pytest.raises(errors.IdempotencyKeyInFlight) as in_flight:
         await send(well)
     job_id = in_flight.value.metadata["job"]
@@ -132,10 +136,12 @@ async def test_a_crash_around_the_publish_leaves_one_job_that_the_retry_gets(
 
 
 async def test_retries_at_once_after_a_lapsed_claim_make_one_job(redis: kv.Client, bus: Bus) -> None:
-    await crash(submitter(redis, CrashingPublisher(bus, publishes=False)))
-    await RedisJobStore(redis).release("acme", "k")
+    await crash(await submitter(redis, CrashingPublisher(bus, publishes=False)))
+    [key] = [key async for key in redis.scan_iter("*:key:k")]
+    await redis.hset(key, "claim", 0)
     publisher = FailingPublisher(bus, failures=0, publishes=True)
-    answers = await asyncio.gather(*(send(submitter(redis, publisher)) for _ in range(20)), return_exceptions=True)
+    replicas = [await submitter(redis, publisher) for _ in range(20)]
+    answers = await asyncio.gather(*(send(each) for each in replicas), return_exceptions=True)
     assert {type(answer) for answer in answers} <= {jobs_pb2.Job, errors.IdempotencyKeyInFlight}
     assert len({answer.id for answer in answers if isinstance(answer, jobs_pb2.Job)}) == 1
     assert len(await log_of_jobs(bus)) == 1
@@ -146,7 +152,7 @@ async def test_a_publish_that_times_out_is_repeated_under_the_same_id(
     redis: kv.Client, bus: Bus, *, publishes: bool
 ) -> None:
     publisher = FailingPublisher(bus, failures=3, publishes=publishes)
-    job = await send(submitter(redis, publisher))
+    job = await send(await submitter(redis, publisher))
     assert Counter(publisher.ids) == {job.id: 4}
     assert [event.job_id for event in await log_of_jobs(bus)] == [job.id]
 
@@ -157,20 +163,22 @@ async def test_a_publish_that_never_succeeds_is_unavailable_with_the_job(
 ) -> None:
     broken = FailingPublisher(bus, failures=float("inf"), publishes=False)
     with pytest.raises(errors.Unavailable) as refused:
-        await send(submitter(redis, broken, timeout=timedelta(milliseconds=400)), remaining_s=limits["remaining_s"])
+        await send(
+            await submitter(redis, broken, patience=timedelta(milliseconds=400)), remaining_s=limits["remaining_s"]
+        )
     job_id = refused.value.metadata["job"]
     assert refused.value.metadata["dependency"] == "nats"
     assert refused.value.retry_after == timedelta(seconds=1)
     assert set(broken.ids) == {job_id}
     assert await log_of_jobs(bus) == []
-    job = await send(submitter(redis, FailingPublisher(bus, failures=0, publishes=True)))
+    job = await send(await submitter(redis, FailingPublisher(bus, failures=0, publishes=True)))
     assert job.id == job_id  # the claim ended with the call, so that the retry need not wait for it
     assert [event.job_id for event in await log_of_jobs(bus)] == [job_id]
 
 
 async def test_without_a_key_a_retry_is_another_job(redis: kv.Client, bus: Bus) -> None:
     publisher = FailingPublisher(bus, failures=0, publishes=True)
-    through = submitter(redis, publisher)
+    through = await submitter(redis, publisher)
     assert (await send(through, key="")).id != (await send(through, key="")).id
 
 

@@ -291,6 +291,22 @@ async def test_a_job_that_has_ended_is_not_canceled_whatever_the_scheduler_has_f
     assert scheduler.asked == []
 
 
+async def test_a_job_that_runs_is_canceled_with_force_alone(
+    intake: Intake, bus: Bus, scheduler: SchedulerStandIn
+) -> None:
+    job = await submit(intake)
+    await publish(bus, event(job.id, "acme", "STARTED", revision=2, state="RUNNING", attempt=1))
+    await state_is(intake, job.id, jobs_pb2.Job.RUNNING)
+    scheduler.error = errors.JobRunning(f"the job {job.id} runs; cancel it with force", metadata={"job": job.id})
+    with pytest.raises(errors.JobRunning, match="cancel it with force"):
+        await call(intake, "CancelJob", job_id=job.id)
+    scheduler.error = None
+    canceled = await call(intake, "CancelJob", job_id=job.id, force=True)
+    assert (canceled.state, canceled.attempt) == (jobs_pb2.Job.CANCELED, 1)
+    assert await call(intake, "GetJob", job_id=job.id) == canceled
+    assert [asked.force for asked in scheduler.asked] == [False, True]
+
+
 async def test_without_a_scheduler_nothing_is_canceled(intake: Intake, scheduler: SchedulerStandIn) -> None:
     job = await submit(intake)
     scheduler.error = errors.Unavailable("failed to connect to 10.1.2.3:18103")

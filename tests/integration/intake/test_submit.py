@@ -93,6 +93,7 @@ async def test_a_submitted_job_is_answered_and_is_in_the_log(
     assert submission.idempotency_key == "k1"
     assert len(submission.fingerprint) == 32
     assert (submission.method_class, submission.idempotent) == ("read", True)
+    assert submission.lane == "example.com"
     assert submission.attempt_timeout.ToTimedelta() == timedelta(seconds=2.5)
     assert submission.principal.startswith("key_")
     sealer = Sealer.from_setting(config.sealing_key, CALLBACK_SECRET)
@@ -122,7 +123,7 @@ async def test_a_bad_request_is_refused_with_paths_and_leaves_nothing(
         await submit(intake, params={"headers": {"Cookie": "x"}}, priority=9, request_id="k")
     fields = {violation.field for violation in refused.value.violations}
     assert fields == {"params.url", "params.headers.Cookie", "priority"}
-    assert await redis.keys() == []
+    assert await redis.keys("{intake:*") == []
     assert await log_of_jobs(bus) == []
 
 
@@ -205,7 +206,7 @@ async def test_a_tenant_has_so_many_unfinished_jobs_and_no_more(
         first = [await submit(intake) for _ in range(3)]
         with pytest.raises(errors.QueueFull) as refused:
             await submit(intake, request_id="k")
-        assert refused.value.metadata == {"pending": "3", "limit": "3"}
+        assert refused.value.metadata == {"scope": "tenant", "pending": "3", "limit": "3", "drain_per_s": "0"}
         assert refused.value.retry_after is not None
         await submit(intake, tenant="globex")
         await publish(bus, ended(first[0].id, "acme", "FAILED", revision=3))
@@ -215,6 +216,49 @@ async def test_a_tenant_has_so_many_unfinished_jobs_and_no_more(
 
         await eventually(room)
         await submit(intake, request_id="k")
+
+
+async def test_a_tenant_may_have_a_limit_of_its_own(config: Config, identities: Identities) -> None:
+    limits = replace(config, max_pending_jobs=1, tenant_max_pending=("globex=2",))
+    async with replica(limits, identities) as intake:
+        for tenant, places in (("acme", 1), ("globex", 2)):
+            for _ in range(places):
+                await submit(intake, tenant=tenant)
+            with pytest.raises(errors.QueueFull) as refused:
+                await submit(intake, tenant=tenant)
+            assert refused.value.metadata["limit"] == str(places)
+
+
+async def test_all_tenants_together_have_so_many_unfinished_jobs_whatever_the_replica(
+    config: Config, identities: Identities, bus: Bus
+) -> None:
+    small = replace(config, max_pending_jobs_of_all=3)
+    async with replica(small, identities) as one, replica(small, identities) as other:
+        first = await submit(one, request_id="k")
+        for tenant in ("globex", "initech"):
+            await submit(one, tenant=tenant)
+        with pytest.raises(errors.QueueFull) as refused:
+            await submit(one, tenant="umbrella")
+        assert refused.value.metadata == {"scope": "all_tenants"}
+        assert refused.value.retry_after is not None
+        assert (await submit(one, request_id="k")).id == first.id
+
+        async def refuses(where: Intake) -> bool:
+            try:
+                await submit(where, tenant="umbrella")
+            except errors.QueueFull as error:
+                return error.metadata == {"scope": "all_tenants"}
+            return False
+
+        await eventually(lambda: refuses(other))  # it may have admitted some before it knew
+        for accepted in await log_of_jobs(bus):
+            await publish(bus, ended(accepted.job_id, accepted.tenant, "SUCCEEDED", revision=3))
+
+        async def admits(where: Intake) -> bool:
+            return not await refuses(where)
+
+        await eventually(lambda: admits(one))
+        await eventually(lambda: admits(other))
 
 
 async def test_submitting_takes_the_scope(intake: Intake) -> None:

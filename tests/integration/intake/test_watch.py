@@ -15,6 +15,7 @@ from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
 
 from services.intake import metrics
 from services.intake.contract import change_of
+from services.intake.known_servers import KnownServers
 from services.intake.reader import JobReader
 from services.intake.servicer import JobServicer
 from services.intake.store import RedisJobStore
@@ -298,7 +299,9 @@ async def bare_servicer(
     reader = JobReader(store=store, recorded=cast("Any", None), waiters=waiting)
     watcher = Watcher(reader=reader, store=store, waiters=waiting, clock=SystemClock())
     unused: Any = None
-    servicer = JobServicer(submitter=unused, reader=reader, watcher=watcher, canceler=unused, heartbeat=heartbeat)
+    servicer = JobServicer(
+        submitter=unused, reader=reader, watcher=watcher, canceler=unused, explainer=unused, heartbeat=heartbeat
+    )
     server = Server("intake", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}))
     server.add(jobs_pb2_grpc.add_JobServiceServicer_to_server, servicer, "penstock.jobs.v1.JobService")
     yield Intake(f"127.0.0.1:{await server.start()}", identities)
@@ -315,7 +318,7 @@ async def submitted(store: JobStore) -> str:
 
 
 async def test_a_silent_stream_has_a_heartbeat(identities: Identities, redis: kv.Client) -> None:
-    store = RedisJobStore(redis)
+    store = RedisJobStore(redis, KnownServers())
     job_id = await submitted(store)
     async with (
         bare_servicer(identities, store, Waiters(), heartbeat=timedelta(milliseconds=20)) as intake,

@@ -58,6 +58,7 @@ async def test_every_page_is_read() -> None:
     method = loaded.upstreams()["http"].methods["http.get"]
     assert (method.kind, method.idempotent, method.timeout) == ("read", True, timedelta(seconds=20))
     assert [fault.field for fault in method.schema.faults({})] == ["params.url"]
+    assert [upstream.lane_param for upstream in loaded.upstreams().values()] == ["url", "", ""]
 
 
 async def test_it_is_loaded_with_patience() -> None:

@@ -16,6 +16,7 @@ from shared import ids, streams
 from shared.bus import Incoming
 from shared.errors import Unavailable
 from tests.fakes.intake_store import FakeJobStore
+from tests.fakes.intake_tally import roomy_tally
 
 JOB_ID = ids.new_job_id("http")
 State = jobs_pb2.Job
@@ -65,9 +66,13 @@ def message(payload: bytes | events_pb2.JobEvent) -> Incoming:
     return Incoming(subject="jobs.x.http", payload=content, headers={}, sequence=7, deliveries=1, reply="")
 
 
+def projection_of(store: FakeJobStore, signals: Signals) -> Projection:
+    return Projection(store=store, signaler=signals, tally=roomy_tally(), moved=lambda: None)
+
+
 async def job_after(*batches: list[events_pb2.JobEvent]) -> jobs_pb2.Job | None:
     store = FakeJobStore()
-    projection = Projection(store=store, signaler=Signals())
+    projection = projection_of(store, Signals())
     for batch in batches:
         await projection.handle([message(each) for each in batch])
     record = await store.read("acme", JOB_ID)
@@ -95,7 +100,7 @@ async def test_a_job_without_its_submission_is_not_shown() -> None:
 
 async def test_every_job_of_a_batch_is_signaled_once_even_where_nothing_was_new() -> None:
     signals, other = Signals(), ids.new_job_id("http")
-    projection = Projection(store=FakeJobStore(), signaler=signals)
+    projection = projection_of(FakeJobStore(), signals)
     batch = [message(each) for each in (*LIFE, submitted(other))]
     await projection.handle(batch)
     await projection.handle(batch)
@@ -116,14 +121,14 @@ def odd(**fields: object) -> events_pb2.JobEvent:
 async def test_what_cannot_be_understood_is_dropped_and_the_rest_applied(payload: bytes | events_pb2.JobEvent) -> None:
     store, signals = FakeJobStore(), Signals()
     bad, good = message(payload), message(submitted())
-    await Projection(store=store, signaler=signals).handle([bad, good])
+    await projection_of(store, signals).handle([bad, good])
     assert (bad.verdict, good.verdict) == (b"+TERM", b"+ACK")
     assert await store.read("acme", JOB_ID) is not None
 
 
 async def test_a_batch_of_nothing_signals_nothing() -> None:
     signals = Signals()
-    await Projection(store=FakeJobStore(), signaler=signals).handle([message(b"\xff")])
+    await projection_of(FakeJobStore(), signals).handle([message(b"\xff")])
     assert signals.sent == []
 
 
@@ -131,7 +136,7 @@ async def test_a_store_that_is_away_leaves_the_batch_to_come_again() -> None:
     store, signals = FakeJobStore(), Signals()
     store.away = True
     with pytest.raises(Unavailable):
-        await Projection(store=store, signaler=signals).handle([message(submitted())])
+        await projection_of(store, signals).handle([message(submitted())])
     assert signals.sent == []
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from services.intake import metrics
+from services.intake.limits import PendingLimits
 from services.intake.reading import read_draft
 from services.intake.submitter import Submitter
 from services.intake.validation import Validator
@@ -16,11 +17,13 @@ from shared.identity import Principal, PrincipalKind
 from shared.sealing import CALLBACK_SECRET, Sealer
 from tests.fakes.intake_requests import GUARD, UPSTREAMS, request
 from tests.fakes.intake_store import FakeJobStore
+from tests.fakes.intake_tally import roomy_tally
 
 if TYPE_CHECKING:
     from penstock.jobs.v1 import jobs_pb2
 
     from services.intake.catalogue import Catalogue
+    from services.intake.tally import Tally
     from shared.bus import Outgoing
 
 PRINCIPAL = Principal(kind=PrincipalKind.KEY, id="key_1", tenant="acme", scopes=frozenset())
@@ -47,7 +50,9 @@ class Log:
             raise errors.Unavailable("no acknowledgement came")
 
 
-async def send(store: FakeJobStore, log: Log, *, max_pending: int = 10, **changes: Any) -> jobs_pb2.Job:
+async def send(
+    store: FakeJobStore, log: Log, *, max_pending: int = 10, tally: Tally | None = None, **changes: Any
+) -> jobs_pb2.Job:
     sealer = Sealer(bytes(32), CALLBACK_SECRET)
     submitter = Submitter(
         catalogue=cast("Catalogue", LoadedCatalogue()),
@@ -56,7 +61,8 @@ async def send(store: FakeJobStore, log: Log, *, max_pending: int = 10, **change
         publisher=log,
         sealer=sealer,
         clock=SystemClock(),
-        max_pending=max_pending,
+        limits=PendingLimits(default=max_pending),
+        tally=tally or roomy_tally(),
     )
     return await submitter.submit(read_draft(request(**changes), {}), PRINCIPAL, remaining_s=0.3)
 
@@ -98,6 +104,36 @@ async def test_a_key_whose_job_was_lost_says_so_and_makes_no_second_job() -> Non
         await send(store, log, request_id="k")
     assert refused.value.metadata == {"job": first.id}
     assert len(log.messages) == 1
+
+
+@pytest.mark.parametrize("key", ["", "k"])
+async def test_a_job_that_could_not_be_published_does_not_count_any_more(key: str) -> None:
+    store = FakeJobStore()
+    with pytest.raises(errors.Unavailable):
+        await send(store, Log(store, fails=True), max_pending=1, request_id=key)
+    await send(store, Log(store), max_pending=1, request_id=key)
+
+
+async def test_where_all_tenants_have_too_many_jobs_nothing_new_is_accepted() -> None:
+    store = FakeJobStore()
+    log, tally = Log(store), roomy_tally(cap=2)
+    first = await send(store, log, tally=tally, request_id="k")
+    await send(store, log, tally=tally)
+    with pytest.raises(errors.QueueFull) as refused:
+        await send(store, log, tally=tally)
+    assert refused.value.metadata == {"scope": "all_tenants"}
+    assert (await send(store, log, tally=tally, request_id="k")).id == first.id
+    assert len(log.messages) == 2
+
+
+async def test_a_store_that_is_being_rebuilt_accepts_nothing() -> None:
+    store = FakeJobStore()
+    store.rebuilding = True
+    log = Log(store)
+    with pytest.raises(errors.Unavailable) as refused:
+        await send(store, log)
+    assert refused.value.metadata == {"dependency": "redis", "state": "rebuilding"}
+    assert log.messages == []
 
 
 async def test_every_outcome_is_counted() -> None:

@@ -1,0 +1,21 @@
+-- Notes how many unfinished jobs tenants have, and how many jobs have ended; tells how many all have.
+--
+-- KEYS  1 the counts by tenant, 2 their sum, 3 the drain of all
+-- ARGV  1 jobs that have ended, then a tenant and its count, as often as there are tenants to note
+-- Answers {unfinished jobs of all, drain}.
+
+local counts, sum, drained = KEYS[1], KEYS[2], KEYS[3]
+local now, change = read_clock(), 0
+for i = 2, #ARGV, 2 do
+    local tenant, count = ARGV[i], tonumber(ARGV[i + 1])
+    change = change + count - (redis.call('HGET', counts, tenant) or 0)
+    if count > 0 then
+        redis.call('HSET', counts, tenant, count)
+    else
+        redis.call('HDEL', counts, tenant)
+    end
+end
+if tonumber(ARGV[1]) > 0 then
+    note_ends(drained, tonumber(ARGV[1]), now)
+end
+return {redis.call('INCRBY', sum, change), read_ends(drained, now)}
