@@ -37,7 +37,8 @@ async def serve(config: Config, process: Process) -> None:
     await until_done(store.create_indexes, retry_on=(Unavailable,))
 
     projection = Projection(store)
-    process.loop("projection", lambda: connection.consumer(streams.JOBS, CONSUMER).run(projection.handle))
+    events = connection.consumer(streams.JOBS, CONSUMER)
+    process.loop("projection", lambda: events.run(projection.handle, gather=config.gather))
     servicer = HistoryServicer(store=store, tokens=PageTokens(config.service_key.reveal().encode()))
     await process.serve(
         (history_pb2_grpc.add_HistoryServiceServicer_to_server, servicer, "penstock.history.v1.HistoryService")

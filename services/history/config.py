@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from shared.config import Secret, ServiceConfig
 
@@ -15,3 +16,5 @@ class Config(ServiceConfig):
     mongo_url: Secret
     #: The NATS that holds the log of jobs: `nats://[user:password@]host:port`.
     nats_url: Secret
+    #: How long events are gathered before they are written: fewer and larger writes, and a list so much later.
+    gather: timedelta = timedelta(milliseconds=200)
