@@ -39,11 +39,15 @@ def _read(name: str) -> str:
 
 
 def _routes(table: RouteTable) -> dict[str, LuaValue]:
-    """By a route's name: the request's message, whether it has a body, and which field each segment gives."""
+    """By a route's name: the request's message, what its body is, and which field each segment gives.
+
+    `within` is the field that the body is, where it is not the whole request.
+    """
     return {
         binding.name: {
             "message": binding.message,
-            "body": binding.body,
+            "body": binding.body_message,
+            "within": fields.json_name(binding.message, binding.body) if binding.body not in {"", "*"} else "",
             "action": binding.template.action,
             "path": {
                 place: fields.json_name(binding.message, variable)

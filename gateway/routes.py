@@ -80,8 +80,11 @@ class Binding:
     template: Template
     #: The request's message type, by its full name.
     message: str
-    #: `*`: the body is the request. Empty: there is no body, and the query holds what the path does not.
+    #: `*`: the body is the request. A name: it is that field of the request, and the path holds all others. Empty:
+    #: there is no body, and the query holds what the path does not.
     body: str
+    #: The body's message type, by its full name; empty where there is no body.
+    body_message: str
     #: Which cluster answers.
     cluster: str
     #: Whether the RPC waits for something.
@@ -170,6 +173,7 @@ def route_table(
                     template=Template.parse(text),
                     message=method.input_type.full_name,
                     body=body,
+                    body_message=_body_message(method, text, body),
                     cluster=_cluster(service, data),
                     waits=method.full_name in data.waiting,
                     streams=method.full_name in data.streaming,
@@ -192,9 +196,24 @@ def _verb(rule: HttpRule) -> str | None:
     pattern = rule.WhichOneof("pattern")
     if pattern is None:
         return None
-    if pattern not in _VERBS or rule.body not in {"", "*"}:
+    if pattern not in _VERBS:
         raise ValueError(f"the gateway does not route this HTTP rule: {rule}")
     return pattern
+
+
+def _body_message(method: MethodDescriptor, text: str, body: str) -> str:
+    """The message that a body is: the request, or the one field of it that the path does not hold."""
+    if not body:
+        return ""
+    if body == "*":
+        return method.input_type.full_name
+    left = [field for field in method.input_type.fields if field.name not in Template.parse(text).variables]
+    if [field.name for field in left] != [body] or left[0].message_type is None or left[0].is_repeated:
+        raise ValueError(
+            f"the gateway does not route the body {body!r} of {method.full_name}: it must be a message, and with the "
+            "path the whole request"
+        )
+    return left[0].message_type.full_name
 
 
 def _cluster(service: ServiceDescriptor, data: RouteData) -> str:

@@ -20,6 +20,7 @@ class GatewaySettings:
     #: Where each service answers, `host:port`; a name is resolved again and again, and calls spread over its addresses.
     auth_address: str = "127.0.0.1:18101"
     intake_address: str = "127.0.0.1:18102"
+    scheduler_address: str = "127.0.0.1:18103"
     upstream_address: str = "127.0.0.1:18104"
     #: The same for services that a mesh may do without; empty for one that does not run, whose paths are then unknown.
     history_address: str = ""
@@ -55,6 +56,7 @@ class GatewaySettings:
         addresses = {
             "auth": self.auth_address,
             "intake": self.intake_address,
+            "scheduler": self.scheduler_address,
             "upstream": self.upstream_address,
             "history": self.history_address,
             "webhooks": self.webhooks_address,

@@ -53,7 +53,12 @@ def virtual_host(table: RouteTable, settings: GatewaySettings) -> EnvoyConfig:
             *(_wrong_verb(page.path, {"path": page.path}, "GET, HEAD") for page in table.pages),
             *_rest(table, settings),
             *(_native_stream(rpc, cluster, settings) for rpc, cluster in table.streams.items()),
-            *(_native(service, bindings, settings) for service, bindings in table.services.items()),
+            *(
+                _native(binding, settings)
+                for bindings in table.services.values()
+                for binding in bindings
+                if binding.rpc not in table.streams
+            ),
             _unknown_rpc(),
             _unknown_path(),
         ],
@@ -152,26 +157,29 @@ def _wrong_verb(text: str, path: EnvoyConfig, allow: str) -> EnvoyConfig:
     }
 
 
-def _native(service: str, bindings: Sequence[Binding], settings: GatewaySettings) -> EnvoyConfig:
-    methods = "|".join(binding.rpc.rpartition(".")[2] for binding in bindings)
+def _native(binding: Binding, settings: GatewaySettings) -> EnvoyConfig:
     timeout = settings.wait_timeout
     return {
-        "name": service,
-        "match": {"safe_regex": {"regex": f"/{re.escape(service)}/({methods})"}, "headers": [_GRPC]},
-        "route": _route(bindings[0].cluster, timeout),
+        "name": binding.rpc,
+        "match": _native_path(binding.rpc),
+        "route": _route(binding.cluster, timeout),
         "request_headers_to_add": [header("grpc-timeout", _grpc_timeout(timeout - _MARGIN), "ADD_IF_ABSENT")],
     }
 
 
 def _native_stream(rpc: str, cluster: str, settings: GatewaySettings) -> EnvoyConfig:
-    service, _, method = rpc.rpartition(".")
     timeout = settings.stream_timeout
     return {
         "name": rpc,
-        "match": {"path": f"/{service}/{method}", "headers": [_GRPC]},
+        "match": _native_path(rpc),
         "route": _route(cluster, timeout, streams=True),
         "request_headers_to_add": [header("grpc-timeout", _grpc_timeout(timeout - _MARGIN), "ADD_IF_ABSENT")],
     }
+
+
+def _native_path(rpc: str) -> EnvoyConfig:
+    service, _, method = rpc.rpartition(".")
+    return {"path": f"/{service}/{method}", "headers": [_GRPC]}
 
 
 def _unknown_rpc() -> EnvoyConfig:

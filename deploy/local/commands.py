@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from deploy.local import client_settings, layout, programs, readiness
+from deploy.local import client_settings, layout, programs, queues, readiness
 from deploy.local.console import Progress, table
 from deploy.local.errors import StackError
 from deploy.local.programs import PROGRAMS, Program, Tier
@@ -96,9 +96,9 @@ def status(state: Path) -> bool:
     print(f"ready: {'yes' if ready else 'no'}  ({stack.layout.url}/readyz)")
     for name, answer in parts.items():
         print(f"  {name}: {answer}")
-    depths = readiness.queue_depths(stack.layout)
-    if depths:
-        print("\n" + table(("queue", "ready", "delayed", "leased"), depths))
+    standing = queues.rows(stack.layout, client_settings.read(stack).get(client_settings.API_KEY, ""))
+    if standing:
+        print("\n" + table(queues.HEADER, standing))
     return well and ready
 
 

@@ -8,7 +8,6 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client.parser import text_string_to_metric_families
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
@@ -88,24 +87,6 @@ def ready_parts(layout: Layout) -> tuple[bool, dict[str, str]]:
     except OSError as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         return False, {"gateway": " ".join(str(reason).split())}
-
-
-def queue_depths(layout: Layout) -> list[tuple[str, str, str, str]]:
-    """Each queue with its ready, delayed and leased jobs, by the scheduler's metrics; empty while it is away."""
-    url = f"http://{layout.address('scheduler_metrics')}/metrics"
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
-            families = list(text_string_to_metric_families(answer.read().decode()))
-    except OSError:  # the scheduler is away, which is told already
-        return []
-    depths: dict[str, dict[str, str]] = {}
-    for family in families:
-        if family.name == "penstock_scheduler_queue_jobs":
-            for sample in family.samples:
-                depths.setdefault(sample.labels["upstream"], {})[sample.labels["state"]] = f"{sample.value:.0f}"
-    return [
-        (upstream, states["ready"], states["delayed"], states["leased"]) for upstream, states in sorted(depths.items())
-    ]
 
 
 def _parts(body: bytes) -> dict[str, str]:

@@ -205,9 +205,11 @@ local function walk(fields)
 end
 
 -- What is wrong with the body as a message with these fields: nil, or { message } or { violations }.
--- `said` holds the fields that the path has given, by their JSON names.
-local function body_fault(body, fields, said)
+-- `said` holds the fields that the path has given, by their JSON names. `within` is the field of the request that the body
+-- is, or empty: paths begin with it, as a service's do.
+local function body_fault(body, fields, said, within)
   text, trail, depth, violations, bound = body, {}, 0, {}, said
+  if within ~= "" then trail, depth = { within }, 1 end
   local well, problem = pcall(walk, fields)
   local found = violations
   text, trail, violations = nil, nil, nil

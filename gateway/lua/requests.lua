@@ -53,12 +53,15 @@ local function check_body(handle, route, said)
   local headers = handle:headers()
   local length = buffer and buffer:length() or 0
   if length > MAX_BODY_BYTES then return refuse_length(handle) end
-  if length == 0 then return end
+  if length == 0 then
+    if route.within == "" then return end
+    return refuse_fields(handle, { { field = route.within, description = "is the body, which is missing" } })
+  end
   if route.body == "" then
     return refuse(handle, 400, "BAD_REQUEST", "this request takes no body; what it is told stands in its path and query")
   end
   if not is_json(headers) then return refuse_media_type(handle, headers) end
-  local fault = body_fault(buffer:getBytes(0, length), MESSAGES[route.message], said)
+  local fault = body_fault(buffer:getBytes(0, length), MESSAGES[route.body], said, route.within)
   if not fault then return end
   if fault.violations then return refuse_fields(handle, fault.violations) end
   refuse(handle, 400, "INVALID_ARGUMENT", fault.message)

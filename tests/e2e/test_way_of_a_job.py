@@ -6,20 +6,22 @@ import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from shared import ids
 from tests.e2e.api import Api
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.e2e.mesh import Mesh
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def api(mesh: Mesh) -> Api:
-    return Api(mesh.url, mesh.key)
+    """A tenant of this file's own: calls that others' tests have fail would open a breaker for these."""
+    return Api(mesh.url, mesh.new_key("callers"))
 
 
 def test_a_job_is_answered_at_once_and_ends_with_the_upstreams_answer(api: Api, mesh: Mesh) -> None:
@@ -123,6 +125,44 @@ def test_a_job_that_runs_cannot_be_canceled(api: Api, mesh: Mesh) -> None:
     refused = api.call("POST", f"/api/v1/jobs/{job['id']}:cancel")
     assert (refused.status, refused.reason) == (400, "JOB_RUNNING")
     assert api.wait(job["id"])["state"] == "SUCCEEDED"
+
+
+async def running(api: Api, job_id: str) -> dict[str, Any]:
+    """The job, once it runs."""
+    await eventually(lambda: api.call("GET", f"/api/v1/jobs/{job_id}").json["state"] == "RUNNING")
+    return api.call("GET", f"/api/v1/jobs/{job_id}").json
+
+
+async def test_a_job_that_runs_is_canceled_by_force_and_its_call_broken_off(mesh: Mesh) -> None:
+    api = Api(mesh.url, mesh.new_key("forceful", ["jobs:read", "jobs:write", "queues:read"]))
+    job = api.submit("http.get", {"url": f"{mesh.far_end}/delay/10"})
+    attempt = (await running(api, job["id"]))["attempt"]
+    assert api.call("GET", "/api/v1/queues/http").json["depth"]["leased"] == "1"
+    canceled = api.call("POST", f"/api/v1/jobs/{job['id']}:cancel", {"force": True})
+    assert canceled.status == 200, canceled.body
+    assert (canceled.json["state"], canceled.json["attempt"]) == ("CANCELED", attempt)
+    assert "may have taken effect" in canceled.json["error"]["message"]
+    assert api.call("POST", f"/api/v1/jobs/{job['id']}:cancel", {"force": True}).json["state"] == "CANCELED"
+
+    def broken_off() -> bool:  # its worker has reported: the lease itself would last much longer
+        return api.call("GET", "/api/v1/queues/http").json["depth"].get("leased", "0") == "0"
+
+    await eventually(broken_off, within=9)
+    assert api.call("GET", f"/api/v1/jobs/{job['id']}").json["state"] == "CANCELED"
+
+
+async def test_a_job_that_runs_or_has_ended_is_explained_and_anothers_is_not_found(api: Api, mesh: Mesh) -> None:
+    slow = api.submit("http.get", {"url": f"{mesh.far_end}/delay/3"})
+    await running(api, slow["id"])
+    explained = api.call("GET", f"/api/v1/jobs/{slow['id']}:explain").json
+    assert (explained["state"], explained.get("holds", [])) == ("RUNNING", [])
+    assert explained["summary"]
+    assert api.wait(slow["id"])["state"] == "SUCCEEDED"
+    explained = api.call("GET", f"/api/v1/jobs/{slow['id']}:explain").json
+    assert explained["state"] == "SUCCEEDED"
+    assert "ended" in explained["summary"]
+    stranger = Api(mesh.url, mesh.new_key("stranger", ["jobs:read"]))
+    assert stranger.call("GET", f"/api/v1/jobs/{slow['id']}:explain").reason == "JOB_NOT_FOUND"
 
 
 def test_the_same_idempotency_key_makes_one_job(api: Api, mesh: Mesh) -> None:

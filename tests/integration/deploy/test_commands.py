@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -112,7 +114,28 @@ def test_status_tells_every_program_and_what_readiness_hangs_on(command_line: Co
     assert f"gateway={command_line.layout.ports['gateway']}" in answer
     assert "ready: yes" in answer
     queues = [line.split() for line in answer.splitlines() if line.startswith("http ")]
-    assert queues == [["http", "0", "0", "0"]]
+    assert queues == [["http", "0", "0", "0", "0", "-"]]
+
+
+def test_status_tells_what_holds_a_queue_back(command_line: CommandLine, up: str) -> None:
+    def act(action: str, **fields: str) -> None:
+        request = urllib.request.Request(
+            f"{command_line.settings()['PENSTOCK_URL']}/api/v1/queues/http:{action}",
+            json.dumps(fields).encode(),
+            {
+                "Authorization": f"Bearer {command_line.settings()['PENSTOCK_API_KEY']}",
+                "Content-Type": "application/json",
+            },
+        )
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S):
+            pass
+
+    act("pause", reason="maintenance")
+    try:
+        (queue,) = [line for line in command_line.run("status").splitlines() if line.startswith("http ")]
+    finally:
+        act("resume")
+    assert queue.rstrip().endswith("paused: dev (maintenance)")
 
 
 def test_a_restarted_program_is_another_process_and_the_mesh_is_ready_again(command_line: CommandLine, up: str) -> None:

@@ -47,6 +47,7 @@ def settings_for(address: str, **changes: object) -> GatewaySettings:
         "admin_address": free.address("admin"),
         "auth_address": address,
         "intake_address": address,
+        "scheduler_address": address,
         "upstream_address": address,
         "site_address": free.address("nowhere"),
         "cors_origins": ("https://console.example",),

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from penstock.auth.v1 import auth_pb2, auth_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2, external_auth_pb2_grpc
 from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+from penstock.scheduler.v1 import queues_pb2, queues_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 
 from shared import errors
 from shared.identity import IDENTITY_HEADER
+from shared.permissions import Scope
 from shared.rpc import call, status
 from shared.rpc.health import Health
 from shared.rpc.server import Server
@@ -142,6 +144,39 @@ class _Upstreams(upstream_pb2_grpc.UpstreamServiceServicer):
         return upstream_pb2.Upstream(name=request.upstream)
 
 
+class _Queues(queues_pb2_grpc.QueueServiceServicer):
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def ListQueues(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return queues_pb2.ListQueuesResponse()
+
+    async def GetQueue(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return queues_pb2.Queue(upstream=request.upstream)
+
+    async def PauseQueue(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return queues_pb2.Queue(upstream=request.upstream)
+
+    async def ResumeQueue(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return queues_pb2.Queue(upstream=request.upstream)
+
+    async def GetQueueSettings(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return queues_pb2.QueueSettings()
+
+    async def SetQueueSettings(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return request.settings
+
+    async def RecoverQueue(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return queues_pb2.Queue(upstream=request.upstream, recovering=True)
+
+
 class _Authorization(external_auth_pb2_grpc.AuthorizationServicer):
     """Knows one key, and refuses as auth does."""
 
@@ -154,7 +189,7 @@ class _Authorization(external_auth_pb2_grpc.AuthorizationServicer):
             await self._services.on_check()
         headers = request.attributes.request.http.headers
         if headers.get("authorization") == f"Bearer {GOOD_KEY}":
-            token = self._services.identities.mint(TENANT)
+            token = self._services.identities.mint(TENANT, Scope)
             return external_auth_pb2.CheckResponse(
                 ok_response=external_auth_pb2.OkHttpResponse(
                     headers=[_header(IDENTITY_HEADER, token)], headers_to_remove=["authorization", "x-api-key"]
@@ -214,6 +249,9 @@ async def _start(services: Services) -> Server:
         upstream_pb2_grpc.add_UpstreamServiceServicer_to_server,
         _Upstreams(services),
         "penstock.upstream.v1.UpstreamService",
+    )
+    server.add(
+        queues_pb2_grpc.add_QueueServiceServicer_to_server, _Queues(services), "penstock.scheduler.v1.QueueService"
     )
     server.add(
         external_auth_pb2_grpc.add_AuthorizationServicer_to_server,

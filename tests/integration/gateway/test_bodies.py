@@ -207,6 +207,48 @@ def test_the_body_may_repeat_what_the_path_says_and_not_contradict_it(envoy: Env
     assert services.received == []
 
 
+def test_a_body_that_is_one_field_of_the_request_is_checked_by_its_path_from_the_request(
+    envoy: Envoy, services: Services
+) -> None:
+    body = {
+        "limits": {"lane": {"rates": [{"calls": 1, "windw": "1s"}, {"calls": "x"}]}},
+        "weights": {"acme": 1.5},
+        "upstream": "flickr",
+    }
+    answer = envoy.call("PUT", "/api/v1/queues/flickr/settings", body)
+    assert answer.status == 400
+    assert answer.fields.keys() == {
+        "settings.limits.lane.rates[0].windw",
+        "settings.limits.lane.rates[1].calls",
+        "settings.weights.acme",
+        "settings.upstream",
+    }
+    assert services.received == []
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b'"x"'])
+def test_a_body_that_is_one_field_must_be_an_object(envoy: Envoy, services: Services, body: bytes) -> None:
+    answer = envoy.call("PUT", "/api/v1/queues/flickr/settings", body)
+    assert answer.status == 400
+    assert answer.info["reason"] == "INVALID_ARGUMENT"
+    assert services.received == []
+
+
+@pytest.mark.parametrize("body", [None, b""])
+def test_a_body_that_is_one_field_must_be_there(envoy: Envoy, services: Services, body: bytes | None) -> None:
+    answer = envoy.call("PUT", "/api/v1/queues/flickr/settings", body)
+    assert answer.status == 400
+    assert answer.fields.keys() == {"settings"}
+    assert services.received == []
+
+
+def test_what_the_body_holds_cannot_be_given_in_the_query(envoy: Envoy, services: Services) -> None:
+    answer = envoy.call("PUT", "/api/v1/queues/flickr/settings?settings.breaker.throttles=3", {})
+    assert answer.status == 400
+    assert answer.fields.keys() == {"settings.breaker.throttles"}
+    assert services.received == []
+
+
 @pytest.mark.parametrize("size", [10 * _MIB + 1, 20 * _MIB, 20_000_000])
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_body_over_the_limit_is_a_413_with_the_limit(

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+from google.protobuf import json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
-from penstock.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
+from penstock.scheduler.v1 import queues_pb2, scheduler_pb2, scheduler_pb2_grpc
 
 from tests.integration.gateway.stand_ins import GOOD_KEY, TENANT
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _KEY = (("authorization", f"Bearer {GOOD_KEY}"),)
 _JOBS = "/penstock.jobs.v1.JobService"
+_QUEUES = "/penstock.scheduler.v1.QueueService"
 _JOB = {"upstream": "http", "method": "http.get"}
 
 _ROUTES = [
@@ -49,6 +51,24 @@ _ROUTES = [
     ("GET", "/api/v1/keys", None, "/penstock.auth.v1.KeyService/ListKeys", {}),
     ("GET", "/api/v1/keys/k-1", None, "/penstock.auth.v1.KeyService/GetKey", {"key_id": "k-1"}),
     ("DELETE", "/api/v1/keys/k-1", None, "/penstock.auth.v1.KeyService/RevokeKey", {"key_id": "k-1"}),
+    ("GET", "/api/v1/queues", None, f"{_QUEUES}/ListQueues", {}),
+    ("GET", "/api/v1/queues/flickr?lanes=3", None, f"{_QUEUES}/GetQueue", {"upstream": "flickr", "lanes": 3}),
+    (
+        "POST",
+        "/api/v1/queues/flickr:pause",
+        {"reason": "maintenance"},
+        f"{_QUEUES}/PauseQueue",
+        {"upstream": "flickr", "reason": "maintenance"},
+    ),
+    (
+        "POST",
+        "/api/v1/queues/flickr:resume",
+        {"lane": "c"},
+        f"{_QUEUES}/ResumeQueue",
+        {"upstream": "flickr", "lane": "c"},
+    ),
+    ("POST", "/api/v1/queues/flickr:recover", None, f"{_QUEUES}/RecoverQueue", {"upstream": "flickr"}),
+    ("GET", "/api/v1/queues/flickr/settings", None, f"{_QUEUES}/GetQueueSettings", {"upstream": "flickr"}),
     # These look like other routes, and the services refuse what they say.
     ("GET", "/api/v1/jobs/history", None, f"{_JOBS}/GetJob", {"job_id": "history"}),
     ("GET", "/api/v1/jobs/j-1:bogus", None, f"{_JOBS}/GetJob", {"job_id": "j-1:bogus"}),
@@ -74,6 +94,21 @@ def test_a_call_whose_fields_are_all_in_the_path_needs_no_body(
 ) -> None:
     assert envoy.call("POST", "/api/v1/jobs/j-1:cancel", body).status == 200
     assert services.received[0].request == jobs_pb2.CancelJobRequest(job_id="j-1")
+
+
+def test_a_body_may_be_one_field_of_the_request(envoy: Envoy, services: Services) -> None:
+    settings = {
+        "limits": {"lane": {"rates": [{"calls": 35, "window": "6s"}], "concurrency": 2}},
+        "breaker": {"throttles": 5, "failure_ratio": 0.25},
+        "weights": {"acme": 3},
+    }
+    answer = envoy.call("PUT", "/api/v1/queues/flickr/settings", settings)
+    assert answer.status == 200, answer
+    expected = {"upstream": "flickr", "settings": settings}
+    assert services.received[0].request == json_format.ParseDict(expected, queues_pb2.SetQueueSettingsRequest())
+    assert answer.json["weights"] == {"acme": 3}
+    assert envoy.call("PUT", "/api/v1/queues/flickr/settings", {}).status == 200
+    assert services.received[1].request.HasField("settings")
 
 
 def test_the_query_fills_the_fields_that_the_path_does_not(envoy: Envoy, services: Services) -> None:
@@ -124,6 +159,8 @@ def test_an_unknown_path_is_a_404_that_names_it(envoy: Envoy, services: Services
         ("OPTIONS", "/api/v1/keys", "GET, POST"),
         ("POST", "/healthz", "GET, HEAD"),
         ("PATCH", "/api/v1/upstreams", "GET"),
+        ("POST", "/api/v1/queues/flickr/settings", "GET, PUT"),
+        ("GET", "/api/v1/queues/flickr:pause", "POST"),
     ],
 )
 def test_a_wrong_verb_is_a_405_that_names_the_right_ones(

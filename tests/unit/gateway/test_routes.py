@@ -81,6 +81,14 @@ def test_every_rule_of_an_rpc_becomes_a_binding() -> None:
     assert {binding.cluster for binding in table.bindings} == {"test"}
 
 
+def test_a_body_may_be_the_one_field_that_the_path_does_not_hold() -> None:
+    data = RouteData.load()
+    bindings = route_table(data, set(data.packages.values())).bindings
+    (binding,) = [each for each in bindings if each.rpc.endswith(".SetQueueSettings")]
+    assert (binding.verb, binding.body) == ("PUT", "settings")
+    assert binding.body_message == "penstock.scheduler.v1.QueueSettings"
+
+
 def test_an_rpc_without_a_rule_is_not_public() -> None:
     table = route_table(_DATA, {"test"}, [_service(http_pb2.HttpRule(get="/a"), None)])
     assert {name: [binding.rpc for binding in rpcs] for name, rpcs in table.services.items()} == {
@@ -107,6 +115,7 @@ def test_what_a_service_that_does_not_run_would_answer_is_left_out() -> None:
     [
         ([http_pb2.HttpRule(get="/a"), http_pb2.HttpRule(get="/a")], "both claim GET /a"),
         ([http_pb2.HttpRule(post="/a", body="id")], "does not route"),
+        ([http_pb2.HttpRule(post="/a/{id}", body="more")], "does not route"),
         ([http_pb2.HttpRule(custom=http_pb2.CustomHttpPattern(kind="X", path="/a"))], "does not route"),
     ],
 )
@@ -124,6 +133,7 @@ def test_the_contract_can_be_routed_and_its_internal_services_are_not() -> None:
     data = RouteData.load()
     table = route_table(data, set(data.packages.values()))
     assert "penstock.jobs.v1.JobService" in table.services
+    assert "penstock.scheduler.v1.QueueService" in table.services
     assert "penstock.scheduler.v1.SchedulerService" not in table.services
     known = {method.full_name for service in descriptors.services() for method in service.methods}
     assert {*data.waiting, *data.streaming} <= known
