@@ -85,6 +85,10 @@ test-e2e: $(INSTALLED) ## Run the tests that go through Envoy to a whole mesh of
 chaos: $(INSTALLED) ## Kill everything while jobs are in flight: make chaos [minutes=30] [seed=7]
 	@CHAOS_MINUTES=$(or $(minutes),0) CHAOS_SEED=$(seed) pytest -s tests/chaos
 
+.PHONY: bench
+bench: $(INSTALLED) ## Measure speed and cost into bench.json, peers beside it: make bench [size=small] [peers=0]
+	@$(PYTHON) -m tests.bench --size $(or $(size),full) $(if $(peers),--peers $(peers))
+
 ##@ The code
 
 .PHONY: format

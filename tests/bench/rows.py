@@ -1,0 +1,112 @@
+"""What was measured, as rows of the report: their names, units and marks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.bench import peers, queue_growth, rest
+from tests.bench.report import Mark, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.bench.completed import Completed
+    from tests.bench.mesh import Mesh
+    from tests.bench.sizes import Size
+    from tests.bench.submits import Submits
+
+_SUBMIT_P95_MS = Mark(value=100, most=True)
+_AT_REST_PERCENT = Mark(value=3, most=True)
+_RATIOS = {"celery": Mark(value=4), "taskiq": Mark(value=1.3)}
+
+
+def of_completed(ours: Completed) -> Iterator[Row]:
+    """Jobs through all of the mesh, and what of the machine each program used for them."""
+    yield Row(
+        name="completed_jobs_per_s",
+        value=ours.per_second,
+        unit="jobs/s",
+        details={"jobs": ours.jobs, "seconds": ours.seconds, "submits_per_s": ours.submits.per_second},
+    )
+    yield Row(
+        name="cpu_s_per_1000_jobs",
+        value=sum(ours.cpu_s_per_1000.values()),
+        unit="s",
+        details=dict(ours.cpu_s_per_1000),
+    )
+
+
+def of_submits(submits: Submits) -> Iterator[Row]:
+    """Submits in one way by so many callers."""
+    outcome = submits.outcome
+    name = submits.name
+    yield Row(
+        name=f"submit_rps_{name}",
+        value=outcome.per_second,
+        unit="submits/s",
+        details={
+            "p50_ms": outcome.latency_ms(0.5),
+            "p99_ms": outcome.latency_ms(0.99),
+            "errors": outcome.errors,
+            "load_cpu_percent": outcome.cpu_s * 100 / outcome.seconds,
+            **({"such_errors": " | ".join(outcome.samples)} if outcome.samples else {}),
+        },
+    )
+    yield Row(
+        name=f"submit_p95_{name}",
+        value=outcome.latency_ms(0.95),
+        unit="ms",
+        mark=_SUBMIT_P95_MS if submits.is_paced else None,
+    )
+    if submits.load.protocol == "http":
+        yield Row(name=f"ext_authz_cpu_{name}", value=submits.auth_cpu_ms, unit="ms of auth a request")
+
+
+def of_rest(mesh: Mesh, size: Size) -> Row:
+    """What our processes and Envoy use together while nothing is asked of them; the servers' part stands beside it."""
+    percent = rest.measure(mesh, seconds=size.rest_seconds)
+    return Row(
+        name="at_rest_cpu",
+        value=sum(used for program, used in percent.items() if program in rest.OURS),
+        unit="% of one core",
+        mark=_AT_REST_PERCENT,
+        details=dict(percent),
+    )
+
+
+def of_peers(ours: Completed, size: Size) -> Iterator[Row]:
+    """Each peer, and how many times as fast the mesh was."""
+    for peer in peers.measure(jobs=size.jobs):
+        yield Row(
+            name=f"{peer.peer}_jobs_per_s",
+            value=peer.per_second,
+            unit="jobs/s",
+            details={
+                "jobs": peer.jobs,
+                "seconds": peer.seconds,
+                "submits_per_s": peer.jobs / peer.submit_s,
+                "cpu_s_per_1000": peer.cpu_s * 1000 / peer.jobs,
+            },
+        )
+        yield Row(
+            name=f"ratio_to_{peer.peer}",
+            value=ours.per_second / peer.per_second,
+            unit="times",
+            mark=_RATIOS.get(peer.peer),
+        )
+
+
+def of_queue(size: Size) -> Iterator[Row]:
+    """The queue at each depth and number of lanes: what Redis spends on a job from its enqueue to its end."""
+    for at in queue_growth.measure(queued=size.queued, lanes=size.queue_lanes):
+        yield Row(
+            name=f"queue_{at.queued}_jobs_{at.lanes}_lanes",
+            value=sum(at.script_us.values()),
+            unit="us of scripts a job",
+            details={
+                "enqueue_per_s": at.per_second["enqueue"],
+                "lease_per_s": at.per_second["lease"],
+                **{f"{step}_us": us for step, us in at.script_us.items()},
+                "bytes_per_job": at.bytes_per_job,
+            },
+        )
