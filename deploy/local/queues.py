@@ -70,7 +70,7 @@ def _rest(queue: Mapping[str, Any] | None) -> tuple[str, str]:
     holds = [_pause(pause) for pause in queue.get("pauses", ())]
     if "breaker" in queue:
         holds.append(f"breaker {queue['breaker']['state'].lower()} until {queue['breaker'].get('until', '?')}")
-    return f"{queue.get('drainRate', 0):g}", "; ".join(holds) or "-"
+    return f"{queue.get('drainRate', 0):.3g}", "; ".join(holds) or "-"
 
 
 def _pause(pause: Mapping[str, str]) -> str:
