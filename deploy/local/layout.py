@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.local.errors import SettingError
+from deploy.local.errors import SettingError, StackError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,9 @@ STATE_SETTING = f"{_PREFIX}STATE"
 _SOCKET_PATH_MAX_BYTES = 100
 #: Below the range from which Linux takes the ports of outgoing connections, so that none of those comes in between.
 _FREE_PORTS = range(20_000, 32_000)
+#: A stack on free ports has a block of so many for as long as its process lives, also while a program of it is down.
+_BLOCK = 64
+_guards: list[socket.socket] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,14 +183,22 @@ def remembered(state: Path, defaults: Mapping[str, int]) -> Layout | None:
 
 
 def on_free_ports(state: Path, defaults: Mapping[str, int], options: Options = _DEFAULT_OPTIONS) -> Layout:
-    """A layout whose ports are free now."""
-    free: list[int] = []
-    candidates = random.sample(_FREE_PORTS, len(_FREE_PORTS))
-    while len(free) < len(defaults):
-        port = candidates.pop()
-        if is_free(port):
-            free.append(port)
-    return Layout(state=state.resolve(), ports=dict(zip(defaults, free, strict=True)), options=options)
+    """A layout whose ports are free now, and which no other process is given by this while this one lives."""
+    starts = list(_FREE_PORTS[::_BLOCK])
+    random.shuffle(starts)
+    for start in starts:
+        guard = socket.socket()
+        try:
+            guard.bind((HOST, start))  # never listens; who finds it taken looks for another block
+        except OSError:
+            guard.close()
+            continue
+        free = [port for port in range(start + 1, start + _BLOCK) if is_free(port)]
+        if len(free) >= len(defaults):
+            _guards.append(guard)
+            return Layout(state=state.resolve(), ports=dict(zip(defaults, free, strict=False)), options=options)
+        guard.close()
+    raise StackError(f"no {len(defaults)} ports are free together between {_FREE_PORTS.start} and {_FREE_PORTS.stop}")
 
 
 def is_free(port: int) -> bool:

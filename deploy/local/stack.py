@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 from typing import TYPE_CHECKING
 
@@ -168,4 +169,6 @@ def _try(program: Program, layout: Layout) -> str | None:
         return "does not answer"
     except OSError as error:  # told to whoever waits
         return error.strerror or str(error) or type(error).__name__
+    except http.client.HTTPException as error:  # something else may answer there
+        return f"does not speak HTTP ({type(error).__name__})"
     return None
