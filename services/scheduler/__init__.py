@@ -13,5 +13,6 @@ Read on in `__main__`, `servicer`, `domain`, `queue`, and `lua/`, where the rule
 then `upstreams` (which queues there are, and their loops), `submissions`, `leases`, `outcomes`, `sweep`; `joblog`,
 `events` and `outbox` (what is published), `work` (who waits, and what wakes them), `codec` (how scripts are spoken to).
 For operators and tenants: `queue_servicer`, `settings` (what is set, on disk and in force), `rules` and `validation`,
-`showing` and `explaining`.
+`showing` and `explaining`. When Redis has lost something: `wholeness` notices, `recovery` has the queue rebuilt from
+the log (`rebuild`, `replay`, `checkpoints`), `latecomers` looks after what was told too late.
 """
