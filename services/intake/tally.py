@@ -174,7 +174,7 @@ class Tally:
         try:
             tenants = touched | await self._counts.tenants() if everything else touched
             self._known, self.drain = await self._counts.note(tenants, ended=ended)
-        except BaseException:
+        except BaseException:  # a cancel too: what was not noted is noted next time
             self._touched |= touched
             self._ended += ended
             raise
