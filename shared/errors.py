@@ -6,14 +6,19 @@
     ├── Unauthenticated           401
     ├── PermissionDenied          403
     ├── NotFound                  404
+    │   ├── BatchNotFound
     │   ├── JobNotFound
     │   ├── KeyNotFound
+    │   ├── ResultNotFound
     │   ├── TenantNotFound
+    │   ├── UploadNotFound
     │   └── UpstreamNotFound
     ├── FailedPrecondition        400
     │   ├── JobRunning
     │   ├── JobFinished
-    │   └── LeaseLost
+    │   ├── JobNotFinished
+    │   ├── LeaseLost
+    │   └── UploadIncomplete
     ├── IdempotencyKeyReused      422  (FAILED_PRECONDITION in gRPC)
     ├── IdempotencyKeyInFlight    409  (ABORTED in gRPC)
     ├── QueueFull                 503  (RESOURCE_EXHAUSTED in gRPC)
@@ -120,6 +125,12 @@ class NotFound(PenstockError):
     reason = "ROUTE_NOT_FOUND"
 
 
+class BatchNotFound(NotFound):
+    """There is no such batch for this tenant."""
+
+    reason = "BATCH_NOT_FOUND"
+
+
 class JobNotFound(NotFound):
     """There is no such job for this tenant."""
 
@@ -132,10 +143,22 @@ class KeyNotFound(NotFound):
     reason = "KEY_NOT_FOUND"
 
 
+class ResultNotFound(NotFound):
+    """The job has ended without a result, or its result is no longer kept."""
+
+    reason = "RESULT_NOT_FOUND"
+
+
 class TenantNotFound(NotFound):
     """There is no such tenant."""
 
     reason = "TENANT_NOT_FOUND"
+
+
+class UploadNotFound(NotFound):
+    """There is no such upload for this tenant."""
+
+    reason = "UPLOAD_NOT_FOUND"
 
 
 class UpstreamNotFound(NotFound):
@@ -162,10 +185,22 @@ class JobFinished(FailedPrecondition):
     reason = "JOB_FINISHED"
 
 
+class JobNotFinished(FailedPrecondition):
+    """The job has not ended."""
+
+    reason = "JOB_NOT_FINISHED"
+
+
 class LeaseLost(FailedPrecondition):
     """The lease under this fence is gone."""
 
     reason = "LEASE_LOST"
+
+
+class UploadIncomplete(FailedPrecondition):
+    """The upload's bytes are not there, or not those that were told."""
+
+    reason = "UPLOAD_INCOMPLETE"
 
 
 class IdempotencyKeyReused(PenstockError):

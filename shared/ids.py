@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
@@ -13,6 +14,8 @@ _SLUG_MAX_CHARACTERS = 40
 _UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _JOB_ID = re.compile(rf"(?P<upstream>{SLUG.pattern})-{_UUID7}")
 _KEY_ID = re.compile(rf"key_{_UUID7}")
+_BATCH_ID = re.compile(rf"batch_(?P<uuid>{_UUID7})")
+_UPLOAD_ID = re.compile(rf"upl_{_UUID7}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -34,6 +37,49 @@ def upstream_of(job_id: str) -> str | None:
     """The upstream of a job id, or None where the text is no job id."""
     match = _JOB_ID.fullmatch(job_id)
     return match["upstream"] if match else None
+
+
+def new_batch_id() -> str:
+    """A new id of a batch."""
+    return f"batch_{uuid7()}"
+
+
+def is_batch_id(text: str) -> bool:
+    """Whether the text is an id of a batch."""
+    return _BATCH_ID.fullmatch(text) is not None
+
+
+def job_id_in_batch(batch_id: str, index: int, upstream: str) -> str:
+    """The id of a batch's job: always the same for the same place, so that a batch that is submitted again is no other one.
+
+    It has the batch's time, then its index, by which the ids of a batch sort (RFC 9562, 6.2, method 1), then 62 bits of
+    a digest, as hard to guess as the batch's own id.
+
+    Args:
+        batch_id: Of the batch.
+        index: The job's, 0 to 4095.
+        upstream: The job's.
+
+    Raises:
+        ValueError: The batch's id is none, or the index does not fit.
+    """
+    match = _BATCH_ID.fullmatch(batch_id)
+    if match is None or not 0 <= index < 1 << 12:
+        raise ValueError(f"there is no job {index} in a batch {batch_id!r}")
+    batch = uuid.UUID(match["uuid"])
+    digest = hashlib.sha256(batch.bytes + index.to_bytes(2, "big")).digest()
+    value = (batch.int >> 80 << 80) | (7 << 76) | (index << 64) | (2 << 62) | (int.from_bytes(digest[:8], "big") >> 2)
+    return f"{upstream}-{uuid.UUID(int=value)}"
+
+
+def new_upload_id() -> str:
+    """A new id of an upload."""
+    return f"upl_{uuid7()}"
+
+
+def is_upload_id(text: str) -> bool:
+    """Whether the text is an id of an upload."""
+    return _UPLOAD_ID.fullmatch(text) is not None
 
 
 def is_slug(text: str) -> bool:

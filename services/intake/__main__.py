@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.history.v1 import history_pb2_grpc
-from penstock.jobs.v1 import jobs_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc
 from penstock.scheduler.v1 import scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2_grpc
 
@@ -95,7 +95,7 @@ async def serve(config: Config, process: Process) -> None:
     process.on_drain(waiters.release)
     await process.serve(
         (
-            jobs_pb2_grpc.add_JobServiceServicer_to_server,
+            job_service_pb2_grpc.add_JobServiceServicer_to_server,
             JobServicer(submitter=submitter, reader=reader, watcher=watcher, canceler=canceler, explainer=explainer),
             "penstock.jobs.v1.JobService",
         )

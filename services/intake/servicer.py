@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
 from services.intake import sse
 from services.intake.domain import DEFAULT_WAIT, HEARTBEAT
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from services.intake.watching import Watcher
 
 
-class JobServicer(jobs_pb2_grpc.JobServiceServicer):
+class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     """Answers `penstock.jobs.v1.JobService`.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
 from shared import ids
 from shared.identity import IDENTITY_HEADER
@@ -105,7 +105,7 @@ def test_a_forged_identity_header_is_worth_nothing_over_http(mesh: Mesh) -> None
 async def test_grpc_goes_through_the_same_door(mesh: Mesh) -> None:
     request = jobs_pb2.GetJobRequest(job_id=ids.new_job_id("http"))
     async with grpc.aio.insecure_channel(mesh.grpc_address) as channel:
-        stub = jobs_pb2_grpc.JobServiceStub(channel)
+        stub = job_service_pb2_grpc.JobServiceStub(channel)
         for metadata, code in (
             ((), grpc.StatusCode.UNAUTHENTICATED),
             (((IDENTITY_HEADER, mesh.identities.mint()),), grpc.StatusCode.UNAUTHENTICATED),
@@ -119,7 +119,7 @@ async def test_grpc_goes_through_the_same_door(mesh: Mesh) -> None:
 async def test_a_job_over_grpc_is_the_same_job(mesh: Mesh) -> None:
     metadata = (("authorization", f"Bearer {mesh.key}"),)
     async with grpc.aio.insecure_channel(mesh.grpc_address) as channel:
-        stub = jobs_pb2_grpc.JobServiceStub(channel)
+        stub = job_service_pb2_grpc.JobServiceStub(channel)
         request = jobs_pb2.SubmitJobRequest(upstream="http", method="http.get", request_id=ids.new_request_id())
         request.params["url"] = f"{mesh.far_end}/get"
         job = await stub.SubmitJob(request, metadata=metadata)

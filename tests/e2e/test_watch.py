@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import grpc
 import pytest
-from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
 from shared import ids
 from tests.e2e.api import Api
@@ -148,7 +148,7 @@ def test_the_typed_stream_tells_the_same_over_grpc(api: Api, mesh: Mesh) -> None
     with watching(api, job["id"]) as events:
         whole = [(int(each["id"]), each["event"].upper()) for each in events]
     with grpc.insecure_channel(mesh.grpc_address) as channel:
-        stub = jobs_pb2_grpc.JobServiceStub(channel)
+        stub = job_service_pb2_grpc.JobServiceStub(channel)
         stream = stub.WatchJob(
             jobs_pb2.WatchJobRequest(job_id=job["id"]), metadata=(("x-api-key", api.key),), timeout=TIMEOUT_S
         )
@@ -159,7 +159,7 @@ def test_the_typed_stream_tells_the_same_over_grpc(api: Api, mesh: Mesh) -> None
 def test_a_stream_over_grpc_is_seen_when_it_happens_and_left_at_once(api: Api, mesh: Mesh) -> None:
     job = api.submit("http.get", {"url": f"{mesh.far_end}/get"}, notBefore=later())
     with grpc.insecure_channel(mesh.grpc_address) as channel:
-        stub = jobs_pb2_grpc.JobServiceStub(channel)
+        stub = job_service_pb2_grpc.JobServiceStub(channel)
         request = jobs_pb2.WatchJobRequest(job_id=job["id"])
         stream = stub.WatchJob(request, metadata=(("x-api-key", api.key),), timeout=TIMEOUT_S)
         assert next(stream).job.state == jobs_pb2.Job.QUEUED

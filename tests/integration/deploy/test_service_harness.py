@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
 from shared import errors
 from shared.config import ServiceConfig
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_stalls")
 
 
-class Jobs(jobs_pb2_grpc.JobServiceServicer):
+class Jobs(job_service_pb2_grpc.JobServiceServicer):
     async def GetJob(self, request: jobs_pb2.GetJobRequest, context: object) -> jobs_pb2.Job:
         return jobs_pb2.Job(id=request.job_id, metadata={"tenant": call.current_tenant()})
 
 
 async def serve(_: ServiceConfig, process: Process) -> None:
-    await process.serve((jobs_pb2_grpc.add_JobServiceServicer_to_server, Jobs(), "penstock.jobs.v1.JobService"))
+    await process.serve((job_service_pb2_grpc.add_JobServiceServicer_to_server, Jobs(), "penstock.jobs.v1.JobService"))
 
 
 @pytest.fixture
@@ -42,14 +42,16 @@ def config(identities: Identities) -> ServiceConfig:
 
 async def test_a_service_answers_a_caller_with_a_token(config: ServiceConfig, identities: Identities) -> None:
     async with running("intake", serve, config) as address, channel(address, identities.mint("acme")) as connection:
-        job = await jobs_pb2_grpc.JobServiceStub(connection).GetJob(jobs_pb2.GetJobRequest(job_id="x"), timeout=5)
+        job = await job_service_pb2_grpc.JobServiceStub(connection).GetJob(
+            jobs_pb2.GetJobRequest(job_id="x"), timeout=5
+        )
     assert job.metadata["tenant"] == "acme"
 
 
 async def test_a_service_refuses_a_caller_without_a_token(config: ServiceConfig) -> None:
     async with running("intake", serve, config) as address, channel(address) as connection:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await jobs_pb2_grpc.JobServiceStub(connection).GetJob(jobs_pb2.GetJobRequest(job_id="x"), timeout=5)
+            await job_service_pb2_grpc.JobServiceStub(connection).GetJob(jobs_pb2.GetJobRequest(job_id="x"), timeout=5)
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 

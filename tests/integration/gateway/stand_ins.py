@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.auth.v1 import auth_pb2, auth_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2, external_auth_pb2_grpc
-from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 from penstock.scheduler.v1 import queues_pb2, queues_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 
@@ -87,7 +87,7 @@ class Services:
         )
 
 
-class _Jobs(jobs_pb2_grpc.JobServiceServicer):
+class _Jobs(job_service_pb2_grpc.JobServiceServicer):
     def __init__(self, services: Services) -> None:
         self._services = services
 
@@ -243,7 +243,7 @@ async def _start(services: Services) -> Server:
     services.health = Health({"redis": lambda: check("redis")})
     await services.health.check_dependencies()
     server = Server("intake", address="127.0.0.1:0", verifier=services.identities.verifier(), health=services.health)
-    server.add(jobs_pb2_grpc.add_JobServiceServicer_to_server, _Jobs(services), "penstock.jobs.v1.JobService")
+    server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, _Jobs(services), "penstock.jobs.v1.JobService")
     server.add(auth_pb2_grpc.add_KeyServiceServicer_to_server, _Keys(services), "penstock.auth.v1.KeyService")
     server.add(
         upstream_pb2_grpc.add_UpstreamServiceServicer_to_server,

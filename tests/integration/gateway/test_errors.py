@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
 from deploy.local import layout
 from shared import errors
@@ -98,7 +98,7 @@ def test_a_fault_leaves_nothing_but_its_id(envoy: Envoy, services: Services) -> 
 def test_native_grpc_keeps_its_status(envoy: Envoy, services: Services) -> None:
     services.answer = _raises(errors.QueueFull("full", retry_after=timedelta(seconds=7)))
     with grpc.insecure_channel(envoy.settings.address) as channel, pytest.raises(grpc.RpcError) as failure:
-        jobs_pb2_grpc.JobServiceStub(channel).GetJob(jobs_pb2.GetJobRequest(job_id="j-1"), metadata=_KEY)
+        job_service_pb2_grpc.JobServiceStub(channel).GetJob(jobs_pb2.GetJobRequest(job_id="j-1"), metadata=_KEY)
     assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert failure.value.details() == "full"
     assert dict(failure.value.initial_metadata())["retry-after"] == "7"
@@ -140,7 +140,7 @@ def test_a_page_whose_site_is_away_is_a_503(without_services: Envoy) -> None:
 def test_a_service_that_is_away_is_unavailable_over_grpc(without_services: Envoy, services: Services) -> None:
     channel = grpc.insecure_channel(without_services.settings.address)
     with channel, pytest.raises(grpc.RpcError) as failure:
-        jobs_pb2_grpc.JobServiceStub(channel).GetJob(jobs_pb2.GetJobRequest(job_id="j-1"), metadata=_KEY)
+        job_service_pb2_grpc.JobServiceStub(channel).GetJob(jobs_pb2.GetJobRequest(job_id="j-1"), metadata=_KEY)
     assert failure.value.code() is grpc.StatusCode.UNAVAILABLE
     assert failure.value.details() == "a part of Penstock is away; try again in a moment"
 
@@ -152,7 +152,7 @@ def test_auth_that_is_away_lets_no_one_in(
         for verb, path, body in [("POST", "/api/v1/jobs", {}), ("GET", "/nope", None)]:
             _assert_unavailable(envoy.call(verb, path, body))
         with grpc.insecure_channel(envoy.settings.address) as channel, pytest.raises(grpc.RpcError) as failure:
-            jobs_pb2_grpc.JobServiceStub(channel).GetJob(jobs_pb2.GetJobRequest(job_id="j-1"), metadata=_KEY)
+            job_service_pb2_grpc.JobServiceStub(channel).GetJob(jobs_pb2.GetJobRequest(job_id="j-1"), metadata=_KEY)
         assert failure.value.code() is grpc.StatusCode.UNAVAILABLE
         assert envoy.call("GET", "/healthz", key=None).status == 200
     assert services.received == []
@@ -206,7 +206,7 @@ def test_the_service_knows_its_deadline(hurried: Envoy, services: Services) -> N
 
 def test_a_grpc_client_keeps_its_own_deadline(envoy: Envoy, services: Services) -> None:
     with grpc.insecure_channel(envoy.settings.address) as channel:
-        stub = jobs_pb2_grpc.JobServiceStub(channel)
+        stub = job_service_pb2_grpc.JobServiceStub(channel)
         stub.GetJob(jobs_pb2.GetJobRequest(job_id="j-1"), metadata=_KEY, timeout=5)
         stub.GetJob(jobs_pb2.GetJobRequest(job_id="j-1"), metadata=_KEY)
     first, second = (received.remaining_s for received in services.received)

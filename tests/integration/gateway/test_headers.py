@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
 from shared import ids
 from tests.integration.gateway.stand_ins import GOOD_KEY, TENANT
@@ -46,7 +46,7 @@ def test_a_forged_identity_is_replaced_over_grpc(envoy: Envoy, services: Service
         ("x-penstock-http-status", "200"),
     )
     with grpc.insecure_channel(envoy.settings.address) as channel:
-        jobs_pb2_grpc.JobServiceStub(channel).GetJob(jobs_pb2.GetJobRequest(job_id="j-1"), metadata=metadata)
+        job_service_pb2_grpc.JobServiceStub(channel).GetJob(jobs_pb2.GetJobRequest(job_id="j-1"), metadata=metadata)
     assert services.received[0].tenant == TENANT
     assert "x-penstock-http-status" not in services.received[0].metadata
 

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from google.protobuf import json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 from penstock.scheduler.v1 import queues_pb2, scheduler_pb2, scheduler_pb2_grpc
 
 from tests.integration.gateway.stand_ins import GOOD_KEY, TENANT
@@ -226,7 +226,7 @@ def channel(envoy: Envoy) -> Iterator[grpc.Channel]:
 
 
 def test_native_grpc_goes_through_the_same_port(channel: grpc.Channel, services: Services) -> None:
-    job = jobs_pb2_grpc.JobServiceStub(channel).GetJob(jobs_pb2.GetJobRequest(job_id="j-1"), metadata=_KEY)
+    job = job_service_pb2_grpc.JobServiceStub(channel).GetJob(jobs_pb2.GetJobRequest(job_id="j-1"), metadata=_KEY)
     assert job.id == "j-1"
     assert services.received[0].tenant == TENANT
     assert services.received[0].metadata.get("authorization") is None
@@ -236,7 +236,7 @@ def test_native_grpc_without_a_key_is_unauthenticated_with_its_details(
     channel: grpc.Channel, services: Services
 ) -> None:
     with pytest.raises(grpc.RpcError) as failure:
-        jobs_pb2_grpc.JobServiceStub(channel).GetJob(jobs_pb2.GetJobRequest(job_id="j-1"))
+        job_service_pb2_grpc.JobServiceStub(channel).GetJob(jobs_pb2.GetJobRequest(job_id="j-1"))
     assert failure.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert failure.value.details() == "this call carries no API key"
     assert "UNAUTHENTICATED" in dict(failure.value.trailing_metadata())["grpc-status-details-bin"].decode(

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from penstock.events.v1 import events_pb2
 from penstock.history.v1 import history_pb2, history_pb2_grpc
-from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 from penstock.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 
@@ -102,11 +102,11 @@ class Intake:
     @asynccontextmanager
     async def jobs(
         self, tenant: str = "acme", *, metadata: dict[str, str] | None = None, scopes: tuple[str, ...] | None = None
-    ) -> AsyncIterator[jobs_pb2_grpc.JobServiceAsyncStub]:
+    ) -> AsyncIterator[job_service_pb2_grpc.JobServiceAsyncStub]:
         """JobService, called in a tenant's name."""
         token = self.identities.mint(tenant) if scopes is None else self.identities.mint(tenant, scopes)
         async with channel(self.address, token, metadata=metadata) as connection:
-            yield cast("jobs_pb2_grpc.JobServiceAsyncStub", jobs_pb2_grpc.JobServiceStub(connection))
+            yield cast("job_service_pb2_grpc.JobServiceAsyncStub", job_service_pb2_grpc.JobServiceStub(connection))
 
 
 def event(job_id: str, tenant: str, kind: str, *, revision: int, state: str = "", **fields: Any) -> events_pb2.JobEvent:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 import pytest
 from penstock.events.v1 import events_pb2
-from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
 from services.intake import metrics
 from services.intake.contract import change_of
@@ -303,7 +303,7 @@ async def bare_servicer(
         submitter=unused, reader=reader, watcher=watcher, canceler=unused, explainer=unused, heartbeat=heartbeat
     )
     server = Server("intake", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}))
-    server.add(jobs_pb2_grpc.add_JobServiceServicer_to_server, servicer, "penstock.jobs.v1.JobService")
+    server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, servicer, "penstock.jobs.v1.JobService")
     yield Intake(f"127.0.0.1:{await server.start()}", identities)
     await server.drain(timedelta(0))
 

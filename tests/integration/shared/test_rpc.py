@@ -16,7 +16,7 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
-from penstock.jobs.v1 import jobs_pb2, jobs_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
 from shared import errors
 from shared.config import ServiceConfig
@@ -36,7 +36,7 @@ JOB = "http-0198c6f2-6d3c-7abc-8def-0123456789ab"
 
 
 @dataclass
-class Jobs(jobs_pb2_grpc.JobServiceServicer):
+class Jobs(job_service_pb2_grpc.JobServiceServicer):
     """Answers as a test tells it to."""
 
     get: Callable[[], Awaitable[jobs_pb2.Job]]
@@ -78,7 +78,7 @@ async def serving(
     if prepare is not None:
         await prepare(process)
     jobs = Jobs(get)
-    registration = (jobs_pb2_grpc.add_JobServiceServicer_to_server, jobs, "penstock.jobs.v1.JobService")
+    registration = (job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs, "penstock.jobs.v1.JobService")
     async with running_process(process, process.serve(registration)) as address:
         yield Running(address, jobs, process)
 
@@ -86,7 +86,9 @@ async def serving(
 async def get_job(address: str, token: str | None, **options: Any) -> jobs_pb2.Job:
     metadata = options.pop("metadata", None)
     async with channel(address, token, metadata=metadata) as connection:
-        return await jobs_pb2_grpc.JobServiceStub(connection).GetJob(jobs_pb2.GetJobRequest(job_id=JOB), **options)
+        return await job_service_pb2_grpc.JobServiceStub(connection).GetJob(
+            jobs_pb2.GetJobRequest(job_id=JOB), **options
+        )
 
 
 def reason_of(failure: grpc.aio.AioRpcError) -> str:
@@ -192,7 +194,7 @@ async def test_the_client_carries_identity_request_id_and_less_time_than_it_has(
 
         async def ask_on() -> jobs_pb2.Job:
             await stub.Check(health_pb2.HealthCheckRequest())
-            jobs = jobs_pb2_grpc.JobServiceStub(outgoing)
+            jobs = job_service_pb2_grpc.JobServiceStub(outgoing)
             try:
                 await jobs.GetJob(jobs_pb2.GetJobRequest(job_id=JOB))
             except errors.PermissionDenied as error:  # the typed error is back; upstream may not read jobs
@@ -214,7 +216,7 @@ async def test_a_call_on_the_callers_behalf_is_made_in_the_callers_name(identiti
             default_timeout=timedelta(seconds=30),
             on_behalf_of_caller=True,
         )
-        jobs = jobs_pb2_grpc.JobServiceStub(outgoing)
+        jobs = job_service_pb2_grpc.JobServiceStub(outgoing)
 
         async def ask_on() -> jobs_pb2.Job:
             return await jobs.GetJob(jobs_pb2.GetJobRequest(job_id=JOB))
@@ -237,7 +239,7 @@ async def test_a_hop_without_time_left_is_refused_early(identities: Identities) 
         call = current_call.current()
         assert call is not None
         call.deadline = 0.0
-        return await jobs_pb2_grpc.JobServiceStub(outgoing).GetJob(jobs_pb2.GetJobRequest(job_id=JOB))
+        return await job_service_pb2_grpc.JobServiceStub(outgoing).GetJob(jobs_pb2.GetJobRequest(job_id=JOB))
 
     async with serving(identities, ask_on) as server:
         with pytest.raises(grpc.aio.AioRpcError) as refused:

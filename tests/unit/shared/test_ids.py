@@ -74,3 +74,26 @@ def test_key_ids_and_request_ids_are_recognised() -> None:
     assert not ids.is_request_id("a" * 129)
     assert not ids.is_request_id("two words")
     assert ids.new_error_id().startswith("err_")
+
+
+def test_ids_of_a_batch_and_of_an_upload_are_told_from_others() -> None:
+    assert ids.is_batch_id(ids.new_batch_id())
+    assert ids.is_upload_id(ids.new_upload_id())
+    assert not ids.is_batch_id(ids.new_upload_id())
+    assert not ids.is_upload_id(f"{ids.new_upload_id()}\n")
+
+
+def test_the_jobs_of_a_batch_have_ids_of_their_own_that_are_always_the_same_and_sort_in_its_order() -> None:
+    batch, other = ids.new_batch_id(), ids.new_batch_id()
+    found = [ids.job_id_in_batch(batch, index, "http") for index in range(100)]
+    assert found == sorted(set(found))
+    assert found == [ids.job_id_in_batch(batch, index, "http") for index in range(100)]
+    assert all(ids.upstream_of(job_id) == "http" for job_id in found)
+    assert not set(found) & {ids.job_id_in_batch(other, index, "http") for index in range(100)}
+    assert found[0].removeprefix("http-")[:13] == batch.removeprefix("batch_")[:13]  # the same millisecond
+
+
+@pytest.mark.parametrize(("batch_id", "index"), [("batch_x", 0), (ids.new_batch_id(), 4096), (ids.new_batch_id(), -1)])
+def test_there_is_no_job_outside_of_a_batch(batch_id: str, index: int) -> None:
+    with pytest.raises(ValueError, match="there is no job"):
+        ids.job_id_in_batch(batch_id, index, "http")

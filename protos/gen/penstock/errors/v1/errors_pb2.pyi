@@ -167,6 +167,33 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "RATE_LIMITED", "domain": "penstock.dev", "metadata": {}}
     """
+    BATCH_NOT_FOUND: _ErrorReason.ValueType  # 35
+    """No such batch, or it belongs to another tenant.
+
+        {"reason": "BATCH_NOT_FOUND", "domain": "penstock.dev", "metadata": {"batch": "batch_0198c6f2-…"}}
+    """
+    UPLOAD_NOT_FOUND: _ErrorReason.ValueType  # 36
+    """No such upload, or it belongs to another tenant, or its time is over.
+
+        {"reason": "UPLOAD_NOT_FOUND", "domain": "penstock.dev", "metadata": {"upload": "upl_0198c6f2-…"}}
+    """
+    UPLOAD_INCOMPLETE: _ErrorReason.ValueType  # 37
+    """The upload's bytes are not there yet, or are not those that were told.
+
+        {"reason": "UPLOAD_INCOMPLETE", "domain": "penstock.dev", "metadata": {"upload": "upl_0198c6f2-…"}}
+    """
+    RESULT_NOT_FOUND: _ErrorReason.ValueType  # 38
+    """The job has ended without a result; the metadata name its state. Or its result is no longer kept.
+
+        {"reason": "RESULT_NOT_FOUND", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…", "state": "FAILED"}}
+    """
+    JOB_NOT_FINISHED: _ErrorReason.ValueType  # 39
+    """The job has not ended, so there is no result yet.
+
+        {"reason": "JOB_NOT_FINISHED", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…", "state": "RUNNING"}}
+    """
+    CONTENT_GONE: _ErrorReason.ValueType  # 40
+    """A job's error: its params or an upload that it names are no longer in the object store."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the public, stable reason of an error: the `reason` of its `google.rpc.ErrorInfo`, whose domain is
@@ -318,4 +345,31 @@ RATE_LIMITED: ErrorReason.ValueType  # 34
 
     {"reason": "RATE_LIMITED", "domain": "penstock.dev", "metadata": {}}
 """
+BATCH_NOT_FOUND: ErrorReason.ValueType  # 35
+"""No such batch, or it belongs to another tenant.
+
+    {"reason": "BATCH_NOT_FOUND", "domain": "penstock.dev", "metadata": {"batch": "batch_0198c6f2-…"}}
+"""
+UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 36
+"""No such upload, or it belongs to another tenant, or its time is over.
+
+    {"reason": "UPLOAD_NOT_FOUND", "domain": "penstock.dev", "metadata": {"upload": "upl_0198c6f2-…"}}
+"""
+UPLOAD_INCOMPLETE: ErrorReason.ValueType  # 37
+"""The upload's bytes are not there yet, or are not those that were told.
+
+    {"reason": "UPLOAD_INCOMPLETE", "domain": "penstock.dev", "metadata": {"upload": "upl_0198c6f2-…"}}
+"""
+RESULT_NOT_FOUND: ErrorReason.ValueType  # 38
+"""The job has ended without a result; the metadata name its state. Or its result is no longer kept.
+
+    {"reason": "RESULT_NOT_FOUND", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…", "state": "FAILED"}}
+"""
+JOB_NOT_FINISHED: ErrorReason.ValueType  # 39
+"""The job has not ended, so there is no result yet.
+
+    {"reason": "JOB_NOT_FINISHED", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…", "state": "RUNNING"}}
+"""
+CONTENT_GONE: ErrorReason.ValueType  # 40
+"""A job's error: its params or an upload that it names are no longer in the object store."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -176,6 +176,9 @@ class Submission(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     LANE_FIELD_NUMBER: _builtins.int
+    STORED_PARAMS_FIELD_NUMBER: _builtins.int
+    UPLOADS_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
     params: _builtins.bytes
     """The params as canonical JSON (UTF-8, sorted keys, no spaces)."""
     cache_policy: _jobs_pb2.CachePolicy.Mode.ValueType
@@ -202,6 +205,18 @@ class Submission(_message.Message):
     def attempt_timeout(self) -> _duration_pb2.Duration:
         """One attempt's time at most, as the catalogue or the params had it at submit."""
 
+    @_builtins.property
+    def stored_params(self) -> Global___StoredParams:
+        """Where the params are when they are too large to travel; `params` is empty then."""
+
+    @_builtins.property
+    def uploads(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachedUpload]:
+        """The uploads that the params name, as they were when it was accepted."""
+
+    @_builtins.property
+    def batch(self) -> Global___BatchMembership:
+        """The batch it came in; not set for a job by itself."""
+
     def __init__(
         self,
         *,
@@ -218,14 +233,112 @@ class Submission(_message.Message):
         idempotency_key: _builtins.str = ...,
         fingerprint: _builtins.bytes = ...,
         lane: _builtins.str = ...,
+        stored_params: Global___StoredParams | None = ...,
+        uploads: _abc.Iterable[Global___AttachedUpload] | None = ...,
+        batch: Global___BatchMembership | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "job", b"job", "retry", b"retry"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "batch", b"batch", "job", b"job", "retry", b"retry", "stored_params", b"stored_params"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "cache_policy", b"cache_policy", "callback_url", b"callback_url", "fingerprint", b"fingerprint", "idempotency_key", b"idempotency_key", "idempotent", b"idempotent", "job", b"job", "lane", b"lane", "method_class", b"method_class", "params", b"params", "principal", b"principal", "retry", b"retry", "sealed_callback_secret", b"sealed_callback_secret"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "batch", b"batch", "cache_policy", b"cache_policy", "callback_url", b"callback_url", "fingerprint", b"fingerprint", "idempotency_key", b"idempotency_key", "idempotent", b"idempotent", "job", b"job", "lane", b"lane", "method_class", b"method_class", "params", b"params", "principal", b"principal", "retry", b"retry", "sealed_callback_secret", b"sealed_callback_secret", "stored_params", b"stored_params", "uploads", b"uploads"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Submission: _TypeAlias = Submission  # noqa: Y015
+
+@_typing.final
+class StoredParams(_message.Message):
+    """StoredParams are params in the object store, where they are found by tenant and digest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    size: _builtins.int
+    """Bytes."""
+    sha256: _builtins.bytes
+    """SHA-256 of the bytes."""
+    def __init__(
+        self,
+        *,
+        size: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sha256", b"sha256", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoredParams: _TypeAlias = StoredParams  # noqa: Y015
+
+@_typing.final
+class AttachedUpload(_message.Message):
+    """AttachedUpload is an upload that a job's params name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.str
+    content_type: _builtins.str
+    size: _builtins.int
+    """Bytes."""
+    sha256: _builtins.bytes
+    """SHA-256 of the bytes."""
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+        size: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "sha256", b"sha256", "size", b"size", "upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttachedUpload: _TypeAlias = AttachedUpload  # noqa: Y015
+
+@_typing.final
+class BatchMembership(_message.Message):
+    """BatchMembership is a job's place in its batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    CALLBACK_URL_FIELD_NUMBER: _builtins.int
+    SEALED_CALLBACK_SECRET_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    index: _builtins.int
+    """From 0, in the order of the request."""
+    size: _builtins.int
+    """How many jobs the batch has."""
+    callback_url: _builtins.str
+    """Only with the first job: who gets a signed POST when the last one has ended."""
+    sealed_callback_secret: _builtins.bytes
+    """Only with the first job: what signs it, sealed by intake."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        index: _builtins.int = ...,
+        size: _builtins.int = ...,
+        callback_url: _builtins.str = ...,
+        sealed_callback_secret: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback_url", b"callback_url", "id", b"id", "index", b"index", "sealed_callback_secret", b"sealed_callback_secret", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchMembership: _TypeAlias = BatchMembership  # noqa: Y015
 
 @_typing.final
 class Attempt(_message.Message):

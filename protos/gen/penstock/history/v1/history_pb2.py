@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from penstock.jobs.v1 import batches_pb2 as penstock_dot_jobs_dot_v1_dot_batches__pb2
 from penstock.jobs.v1 import jobs_pb2 as penstock_dot_jobs_dot_v1_dot_jobs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!penstock/history/v1/history.proto\x12\x13penstock.history.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bpenstock/jobs/v1/jobs.proto\"\xec\x02\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08upstream\x18\x03 \x01(\t\x12\x17\n\rconnection_id\x18\x04 \x01(\tH\x00\x12\x12\n\x08token_id\x18\x05 \x01(\tH\x00\x12*\n\x05state\x18\x06 \x03(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12\x0e\n\x06method\x18\x07 \x01(\t\x12\x30\n\x08priority\x18\x08 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x10\n\x08\x62\x61tch_id\x18\t \x01(\t\x12\x31\n\rcreated_after\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nconnection\"P\n\x10ListJobsResponse\x12#\n\x04jobs\x18\x01 \x03(\x0b\x32\x15.penstock.jobs.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x15GetRecordedJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x32\xf8\x01\n\x0eHistoryService\x12\x90\x01\n\x08ListJobs\x12$.penstock.history.v1.ListJobsRequest\x1a%.penstock.history.v1.ListJobsResponse\"7\x82\xd3\xe4\x93\x02\x31\x12\x0c/api/v1/jobsZ!\x12\x1f/api/v1/{upstream}/jobs/history\x12S\n\x0eGetRecordedJob\x12*.penstock.history.v1.GetRecordedJobRequest\x1a\x15.penstock.jobs.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!penstock/history/v1/history.proto\x12\x13penstock.history.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epenstock/jobs/v1/batches.proto\x1a\x1bpenstock/jobs/v1/jobs.proto\"\xec\x02\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08upstream\x18\x03 \x01(\t\x12\x17\n\rconnection_id\x18\x04 \x01(\tH\x00\x12\x12\n\x08token_id\x18\x05 \x01(\tH\x00\x12*\n\x05state\x18\x06 \x03(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12\x0e\n\x06method\x18\x07 \x01(\t\x12\x30\n\x08priority\x18\x08 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x10\n\x08\x62\x61tch_id\x18\t \x01(\t\x12\x31\n\rcreated_after\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nconnection\"P\n\x10ListJobsResponse\x12#\n\x04jobs\x18\x01 \x03(\x0b\x32\x15.penstock.jobs.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x15GetRecordedJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"1\n\x17GetRecordedBatchRequest\x12\x16\n\x08\x62\x61tch_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x32\xd3\x02\n\x0eHistoryService\x12\x90\x01\n\x08ListJobs\x12$.penstock.history.v1.ListJobsRequest\x1a%.penstock.history.v1.ListJobsResponse\"7\x82\xd3\xe4\x93\x02\x31\x12\x0c/api/v1/jobsZ!\x12\x1f/api/v1/{upstream}/jobs/history\x12S\n\x0eGetRecordedJob\x12*.penstock.history.v1.GetRecordedJobRequest\x1a\x15.penstock.jobs.v1.Job\x12Y\n\x10GetRecordedBatch\x12,.penstock.history.v1.GetRecordedBatchRequest\x1a\x17.penstock.jobs.v1.Batchb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,14 +38,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETRECORDEDJOBREQUEST'].fields_by_name['job_id']._loaded_options = None
   _globals['_GETRECORDEDJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETRECORDEDBATCHREQUEST'].fields_by_name['batch_id']._loaded_options = None
+  _globals['_GETRECORDEDBATCHREQUEST'].fields_by_name['batch_id']._serialized_options = b'\342A\001\002'
   _globals['_HISTORYSERVICE'].methods_by_name['ListJobs']._loaded_options = None
   _globals['_HISTORYSERVICE'].methods_by_name['ListJobs']._serialized_options = b'\202\323\344\223\0021\022\014/api/v1/jobsZ!\022\037/api/v1/{upstream}/jobs/history'
-  _globals['_LISTJOBSREQUEST']._serialized_start=184
-  _globals['_LISTJOBSREQUEST']._serialized_end=548
-  _globals['_LISTJOBSRESPONSE']._serialized_start=550
-  _globals['_LISTJOBSRESPONSE']._serialized_end=630
-  _globals['_GETRECORDEDJOBREQUEST']._serialized_start=632
-  _globals['_GETRECORDEDJOBREQUEST']._serialized_end=677
-  _globals['_HISTORYSERVICE']._serialized_start=680
-  _globals['_HISTORYSERVICE']._serialized_end=928
+  _globals['_LISTJOBSREQUEST']._serialized_start=216
+  _globals['_LISTJOBSREQUEST']._serialized_end=580
+  _globals['_LISTJOBSRESPONSE']._serialized_start=582
+  _globals['_LISTJOBSRESPONSE']._serialized_end=662
+  _globals['_GETRECORDEDJOBREQUEST']._serialized_start=664
+  _globals['_GETRECORDEDJOBREQUEST']._serialized_end=709
+  _globals['_GETRECORDEDBATCHREQUEST']._serialized_start=711
+  _globals['_GETRECORDEDBATCHREQUEST']._serialized_end=760
+  _globals['_HISTORYSERVICE']._serialized_start=763
+  _globals['_HISTORYSERVICE']._serialized_end=1102
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from penstock.history.v1 import history_pb2 as penstock_dot_history_dot_v1_dot_history__pb2
+from penstock.jobs.v1 import batches_pb2 as penstock_dot_jobs_dot_v1_dot_batches__pb2
 from penstock.jobs.v1 import jobs_pb2 as penstock_dot_jobs_dot_v1_dot_jobs__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -46,6 +47,11 @@ class HistoryServiceStub:
                 request_serializer=penstock_dot_history_dot_v1_dot_history__pb2.GetRecordedJobRequest.SerializeToString,
                 response_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.Job.FromString,
                 _registered_method=True)
+        self.GetRecordedBatch = channel.unary_unary(
+                '/penstock.history.v1.HistoryService/GetRecordedBatch',
+                request_serializer=penstock_dot_history_dot_v1_dot_history__pb2.GetRecordedBatchRequest.SerializeToString,
+                response_deserializer=penstock_dot_jobs_dot_v1_dot_batches__pb2.Batch.FromString,
+                _registered_method=True)
 
 
 class HistoryServiceServicer:
@@ -68,6 +74,15 @@ class HistoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRecordedBatch(self, request, context):
+        """Answers with a batch as its recorded jobs make it; intake asks when it, or a job of it, has left its own view, on the
+        caller's behalf.
+        Errors: BATCH_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HistoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -80,6 +95,11 @@ def add_HistoryServiceServicer_to_server(servicer, server):
                     servicer.GetRecordedJob,
                     request_deserializer=penstock_dot_history_dot_v1_dot_history__pb2.GetRecordedJobRequest.FromString,
                     response_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
+            'GetRecordedBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRecordedBatch,
+                    request_deserializer=penstock_dot_history_dot_v1_dot_history__pb2.GetRecordedBatchRequest.FromString,
+                    response_serializer=penstock_dot_jobs_dot_v1_dot_batches__pb2.Batch.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -137,6 +157,33 @@ class HistoryService:
             '/penstock.history.v1.HistoryService/GetRecordedJob',
             penstock_dot_history_dot_v1_dot_history__pb2.GetRecordedJobRequest.SerializeToString,
             penstock_dot_jobs_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRecordedBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.history.v1.HistoryService/GetRecordedBatch',
+            penstock_dot_history_dot_v1_dot_history__pb2.GetRecordedBatchRequest.SerializeToString,
+            penstock_dot_jobs_dot_v1_dot_batches__pb2.Batch.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from penstock.history.v1 import history_pb2 as _history_pb2
+from penstock.jobs.v1 import batches_pb2 as _batches_pb2
 from penstock.jobs.v1 import jobs_pb2 as _jobs_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -42,6 +43,11 @@ class HistoryServiceStub:
     """Answers with one job; intake asks when the job has left its own view, on the caller's behalf.
     Errors: JOB_NOT_FOUND.
     """
+    GetRecordedBatch: _grpc.UnaryUnaryMultiCallable[_history_pb2.GetRecordedBatchRequest, _batches_pb2.Batch]
+    """Answers with a batch as its recorded jobs make it; intake asks when it, or a job of it, has left its own view, on the
+    caller's behalf.
+    Errors: BATCH_NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class HistoryServiceAsyncStub(HistoryServiceStub):
@@ -55,6 +61,11 @@ class HistoryServiceAsyncStub(HistoryServiceStub):
     GetRecordedJob: _aio.UnaryUnaryMultiCallable[_history_pb2.GetRecordedJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     """Answers with one job; intake asks when the job has left its own view, on the caller's behalf.
     Errors: JOB_NOT_FOUND.
+    """
+    GetRecordedBatch: _aio.UnaryUnaryMultiCallable[_history_pb2.GetRecordedBatchRequest, _batches_pb2.Batch]  # type: ignore[assignment]
+    """Answers with a batch as its recorded jobs make it; intake asks when it, or a job of it, has left its own view, on the
+    caller's behalf.
+    Errors: BATCH_NOT_FOUND.
     """
 
 class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -78,6 +89,17 @@ class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
         """Answers with one job; intake asks when the job has left its own view, on the caller's behalf.
         Errors: JOB_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def GetRecordedBatch(
+        self,
+        request: _history_pb2.GetRecordedBatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_batches_pb2.Batch, _abc.Awaitable[_batches_pb2.Batch]]:
+        """Answers with a batch as its recorded jobs make it; intake asks when it, or a job of it, has left its own view, on the
+        caller's behalf.
+        Errors: BATCH_NOT_FOUND.
         """
 
 def add_HistoryServiceServicer_to_server(servicer: HistoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,15 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
-from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpenstock/jobs/v1/jobs.proto\x12\x10penstock.jobs.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x08\n\x03Job\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x15\n\rconnection_id\x18\x04 \x01(\t\x12\x30\n\x05state\x18\x05 \x01(\x0e\x32\x1b.penstock.jobs.v1.Job.StateB\x04\xe2\x41\x01\x03\x12\x30\n\x08priority\x18\x06 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x15\n\x07\x61ttempt\x18\x07 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0cmax_attempts\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x34\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nstarted_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x66inished_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12.\n\nnot_before\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x08\x62\x61tch_id\x18\x0f \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x08metadata\x18\x10 \x03(\x0b\x32#.penstock.jobs.v1.Job.MetadataEntry\x12\x31\n\x06result\x18\x11 \x01(\x0b\x32\x1b.penstock.jobs.v1.JobResultB\x04\xe2\x41\x01\x03\x12/\n\x05\x65rror\x18\x12 \x01(\x0b\x32\x1a.penstock.jobs.v1.JobErrorB\x04\xe2\x41\x01\x03\x12\x16\n\x08trace_id\x18\x13 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08retry_of\x18\x14 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08revision\x18\x15 \x01(\x03\x42\x04\xe2\x41\x01\x03\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x90\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\n\n\x06QUEUED\x10\x01\x12\x0b\n\x07RUNNING\x10\x02\x12\x0c\n\x08RETRYING\x10\x03\x12\r\n\tSUCCEEDED\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x12\x13\n\x0fOUTCOME_UNKNOWN\x10\x06\x12\x0c\n\x08\x43\x41NCELED\x10\x07\x12\x0b\n\x07\x45XPIRED\x10\x08\"C\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x08\n\x04HIGH\x10\x01\x12\n\n\x06NORMAL\x10\x02\x12\x07\n\x03LOW\x10\x03\"\x8f\x01\n\tJobResult\x12\x30\n\x06inline\x18\x01 \x01(\x0b\x32\x1e.penstock.jobs.v1.InlineResultH\x00\x12\r\n\x03url\x18\x02 \x01(\tH\x00\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x12\n\nfrom_cache\x18\x05 \x01(\x08\x42\t\n\x07\x63ontent\"\xb4\x01\n\x0cInlineResult\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12<\n\x07headers\x18\x02 \x03(\x0b\x32+.penstock.jobs.v1.InlineResult.HeadersEntry\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x04 \x01(\x0cH\x00\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04\x62ody\"W\n\x08JobError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x17\n\x0fupstream_status\x18\x03 \x01(\x05\x12\x11\n\tretryable\x18\x04 \x01(\x08\"\x87\x01\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"Q\n\x0b\x43\x61\x63hePolicy\"B\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x01\x12\n\n\x06\x42YPASS\x10\x02\x12\x0b\n\x07REFRESH\x10\x03\"\xd6\x04\n\x10SubmitJobRequest\x12\x16\n\x08upstream\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06method\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\'\n\x06params\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x17\n\rconnection_id\x18\x04 \x01(\tH\x00\x12\x12\n\x08token_id\x18\x05 \x01(\tH\x00\x12\x30\n\x08priority\x18\x06 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x38\n\x0c\x63\x61\x63he_policy\x18\x07 \x01(\x0e\x32\".penstock.jobs.v1.CachePolicy.Mode\x12.\n\nnot_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x05retry\x18\n \x01(\x0b\x32\x1d.penstock.jobs.v1.RetryPolicy\x12\x14\n\x0c\x63\x61llback_url\x18\x0b \x01(\t\x12\x17\n\x0f\x63\x61llback_secret\x18\x0c \x01(\t\x12\x42\n\x08metadata\x18\r \x03(\x0b\x32\x30.penstock.jobs.v1.SubmitJobRequest.MetadataEntry\x12\x12\n\nrequest_id\x18\x0e \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\nconnection\"7\n\rGetJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08upstream\x18\x02 \x01(\t\"R\n\x0eWaitJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\x0fWatchJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"6\n\x10WatchJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x15.penstock.jobs.v1.Job\"@\n\x10StreamJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"I\n\x10\x43\x61ncelJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\")\n\x11\x45xplainJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xe4\x01\n\x0eJobExplanation\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12%\n\x05holds\x18\x04 \x03(\x0b\x32\x16.penstock.jobs.v1.Hold\x12&\n\x05place\x18\x05 \x01(\x0b\x32\x17.penstock.jobs.v1.Place\x12\x36\n\x12\x65stimated_start_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf7\x01\n\x04Hold\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.penstock.jobs.v1.Hold.Kind\x12\r\n\x05scope\x18\x02 \x01(\t\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x04 \x01(\t\"y\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nNOT_BEFORE\x10\x01\x12\n\n\x06PAUSED\x10\x02\x12\x0b\n\x07\x42REAKER\x10\x03\x12\x08\n\x04RATE\x10\x04\x12\x0f\n\x0b\x43ONCURRENCY\x10\x05\x12\t\n\x05QUOTA\x10\x06\x12\x0c\n\x08RECOVERY\x10\x07\"\x80\x01\n\x05Place\x12\x0c\n\x04lane\x18\x01 \x01(\t\x12\x15\n\rahead_in_lane\x18\x02 \x01(\x03\x12\x19\n\x11waiting_of_tenant\x18\x03 \x01(\x03\x12\x17\n\x0flanes_of_tenant\x18\x04 \x01(\x03\x12\x0f\n\x07tenants\x18\x05 \x01(\x03\x12\r\n\x05share\x18\x06 \x01(\x01\x32\xfb\x06\n\nJobService\x12}\n\tSubmitJob\x12\".penstock.jobs.v1.SubmitJobRequest\x1a\x15.penstock.jobs.v1.Job\"5\x82\xd3\xe4\x93\x02/\"\x0c/api/v1/jobs:\x01*Z\x1c\"\x17/api/v1/{upstream}/jobs:\x01*\x12\x83\x01\n\x06GetJob\x12\x1f.penstock.jobs.v1.GetJobRequest\x1a\x15.penstock.jobs.v1.Job\"A\x82\xd3\xe4\x93\x02;\x12\x15/api/v1/jobs/{job_id}Z\"\x12 /api/v1/{upstream}/jobs/{job_id}\x12\x66\n\x07WaitJob\x12 .penstock.jobs.v1.WaitJobRequest\x1a\x15.penstock.jobs.v1.Job\"\"\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/jobs/{job_id}:wait\x12S\n\x08WatchJob\x12!.penstock.jobs.v1.WatchJobRequest\x1a\".penstock.jobs.v1.WatchJobResponse0\x01\x12l\n\tStreamJob\x12\".penstock.jobs.v1.StreamJobRequest\x1a\x14.google.api.HttpBody\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/v1/jobs/{job_id}:watch0\x01\x12z\n\nExplainJob\x12#.penstock.jobs.v1.ExplainJobRequest\x1a .penstock.jobs.v1.JobExplanation\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/v1/jobs/{job_id}:explain\x12\xc0\x01\n\tCancelJob\x12\".penstock.jobs.v1.CancelJobRequest\x1a\x15.penstock.jobs.v1.Job\"x\x82\xd3\xe4\x93\x02r\"\x1c/api/v1/jobs/{job_id}:cancel:\x01*Z!\"\x1c/api/v1/jobs/{job_id}/cancel:\x01*Z,\"\'/api/v1/{upstream}/jobs/{job_id}/cancel:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpenstock/jobs/v1/jobs.proto\x12\x10penstock.jobs.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x08\n\x03Job\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x15\n\rconnection_id\x18\x04 \x01(\t\x12\x30\n\x05state\x18\x05 \x01(\x0e\x32\x1b.penstock.jobs.v1.Job.StateB\x04\xe2\x41\x01\x03\x12\x30\n\x08priority\x18\x06 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x15\n\x07\x61ttempt\x18\x07 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0cmax_attempts\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x34\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nstarted_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x66inished_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12.\n\nnot_before\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x08\x62\x61tch_id\x18\x0f \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x08metadata\x18\x10 \x03(\x0b\x32#.penstock.jobs.v1.Job.MetadataEntry\x12\x31\n\x06result\x18\x11 \x01(\x0b\x32\x1b.penstock.jobs.v1.JobResultB\x04\xe2\x41\x01\x03\x12/\n\x05\x65rror\x18\x12 \x01(\x0b\x32\x1a.penstock.jobs.v1.JobErrorB\x04\xe2\x41\x01\x03\x12\x16\n\x08trace_id\x18\x13 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08retry_of\x18\x14 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08revision\x18\x15 \x01(\x03\x42\x04\xe2\x41\x01\x03\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x90\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\n\n\x06QUEUED\x10\x01\x12\x0b\n\x07RUNNING\x10\x02\x12\x0c\n\x08RETRYING\x10\x03\x12\r\n\tSUCCEEDED\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x12\x13\n\x0fOUTCOME_UNKNOWN\x10\x06\x12\x0c\n\x08\x43\x41NCELED\x10\x07\x12\x0b\n\x07\x45XPIRED\x10\x08\"C\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x08\n\x04HIGH\x10\x01\x12\n\n\x06NORMAL\x10\x02\x12\x07\n\x03LOW\x10\x03\"\x8a\x02\n\tJobResult\x12\x30\n\x06inline\x18\x01 \x01(\x0b\x32\x1e.penstock.jobs.v1.InlineResultH\x00\x12\r\n\x03url\x18\x02 \x01(\tH\x00\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x12\n\nfrom_cache\x18\x05 \x01(\x08\x12\x0e\n\x06status\x18\x06 \x01(\x05\x12\x39\n\x07headers\x18\x07 \x03(\x0b\x32(.penstock.jobs.v1.JobResult.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07\x63ontent\"\xb4\x01\n\x0cInlineResult\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12<\n\x07headers\x18\x02 \x03(\x0b\x32+.penstock.jobs.v1.InlineResult.HeadersEntry\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x04 \x01(\x0cH\x00\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04\x62ody\"W\n\x08JobError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x17\n\x0fupstream_status\x18\x03 \x01(\x05\x12\x11\n\tretryable\x18\x04 \x01(\x08\"\x87\x01\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"Q\n\x0b\x43\x61\x63hePolicy\"B\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x01\x12\n\n\x06\x42YPASS\x10\x02\x12\x0b\n\x07REFRESH\x10\x03\"\xd6\x04\n\x10SubmitJobRequest\x12\x16\n\x08upstream\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06method\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\'\n\x06params\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x17\n\rconnection_id\x18\x04 \x01(\tH\x00\x12\x12\n\x08token_id\x18\x05 \x01(\tH\x00\x12\x30\n\x08priority\x18\x06 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x38\n\x0c\x63\x61\x63he_policy\x18\x07 \x01(\x0e\x32\".penstock.jobs.v1.CachePolicy.Mode\x12.\n\nnot_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x05retry\x18\n \x01(\x0b\x32\x1d.penstock.jobs.v1.RetryPolicy\x12\x14\n\x0c\x63\x61llback_url\x18\x0b \x01(\t\x12\x17\n\x0f\x63\x61llback_secret\x18\x0c \x01(\t\x12\x42\n\x08metadata\x18\r \x03(\x0b\x32\x30.penstock.jobs.v1.SubmitJobRequest.MetadataEntry\x12\x12\n\nrequest_id\x18\x0e \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\nconnection\"7\n\rGetJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08upstream\x18\x02 \x01(\t\"R\n\x0eWaitJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\x0fWatchJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"6\n\x10WatchJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x15.penstock.jobs.v1.Job\"@\n\x10StreamJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"I\n\x10\x43\x61ncelJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"=\n\x13GetJobResultRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08upstream\x18\x02 \x01(\t\")\n\x11\x45xplainJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xe4\x01\n\x0eJobExplanation\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12%\n\x05holds\x18\x04 \x03(\x0b\x32\x16.penstock.jobs.v1.Hold\x12&\n\x05place\x18\x05 \x01(\x0b\x32\x17.penstock.jobs.v1.Place\x12\x36\n\x12\x65stimated_start_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf7\x01\n\x04Hold\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.penstock.jobs.v1.Hold.Kind\x12\r\n\x05scope\x18\x02 \x01(\t\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x04 \x01(\t\"y\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nNOT_BEFORE\x10\x01\x12\n\n\x06PAUSED\x10\x02\x12\x0b\n\x07\x42REAKER\x10\x03\x12\x08\n\x04RATE\x10\x04\x12\x0f\n\x0b\x43ONCURRENCY\x10\x05\x12\t\n\x05QUOTA\x10\x06\x12\x0c\n\x08RECOVERY\x10\x07\"\x80\x01\n\x05Place\x12\x0c\n\x04lane\x18\x01 \x01(\t\x12\x15\n\rahead_in_lane\x18\x02 \x01(\x03\x12\x19\n\x11waiting_of_tenant\x18\x03 \x01(\x03\x12\x17\n\x0flanes_of_tenant\x18\x04 \x01(\x03\x12\x0f\n\x07tenants\x18\x05 \x01(\x03\x12\r\n\x05share\x18\x06 \x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -67,6 +65,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOB'].fields_by_name['retry_of']._serialized_options = b'\342A\001\003'
   _globals['_JOB'].fields_by_name['revision']._loaded_options = None
   _globals['_JOB'].fields_by_name['revision']._serialized_options = b'\342A\001\003'
+  _globals['_JOBRESULT_HEADERSENTRY']._loaded_options = None
+  _globals['_JOBRESULT_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_INLINERESULT_HEADERSENTRY']._loaded_options = None
   _globals['_INLINERESULT_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_SUBMITJOBREQUEST_METADATAENTRY']._loaded_options = None
@@ -85,68 +85,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002'
   _globals['_CANCELJOBREQUEST'].fields_by_name['job_id']._loaded_options = None
   _globals['_CANCELJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETJOBRESULTREQUEST'].fields_by_name['job_id']._loaded_options = None
+  _globals['_GETJOBRESULTREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002'
   _globals['_EXPLAINJOBREQUEST'].fields_by_name['job_id']._loaded_options = None
   _globals['_EXPLAINJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002'
-  _globals['_JOBSERVICE'].methods_by_name['SubmitJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['SubmitJob']._serialized_options = b'\202\323\344\223\002/\"\014/api/v1/jobs:\001*Z\034\"\027/api/v1/{upstream}/jobs:\001*'
-  _globals['_JOBSERVICE'].methods_by_name['GetJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['GetJob']._serialized_options = b'\202\323\344\223\002;\022\025/api/v1/jobs/{job_id}Z\"\022 /api/v1/{upstream}/jobs/{job_id}'
-  _globals['_JOBSERVICE'].methods_by_name['WaitJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['WaitJob']._serialized_options = b'\202\323\344\223\002\034\022\032/api/v1/jobs/{job_id}:wait'
-  _globals['_JOBSERVICE'].methods_by_name['StreamJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['StreamJob']._serialized_options = b'\202\323\344\223\002\035\022\033/api/v1/jobs/{job_id}:watch'
-  _globals['_JOBSERVICE'].methods_by_name['ExplainJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['ExplainJob']._serialized_options = b'\202\323\344\223\002\037\022\035/api/v1/jobs/{job_id}:explain'
-  _globals['_JOBSERVICE'].methods_by_name['CancelJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\202\323\344\223\002r\"\034/api/v1/jobs/{job_id}:cancel:\001*Z!\"\034/api/v1/jobs/{job_id}/cancel:\001*Z,\"\'/api/v1/{upstream}/jobs/{job_id}/cancel:\001*'
-  _globals['_JOB']._serialized_start=235
-  _globals['_JOB']._serialized_end=1295
-  _globals['_JOB_METADATAENTRY']._serialized_start=1032
-  _globals['_JOB_METADATAENTRY']._serialized_end=1079
-  _globals['_JOB_STATE']._serialized_start=1082
-  _globals['_JOB_STATE']._serialized_end=1226
-  _globals['_JOB_PRIORITY']._serialized_start=1228
-  _globals['_JOB_PRIORITY']._serialized_end=1295
-  _globals['_JOBRESULT']._serialized_start=1298
-  _globals['_JOBRESULT']._serialized_end=1441
-  _globals['_INLINERESULT']._serialized_start=1444
-  _globals['_INLINERESULT']._serialized_end=1624
-  _globals['_INLINERESULT_HEADERSENTRY']._serialized_start=1570
-  _globals['_INLINERESULT_HEADERSENTRY']._serialized_end=1616
-  _globals['_JOBERROR']._serialized_start=1626
-  _globals['_JOBERROR']._serialized_end=1713
-  _globals['_RETRYPOLICY']._serialized_start=1716
-  _globals['_RETRYPOLICY']._serialized_end=1851
-  _globals['_CACHEPOLICY']._serialized_start=1853
-  _globals['_CACHEPOLICY']._serialized_end=1934
-  _globals['_CACHEPOLICY_MODE']._serialized_start=1868
-  _globals['_CACHEPOLICY_MODE']._serialized_end=1934
-  _globals['_SUBMITJOBREQUEST']._serialized_start=1937
-  _globals['_SUBMITJOBREQUEST']._serialized_end=2535
-  _globals['_SUBMITJOBREQUEST_METADATAENTRY']._serialized_start=1032
-  _globals['_SUBMITJOBREQUEST_METADATAENTRY']._serialized_end=1079
-  _globals['_GETJOBREQUEST']._serialized_start=2537
-  _globals['_GETJOBREQUEST']._serialized_end=2592
-  _globals['_WAITJOBREQUEST']._serialized_start=2594
-  _globals['_WAITJOBREQUEST']._serialized_end=2676
-  _globals['_WATCHJOBREQUEST']._serialized_start=2678
-  _globals['_WATCHJOBREQUEST']._serialized_end=2741
-  _globals['_WATCHJOBRESPONSE']._serialized_start=2743
-  _globals['_WATCHJOBRESPONSE']._serialized_end=2797
-  _globals['_STREAMJOBREQUEST']._serialized_start=2799
-  _globals['_STREAMJOBREQUEST']._serialized_end=2863
-  _globals['_CANCELJOBREQUEST']._serialized_start=2865
-  _globals['_CANCELJOBREQUEST']._serialized_end=2938
-  _globals['_EXPLAINJOBREQUEST']._serialized_start=2940
-  _globals['_EXPLAINJOBREQUEST']._serialized_end=2981
-  _globals['_JOBEXPLANATION']._serialized_start=2984
-  _globals['_JOBEXPLANATION']._serialized_end=3212
-  _globals['_HOLD']._serialized_start=3215
-  _globals['_HOLD']._serialized_end=3462
-  _globals['_HOLD_KIND']._serialized_start=3341
-  _globals['_HOLD_KIND']._serialized_end=3462
-  _globals['_PLACE']._serialized_start=3465
-  _globals['_PLACE']._serialized_end=3593
-  _globals['_JOBSERVICE']._serialized_start=3596
-  _globals['_JOBSERVICE']._serialized_end=4487
+  _globals['_JOB']._serialized_start=178
+  _globals['_JOB']._serialized_end=1238
+  _globals['_JOB_METADATAENTRY']._serialized_start=975
+  _globals['_JOB_METADATAENTRY']._serialized_end=1022
+  _globals['_JOB_STATE']._serialized_start=1025
+  _globals['_JOB_STATE']._serialized_end=1169
+  _globals['_JOB_PRIORITY']._serialized_start=1171
+  _globals['_JOB_PRIORITY']._serialized_end=1238
+  _globals['_JOBRESULT']._serialized_start=1241
+  _globals['_JOBRESULT']._serialized_end=1507
+  _globals['_JOBRESULT_HEADERSENTRY']._serialized_start=1450
+  _globals['_JOBRESULT_HEADERSENTRY']._serialized_end=1496
+  _globals['_INLINERESULT']._serialized_start=1510
+  _globals['_INLINERESULT']._serialized_end=1690
+  _globals['_INLINERESULT_HEADERSENTRY']._serialized_start=1450
+  _globals['_INLINERESULT_HEADERSENTRY']._serialized_end=1496
+  _globals['_JOBERROR']._serialized_start=1692
+  _globals['_JOBERROR']._serialized_end=1779
+  _globals['_RETRYPOLICY']._serialized_start=1782
+  _globals['_RETRYPOLICY']._serialized_end=1917
+  _globals['_CACHEPOLICY']._serialized_start=1919
+  _globals['_CACHEPOLICY']._serialized_end=2000
+  _globals['_CACHEPOLICY_MODE']._serialized_start=1934
+  _globals['_CACHEPOLICY_MODE']._serialized_end=2000
+  _globals['_SUBMITJOBREQUEST']._serialized_start=2003
+  _globals['_SUBMITJOBREQUEST']._serialized_end=2601
+  _globals['_SUBMITJOBREQUEST_METADATAENTRY']._serialized_start=975
+  _globals['_SUBMITJOBREQUEST_METADATAENTRY']._serialized_end=1022
+  _globals['_GETJOBREQUEST']._serialized_start=2603
+  _globals['_GETJOBREQUEST']._serialized_end=2658
+  _globals['_WAITJOBREQUEST']._serialized_start=2660
+  _globals['_WAITJOBREQUEST']._serialized_end=2742
+  _globals['_WATCHJOBREQUEST']._serialized_start=2744
+  _globals['_WATCHJOBREQUEST']._serialized_end=2807
+  _globals['_WATCHJOBRESPONSE']._serialized_start=2809
+  _globals['_WATCHJOBRESPONSE']._serialized_end=2863
+  _globals['_STREAMJOBREQUEST']._serialized_start=2865
+  _globals['_STREAMJOBREQUEST']._serialized_end=2929
+  _globals['_CANCELJOBREQUEST']._serialized_start=2931
+  _globals['_CANCELJOBREQUEST']._serialized_end=3004
+  _globals['_GETJOBRESULTREQUEST']._serialized_start=3006
+  _globals['_GETJOBRESULTREQUEST']._serialized_end=3067
+  _globals['_EXPLAINJOBREQUEST']._serialized_start=3069
+  _globals['_EXPLAINJOBREQUEST']._serialized_end=3110
+  _globals['_JOBEXPLANATION']._serialized_start=3113
+  _globals['_JOBEXPLANATION']._serialized_end=3341
+  _globals['_HOLD']._serialized_start=3344
+  _globals['_HOLD']._serialized_end=3591
+  _globals['_HOLD_KIND']._serialized_start=3470
+  _globals['_HOLD_KIND']._serialized_end=3591
+  _globals['_PLACE']._serialized_start=3594
+  _globals['_PLACE']._serialized_end=3722
 # @@protoc_insertion_point(module_scope)

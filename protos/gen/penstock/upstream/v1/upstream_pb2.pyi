@@ -107,6 +107,7 @@ class Method(_message.Message):
     TIMEOUT_FIELD_NUMBER: _builtins.int
     CACHE_TTL_FIELD_NUMBER: _builtins.int
     PARAMS_SCHEMA_FIELD_NUMBER: _builtins.int
+    UPLOAD_PARAMS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     title: _builtins.str
     kind: Global___Method.Kind.ValueType
@@ -124,6 +125,10 @@ class Method(_message.Message):
     def params_schema(self) -> _struct_pb2.Struct:
         """JSON Schema (2020-12) of the params."""
 
+    @_builtins.property
+    def upload_params(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The params that hold the id of an upload, whose bytes are sent to the upstream."""
+
     def __init__(
         self,
         *,
@@ -134,10 +139,11 @@ class Method(_message.Message):
         timeout: _duration_pb2.Duration | None = ...,
         cache_ttl: _duration_pb2.Duration | None = ...,
         params_schema: _struct_pb2.Struct | None = ...,
+        upload_params: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cache_ttl", b"cache_ttl", "params_schema", b"params_schema", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_ttl", b"cache_ttl", "idempotent", b"idempotent", "kind", b"kind", "name", b"name", "params_schema", b"params_schema", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_ttl", b"cache_ttl", "idempotent", b"idempotent", "kind", b"kind", "name", b"name", "params_schema", b"params_schema", "timeout", b"timeout", "title", b"title", "upload_params", b"upload_params"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
