@@ -50,6 +50,7 @@ _LUA = Path(__file__).parent / "lua"
 REDIS_CLOCK = _LUA / "time.lua"
 #: What `admit.lua` answers with where the server is not known.
 _STRANGER = b"stranger"
+_ACCEPT = kv.Script(_LUA / "accept.lua")
 _RELEASE = kv.Script(_LUA / "release.lua")
 
 
@@ -93,8 +94,8 @@ class JobStore(Protocol):
         """
         ...
 
-    async def accept(self, tenant: str, idempotency_key: str) -> None:
-        """Notes that the job of this key is in the log: from now on the key answers with it.
+    async def accept(self, tenant: str, job_id: str, *, idempotency_key: str) -> None:
+        """Notes that a job is in the log: from now on its key answers with it, if that is still the key's job.
 
         Raises:
             Unavailable: The store is away.
@@ -223,10 +224,9 @@ class RedisJobStore:
             )
         return job_id.decode() if known == fingerprint and claim is None else None
 
-    async def accept(self, tenant: str, idempotency_key: str) -> None:
+    async def accept(self, tenant: str, job_id: str, *, idempotency_key: str) -> None:
         """See `JobStore`."""
-        async with kv.translated():
-            await cast("Any", self._client.hdel(_key(tenant, idempotency_key), "claim"))
+        await _ACCEPT.run(self._client, [_key(tenant, idempotency_key)], [job_id])
 
     async def release(self, tenant: str, job_id: str, *, idempotency_key: str) -> None:
         """See `JobStore`."""

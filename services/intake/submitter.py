@@ -218,7 +218,7 @@ class Submitter:
 
     async def _accept(self, job_id: str, key: str, tenant: str) -> None:
         try:
-            await self._store.accept(tenant, key)
+            await self._store.accept(tenant, job_id, idempotency_key=key)
         except errors.Unavailable as error:  # the job is on disk, which is what was asked for; the projection notes it
             log.warning("acceptance_not_noted", job=job_id, error=error.message)
 

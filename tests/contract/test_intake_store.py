@@ -121,7 +121,7 @@ async def test_a_key_is_in_flight_until_its_job_is_accepted_and_known_after(stor
     first = await admit(store, key="k")
     assert await admit(store, key="k") == Admission(outcome=Outcome.IN_FLIGHT, job_id=first.job_id)
     assert await store.find("acme", "k", fingerprint=ONE) is None
-    await store.accept("acme", "k")
+    await store.accept("acme", first.job_id, idempotency_key="k")
     assert await admit(store, key="k") == Admission(outcome=Outcome.KNOWN, job_id=first.job_id)
     assert await store.find("acme", "k", fingerprint=ONE) == first.job_id
     assert await store.find("acme", "k", fingerprint=OTHER) is None
@@ -131,7 +131,7 @@ async def test_a_key_is_in_flight_until_its_job_is_accepted_and_known_after(stor
 async def test_a_key_of_another_request_is_reused(store: JobStore, *, accepted: bool) -> None:
     first = await admit(store, key="k")
     if accepted:
-        await store.accept("acme", "k")
+        await store.accept("acme", first.job_id, idempotency_key="k")
     assert await admit(store, key="k", fingerprint=OTHER) == Admission(outcome=Outcome.REUSED, job_id=first.job_id)
 
 
@@ -160,15 +160,25 @@ async def test_a_released_claim_may_be_taken_up_at_once(store: JobStore) -> None
 
 async def test_a_release_does_not_undo_an_acceptance(store: JobStore) -> None:
     first = await admit(store, key="k")
-    await store.accept("acme", "k")
+    await store.accept("acme", first.job_id, idempotency_key="k")
     await store.release("acme", first.job_id, idempotency_key="k")
     assert (await admit(store, key="k")).outcome is Outcome.KNOWN
 
 
 async def test_a_release_or_acceptance_of_an_unknown_key_makes_none(store: JobStore) -> None:
     await store.release("acme", ids.new_job_id("http"), idempotency_key="k")
-    await store.accept("acme", "k")
+    await store.accept("acme", ids.new_job_id("http"), idempotency_key="k")
     assert (await admit(store, key="k")).outcome is Outcome.ADMITTED
+
+
+async def test_a_release_or_acceptance_of_a_job_that_a_key_no_longer_stands_for_leaves_its_claim(
+    store: JobStore,
+) -> None:
+    before = ids.new_job_id("http")  # its record was lost while it was on its way
+    first = await admit(store, key="k")
+    await store.release("acme", before, idempotency_key="k")
+    await store.accept("acme", before, idempotency_key="k")
+    assert await admit(store, key="k") == Admission(outcome=Outcome.IN_FLIGHT, job_id=first.job_id)
 
 
 async def test_no_more_jobs_are_pending_than_allowed(store: JobStore) -> None:
@@ -329,7 +339,7 @@ async def test_when_all_tenants_have_too_many_nothing_new_is_admitted_and_what_i
     store: JobStore,
 ) -> None:
     first = await admit(store, key="k")
-    await store.accept("acme", "k")
+    await store.accept("acme", first.job_id, idempotency_key="k")
     refused = await admit(store, key="l", closed=True)
     assert (refused.outcome, refused.pending) == (Outcome.CLOSED, 1)
     assert (await admit(store, max_pending=1, closed=True)).outcome is Outcome.FULL  # the nearer reason

@@ -140,9 +140,9 @@ class FakeJobStore:
         accepted = known is not None and known.fingerprint == fingerprint and known.claim is None
         return known.job_id if known is not None and accepted else None
 
-    async def accept(self, tenant: str, idempotency_key: str) -> None:
+    async def accept(self, tenant: str, job_id: str, *, idempotency_key: str) -> None:
         known = self._tenant(tenant).keys.get(idempotency_key)
-        if known is not None:
+        if known is not None and known.job_id == job_id:
             known.claim = None
 
     async def release(self, tenant: str, job_id: str, *, idempotency_key: str) -> None:
@@ -151,7 +151,7 @@ class FakeJobStore:
         if record is None or not record.revision:
             here.pending.pop(job_id, None)
         known = here.keys.get(idempotency_key)
-        if known is not None and known.claim is not None:
+        if known is not None and known.job_id == job_id and known.claim is not None:
             known.claim = 0.0
 
     async def read(self, tenant: str, job_id: str) -> Record | None:
