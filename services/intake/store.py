@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from services.intake.domain import CLAIM_LIFETIME, FIRST_REVISION, IDEMPOTENCY_WINDOW, Admission, Drain, Outcome, Record
 from services.intake.gathered import GatheredScript
 from services.intake.known_servers import being_rebuilt
-from shared import kv
+from shared import ids, kv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -295,7 +295,8 @@ def _application(change: Change, known: str) -> tuple[list[str], list[kv.Argumen
     until = (
         change.finished_at + FINISHED_LIFETIME if change.finished_at is not None else change.at + UNFINISHED_LIFETIME
     )
-    window = change.at + IDEMPOTENCY_WINDOW - now if change.job is not None else timedelta(0)
+    # From the key's first sight, when the job's id was made; a job that was taken up again is accepted later than that.
+    window = ids.made_at(change.job_id) + IDEMPOTENCY_WINDOW - now if change.job is not None else timedelta(0)
     return _keys(change.tenant, change.job_id, change.idempotency_key), [
         known,
         change.job_id,

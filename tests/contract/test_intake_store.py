@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import uuid
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -278,10 +279,18 @@ async def test_the_log_accepts_a_key(store: JobStore) -> None:
     assert await admit(store, key="k") == Admission(outcome=Outcome.KNOWN, job_id=first.job_id)
 
 
-async def test_a_key_that_was_lost_comes_back_from_the_log_within_its_window(store: JobStore) -> None:
-    young, old = ids.new_job_id("http"), ids.new_job_id("http")
-    await store.apply([submitted(young, key="young", age=timedelta(hours=23))])
-    await store.apply([submitted(old, key="old", age=timedelta(hours=25))])
+def made(ago: timedelta) -> str:
+    """A job id that was made so long ago."""
+    milliseconds = int((datetime.now(UTC) - ago).timestamp() * 1000)
+    return f"http-{uuid.UUID(int=(milliseconds << 80) | (ids.uuid7().int & ((1 << 80) - 1)))}"
+
+
+async def test_a_key_that_was_lost_comes_back_from_the_log_within_its_window_from_the_first_sight(
+    store: JobStore,
+) -> None:
+    """The job may have been accepted much later, when the request was repeated."""
+    young, old = made(timedelta(hours=23)), made(timedelta(hours=25))
+    await store.apply([submitted(young, key="young"), submitted(old, key="old", age=timedelta(hours=1))])
     assert await admit(store, key="young") == Admission(outcome=Outcome.KNOWN, job_id=young)
     assert (await admit(store, key="old")).outcome is Outcome.ADMITTED
 

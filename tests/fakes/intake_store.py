@@ -16,6 +16,7 @@ from services.intake.store import (
     UNSEEN_LIFETIME,
     UNSEEN_PENDING_LIFETIME,
 )
+from shared import ids
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class FakeJobStore:
         if not change.idempotency_key:
             return
         known = here.keys.get(change.idempotency_key)
-        ends = (change.at + IDEMPOTENCY_WINDOW).timestamp()
+        ends = (ids.made_at(change.job_id) + IDEMPOTENCY_WINDOW).timestamp()
         if known is not None and known.job_id == change.job_id:
             known.claim = None
         elif known is None and ends > time.time():
