@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from services.intake import metrics
-from services.intake.limits import PendingLimits
 from services.intake.reading import read_draft
-from services.intake.submitter import Submitter
-from services.intake.validation import Validator
 from shared import errors
-from shared.clock import SystemClock
 from shared.identity import Principal, PrincipalKind
-from shared.sealing import CALLBACK_SECRET, Sealer
-from tests.fakes.intake_requests import GUARD, UPSTREAMS, request
+from tests.fakes.intake_requests import request
 from tests.fakes.intake_store import FakeJobStore
+from tests.fakes.intake_submitters import submitter_of
 from tests.fakes.intake_tally import roomy_tally
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from penstock.jobs.v1 import jobs_pb2
 
-    from services.intake.catalogue import Catalogue
     from services.intake.tally import Tally
     from shared.bus import Outgoing
 
 PRINCIPAL = Principal(kind=PrincipalKind.KEY, id="key_1", tenant="acme", scopes=frozenset())
-
-
-class LoadedCatalogue:
-    def upstreams(self) -> Any:
-        return UPSTREAMS
 
 
 class Log:
@@ -43,8 +35,8 @@ class Log:
         self._store_goes = store_goes
         self._fails = fails
 
-    async def publish(self, message: Outgoing) -> None:
-        self.messages.append(message)
+    async def publish_whole(self, messages: Sequence[Outgoing]) -> None:
+        self.messages += messages
         self._store.away = self._store_goes
         if self._fails:
             raise errors.Unavailable("no acknowledgement came")
@@ -53,17 +45,7 @@ class Log:
 async def send(
     store: FakeJobStore, log: Log, *, max_pending: int = 10, tally: Tally | None = None, **changes: Any
 ) -> jobs_pb2.Job:
-    sealer = Sealer(bytes(32), CALLBACK_SECRET)
-    submitter = Submitter(
-        catalogue=cast("Catalogue", LoadedCatalogue()),
-        validator=Validator(guard=GUARD, digest=sealer.digest),
-        store=store,
-        publisher=log,
-        sealer=sealer,
-        clock=SystemClock(),
-        limits=PendingLimits(default=max_pending),
-        tally=tally or roomy_tally(),
-    )
+    submitter = submitter_of(store, log, max_pending=max_pending, tally=tally)
     return await submitter.submit(read_draft(request(**changes), {}), PRINCIPAL, remaining_s=0.3)
 
 
