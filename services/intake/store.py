@@ -19,6 +19,7 @@ it alone. What was admitted and never published is taken out when its publish is
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -56,6 +57,8 @@ MIN_LIFETIME = timedelta(hours=1)
 UNSEEN_PENDING_LIFETIME = timedelta(minutes=10)
 #: How long such a job can be asked for: the log shows it within milliseconds, or, after an outage, within this.
 UNSEEN_LIFETIME = timedelta(hours=1)
+#: Events of one script.
+MAX_APPLIED = 64
 
 #: Before the revision, in the names of a record's fields.
 _EVENT = b"event:"
@@ -266,11 +269,17 @@ class RedisJobStore:
 
     async def apply(self, changes: Sequence[Change]) -> list[Applied]:
         """See `JobStore`."""
-        known = self._servers.text
-        answers = await self._apply.run_many(self._client, [_application(change, known) for change in changes])
-        for server in {server for _, server, _ in answers if server is not None}:
-            self._servers.met(server.decode())
-        return [Applied(ended=ended == 1, ended_in=_batch_end(ended_in)) for ended, _, ended_in in answers]
+        parts = _parts_by_tenant(changes)
+        calls = [_application([changes[position] for position in part], self._servers.text) for part in parts]
+        applied = [Applied(ended=False)] * len(changes)
+        answers = await self._apply.run_many(self._client, calls)
+        for part, (marks, batch_ends, server) in zip(parts, answers, strict=True):
+            for position, mark, batch_end in zip(part, marks, batch_ends, strict=True):
+                if mark or batch_end:
+                    applied[position] = Applied(ended=mark == 1, ended_in=_batch_end(batch_end))
+            if server is not None:
+                self._servers.met(server.decode())
+        return applied
 
     async def confirm(self) -> None:
         """See `JobStore`."""
@@ -305,33 +314,54 @@ def _script(clock: Path, name: str) -> kv.Script:
     return kv.Script(clock, *(_LUA / f"{part}.lua" for part in ("guard", "drained", name)))
 
 
-def _application(change: Change, known: str) -> tuple[list[str], list[kv.Argument]]:
-    now = datetime.now(UTC)
-    until = (
-        change.finished_at + FINISHED_LIFETIME if change.finished_at is not None else change.at + UNFINISHED_LIFETIME
-    )
-    ended_ms = int(change.finished_at.timestamp() * 1000) if change.finished_at is not None else 0
+def _parts_by_tenant(changes: Sequence[Change]) -> list[list[int]]:
+    """The changes by their positions, in their order: each part is one tenant's and fits into one script."""
+    by_tenant: defaultdict[str, list[int]] = defaultdict(list)
+    for position, change in enumerate(changes):
+        by_tenant[change.tenant].append(position)
+    return [
+        positions[start : start + MAX_APPLIED]
+        for positions in by_tenant.values()
+        for start in range(0, len(positions), MAX_APPLIED)
+    ]
+
+
+def _application(changes: Sequence[Change], known: str) -> tuple[list[str], list[kv.Argument]]:
+    """Keys and arguments of `apply.lua` for changes of one tenant."""
+    tenant, now = changes[0].tenant, datetime.now(UTC)
+    keys: list[str] = [pending_key(tenant), _drained(tenant)]
+    arguments: list[kv.Argument] = [known, _ms(UNFINISHED_LIFETIME)]
+    for change in changes:
+        keys.append(_job(tenant, change.job_id))
+        if change.idempotency_key:
+            keys.append(_key(tenant, change.idempotency_key))
+        arguments += _event_arguments(change, now)
+    return keys, arguments
+
+
+def _event_arguments(change: Change, now: datetime) -> tuple[kv.Argument, ...]:
+    ended = change.finished_at
+    ended_ms = int(ended.timestamp() * 1000) if ended is not None else 0
+    until = ended + FINISHED_LIFETIME if ended is not None else change.at + UNFINISHED_LIFETIME
     window = change.at + IDEMPOTENCY_WINDOW - now if change.job is not None else timedelta(0)
-    return _keys(change.tenant, change.job_id, change.idempotency_key), [
-        known,
+    return (
         change.job_id,
         change.revision,
         change.event,
         change.job or b"",
         ended_ms,
         _ms(max(until - now, MIN_LIFETIME)),
-        _ms(UNFINISHED_LIFETIME),
+        change.key_stands_for if change.idempotency_key else "",
         change.fingerprint,
         max(0, _ms(window)),
-        change.key_stands_for,
         f"{change.place.batch_id} {change.place.index}" if change.place is not None else "",
         f"{change.state} {ended_ms}" if ended_ms else "",
-    ]
+    )
 
 
-def _batch_end(text: bytes | None) -> BatchEnd | None:
-    """What `apply.lua` says of a job's end in a batch."""
-    if text is None:
+def _batch_end(text: bytes) -> BatchEnd | None:
+    """What `apply.lua` says of a job's end in a batch; None for an empty text."""
+    if not text:
         return None
     batch_id, index, state, ended_ms = text.decode().split(" ")
     at = datetime.fromtimestamp(int(ended_ms) / 1000, UTC)
@@ -343,11 +373,6 @@ def _admission_keys(tenant: str, candidate: Candidate) -> list[str]:
     if candidate.is_batch:
         keys.append(batch_key(tenant, candidate.id))
     return [*keys, _key(tenant, candidate.idempotency_key)] if candidate.idempotency_key else keys
-
-
-def _keys(tenant: str, job_id: str, idempotency_key: str) -> list[str]:
-    keys = [_job(tenant, job_id), pending_key(tenant), _drained(tenant)]
-    return [*keys, _key(tenant, idempotency_key)] if idempotency_key else keys
 
 
 def _drained(tenant: str) -> str:

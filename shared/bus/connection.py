@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from shared.bus.consumer import Consumer
 from shared.bus.driver import TIMEOUT, translated, unavailable
 from shared.bus.group import MAX_GROUP, GroupPublisher
 from shared.bus.reader import Reader
+from shared.bus.singles import Singles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 log = observability.logger()
 
-#: The server makes a store of its own for an atomic batch, which costs about as much as so many messages singly.
-_ATOMIC_FROM = 8
+#: The server makes a store of its own for an atomic batch, which costs it about as much as so many messages singly.
+_ATOMIC_FROM = 16
 #: The server's error that a message of an atomic batch has an id that it knows already.
 _DUPLICATE_IN_BATCH = 10201
 
@@ -50,6 +50,7 @@ class Bus:
         self._client = client
         self._reconnects = reconnects
         self._jetstream = client.jetstream(timeout=TIMEOUT.total_seconds())
+        self._publish_singly = Singles(client).publish
 
     async def check(self) -> None:
         """Tries the connection.
@@ -133,7 +134,8 @@ class Bus:
             return await self._publish_singly(single)
         if await self._publish_atomically([message for unit in units for message in unit]):
             return None
-        await self._publish_singly(single)
+        if single:
+            await self._publish_singly(single)
         for unit in units:
             if len(unit) > 1:
                 await self._publish_atomically(unit)  # refused because it is known: then all of it is on disk
@@ -160,16 +162,6 @@ class Bus:
         if refusal is not None and refusal.get("err_code") != _DUPLICATE_IN_BATCH:
             raise unavailable(f"NATS refused a batch: {refusal.get('description')}")
         return refusal is None
-
-    async def _publish_singly(self, messages: Sequence[Outgoing]) -> None:
-        """Each with an acknowledgement of its own, all on their way at once; a known one is acknowledged too."""
-        async with translated():
-            await asyncio.gather(
-                *(
-                    self._jetstream.publish(message.subject, message.payload, headers=message.headers())
-                    for message in messages
-                )
-            )
 
     def consumer(self, stream: str, config: ConsumerConfig) -> Consumer:
         """A consumer of the stream, shared by all who name it so."""

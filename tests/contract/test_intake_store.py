@@ -349,6 +349,18 @@ async def test_a_refusal_tells_how_fast_jobs_end(store: JobStore) -> None:
     assert (await admit(store, max_pending=1)).drain.ended == 3
 
 
+async def test_many_events_of_several_tenants_are_applied_at_once_each_to_its_job(store: JobStore) -> None:
+    jobs = [(ids.new_job_id("http"), f"tenant-{number % 3}") for number in range(200)]
+    changes = [change(job_id, 1, tenant=tenant, job=job_id.encode()) for job_id, tenant in jobs]
+    ends = [change(job_id, 2, tenant=tenant, ended=number % 2 == 0) for number, (job_id, tenant) in enumerate(jobs)]
+    applied = await store.apply([*changes, *ends])
+    assert [each.ended for each in applied] == [False] * 200 + [True, False] * 100
+    for job_id, tenant in jobs:
+        assert await store.read(tenant, job_id) == Record(job=job_id.encode(), event=b"event 2")
+    full = [(await admit(store, tenant=f"tenant-{number}", max_pending=1)).pending for number in range(3)]
+    assert full == [33, 34, 33]
+
+
 async def test_a_store_that_has_lost_something_admits_nothing_and_says_so(
     redis: kv.Client,
 ) -> None:
