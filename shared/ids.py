@@ -64,7 +64,7 @@ def is_batch_id(text: str) -> bool:
 
 
 def job_id_in_batch(batch_id: str, index: int, upstream: str) -> str:
-    """The id of a batch's job: always the same for the same place, so that a batch that is submitted again is no other one.
+    """The id of a batch's job: the same for the same place, so that a batch that is submitted again is no other one.
 
     It has the batch's time, then its index, by which the ids of a batch sort (RFC 9562, 6.2, method 1), then 62 bits of
     a digest, as hard to guess as the batch's own id.
@@ -84,6 +84,11 @@ def job_id_in_batch(batch_id: str, index: int, upstream: str) -> str:
     digest = hashlib.sha256(batch.bytes + index.to_bytes(2, "big")).digest()
     value = (batch.int >> 80 << 80) | (7 << 76) | (index << 64) | (2 << 62) | (int.from_bytes(digest[:8], "big") >> 2)
     return f"{upstream}-{uuid.UUID(int=value)}"
+
+
+def place_in_batch(job_id: str) -> int:
+    """The index of a job in its batch, read off its id."""
+    return uuid.UUID(job_id[-36:]).int >> 64 & 0xFFF
 
 
 def new_upload_id() -> str:

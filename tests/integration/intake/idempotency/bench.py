@@ -12,22 +12,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from penstock.jobs.v1 import batches_pb2
+
+from services.intake.batch_ends import BatchEnds
+from services.intake.batch_store import RedisBatchStore
 from services.intake.floor import Floor
 from services.intake.known_servers import KnownServers
-from services.intake.limits import PendingLimits
 from services.intake.projection import Projection
-from services.intake.reading import read_draft
+from services.intake.reading import read_batch_draft, read_draft
 from services.intake.rebuild import Rebuilder
 from services.intake.rebuilds import Rebuilds
 from services.intake.store import RedisJobStore, server_id
-from services.intake.submitter import Submitter
-from services.intake.validation import Validator
 from shared import bus as bus_
 from shared import kv
 from shared.config import Secret
 from shared.identity import Principal, PrincipalKind
-from shared.sealing import CALLBACK_SECRET, Sealer
-from tests.fakes.intake_requests import GUARD, UPSTREAMS, request
+from tests.fakes.intake_requests import request
+from tests.fakes.intake_submitters import batch_submitter_of, submitter_of
 from tests.fakes.intake_tally import roomy_tally
 from tests.integration.intake.idempotency.hand import Unsteady
 from tests.integration.intake.idempotency.log import Log
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from penstock.jobs.v1 import jobs_pb2
 
-    from services.intake.catalogue import Catalogue
     from shared.bus import Bus
     from tests.integration.intake.idempotency.hand import Hand
     from tests.integration.intake.idempotency.ledger import Asked
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 _CLOCK = Path(__file__).parents[3] / "fakes" / "intake_clock.lua"
 _CLOCK_KEY = "intake-test-clock"
+#: Longer than any publish hangs here; where time is up, the test says so.
+_PATIENCE = timedelta(minutes=1)
 #: Lets time pass for what Redis removes by itself.
 _AGE = """
 for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -60,13 +62,6 @@ class Crashed(Exception):
     """The process is gone; nobody is answered."""
 
 
-class LoadedCatalogue:
-    """Knows what can be called without asking."""
-
-    def upstreams(self) -> Any:
-        return UPSTREAMS
-
-
 class Replica:
     """A replica of intake."""
 
@@ -76,6 +71,8 @@ class Replica:
         self.store = RedisJobStore(bench.redis, self.servers, clock=_CLOCK)
         #: Calls of the store by the rebuild that fail, as `Unsteady` has them.
         self.failing: dict[str, bool] = {}
+        self.batches = RedisBatchStore(bench.redis)
+        batch_ends = BatchEnds(store=self.batches, publisher=bench.bus)
         self.floor = Floor(bench.redis, self.servers, self._acknowledged)
         self.rebuilder = Rebuilder(
             client=bench.redis,
@@ -83,36 +80,39 @@ class Replica:
             rebuilds=Rebuilds(bucket, patience=timedelta(0)),
             bus=bench.bus,
             store=cast("RedisJobStore", Unsteady(self.store, self.failing)),
+            batch_ends=batch_ends,
             floor=self.floor,
             tally=roomy_tally(),
         )
-        self.projection = Projection(store=self.store, signaler=bench.bus, tally=roomy_tally(), moved=self.floor.moved)
+        self.projection = Projection(
+            store=self.store,
+            signaler=bench.bus,
+            tally=roomy_tally(),
+            batch_ends=batch_ends,
+            moved=self.floor.moved,
+        )
 
     async def _acknowledged(self) -> int:
         return self._bench.log.acknowledged()
 
-    async def submit(self, asked: Asked, way: Way, *, failing: Mapping[str, bool] | None = None) -> jobs_pb2.Job:
-        """Submits as a caller does.
+    async def submit(self, asked: Asked, way: Way, *, failing: Mapping[str, bool] | None = None) -> Any:
+        """Submits as a caller does: answers with the job, or the batch.
 
         Raises:
             PenstockError: What the caller is told.
             Crashed: The caller is told nothing.
         """
-        sealer = Sealer(bytes(32), CALLBACK_SECRET)
-        through = Submitter(
-            catalogue=cast("Catalogue", LoadedCatalogue()),
-            validator=Validator(guard=GUARD, digest=sealer.digest),
-            store=cast("RedisJobStore", Unsteady(self.store, failing or {})),
-            publisher=way,
-            sealer=sealer,
-            clock=self._bench.hand,
-            limits=PendingLimits(default=self._bench.cap),
-            tally=roomy_tally(),
-            publish_timeout=timedelta(minutes=1),
-        )
+        bench, store = self._bench, cast("RedisJobStore", Unsteady(self.store, failing or {}))
         principal = Principal(kind=PrincipalKind.KEY, id="key_1", tenant=asked.tenant, scopes=frozenset())
         try:
-            return await through.submit(read_draft(self._bench.request(asked), {}), principal, remaining_s=None)
+            if asked.jobs:
+                batches = batch_submitter_of(
+                    store, self.batches, way, max_pending=bench.cap, patience=_PATIENCE, clock=bench.hand
+                )
+                batch = read_batch_draft(bench.batch(asked), {})
+                return await batches.submit(batch, principal, remaining_s=None)
+            jobs = submitter_of(store, way, max_pending=bench.cap, patience=_PATIENCE, clock=bench.hand)
+            return await jobs.submit(read_draft(bench.job(asked, asked.key), {}), principal, remaining_s=None)
         except asyncio.CancelledError:
             raise Crashed from None
 
@@ -165,12 +165,16 @@ class Bench:
         await kv.close(self.redis)
         await self.bus.close()
 
-    def request(self, asked: Asked) -> jobs_pb2.SubmitJobRequest:
-        """The request; body 0 is one that is too late some day."""
-        made = request(request_id=asked.key, params={"url": f"https://example.com/{asked.body}"})
+    def job(self, asked: Asked, key: str = "") -> jobs_pb2.SubmitJobRequest:
+        """The request for a job; body 0 is one that is too late some day."""
+        made = request(request_id=key, params={"url": f"https://example.com/{asked.body}"})
         if asked.body == 0:
             made.expires_at.FromMilliseconds(self.late_from)
         return made
+
+    def batch(self, asked: Asked) -> batches_pb2.SubmitBatchRequest:
+        """The request for a batch of such jobs."""
+        return batches_pb2.SubmitBatchRequest(jobs=[self.job(asked)] * asked.jobs, request_id=asked.key)
 
     async def set_clock(self, now_ms: int) -> None:
         self.hand.now_ms = now_ms

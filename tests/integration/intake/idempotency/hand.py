@@ -19,7 +19,7 @@ class Hand:
 
     def __init__(self) -> None:
         self.now_ms = 0
-        #: The newest id that was made.
+        #: The newest id of a job or batch that was made.
         self.minted = ""
         self._mints = 0
 
@@ -44,8 +44,15 @@ class Hand:
 
     def new_job_id(self, upstream: str) -> str:
         """A job id of that time, the same in every run of a test."""
+        return self._mint(f"{upstream}-")
+
+    def new_batch_id(self) -> str:
+        """The same for a batch."""
+        return self._mint("batch_")
+
+    def _mint(self, start: str) -> str:
         self._mints += 1
-        self.minted = f"{upstream}-{uuid.UUID(int=(self.now_ms << 80) | (7 << 76) | (2 << 62) | self._mints)}"
+        self.minted = f"{start}{uuid.UUID(int=(self.now_ms << 80) | (7 << 76) | (2 << 62) | self._mints)}"
         return self.minted
 
 

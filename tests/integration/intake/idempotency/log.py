@@ -14,6 +14,8 @@ from shared.bus import Incoming, Outgoing
 from tests.integration.intake.idempotency.ledger import LAST, MINUTE, SUBMITTED, Asked, Told
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shared.bus import Bus
     from tests.integration.intake.idempotency.hand import Hand
 
@@ -32,10 +34,11 @@ class Log:
         #: The server knows the ids of the bench before, which had the same jobs.
         self._bench = ids.uuid7()
         self._start = self._end = 0
-        #: By message id: not in the log yet, though whoever published it has given up.
-        self.on_the_way: list[Outgoing] = []
+        #: Not in the log yet, though whoever published them has given up.
+        self.on_the_way: list[Sequence[Outgoing]] = []
         self.told: list[Told] = []
-        self._asked: dict[str, Asked] = {}
+        #: Of each job, what it came of: the request, and what that has made.
+        self._origins: dict[str, tuple[Asked, str]] = {}
         #: By sequence, what the projection has yet to acknowledge.
         self.open: dict[int, Incoming] = {}
 
@@ -44,19 +47,28 @@ class Log:
         state = (await self._bus._jetstream.stream_info(streams.JOBS)).state
         self._start = self._end = state.last_seq
 
-    async def put(self, message: Outgoing) -> None:
-        """Puts a message into the log, which knows an id for two minutes."""
+    async def put(self, messages: Sequence[Outgoing]) -> None:
+        """Puts messages into the log, all or none; it knows an id for two minutes."""
+        await self._bus.publish_units([[self._of_now(message) for message in messages]])
+        await self._read()
+
+    def _of_now(self, message: Outgoing) -> Outgoing:
         now = self._hand.now_ms
         number, since = self._known.get(message.message_id, (0, 0))
         if now - since > _IDS_KNOWN:
             number, since = number + 1, now
             self._known[message.message_id] = number, since
-        await self._bus.publish([replace(message, message_id=f"{self._bench}:{message.message_id}:{number}")])
-        await self._read()
+        return replace(message, message_id=f"{self._bench}:{message.message_id}:{number}")
+
+    @staticmethod
+    def made_by(messages: Sequence[Outgoing]) -> str:
+        """What the submission of these is one of."""
+        event = events_pb2.JobEvent.FromString(messages[0].payload)
+        return event.submission.batch.id or event.job_id
 
     async def happen(self, job_id: str, revision: int) -> None:
         """Something happens to a job after its submission; the last ends it."""
-        asked = self._asked[job_id]
+        asked, _ = self._origins[job_id]
         event = events_pb2.JobEvent(
             type=events_pb2.JobEvent.SUCCEEDED if revision == LAST else events_pb2.JobEvent.STARTED,
             job_id=job_id,
@@ -69,7 +81,8 @@ class Log:
         if revision == LAST:
             event.finished_at.CopyFrom(event.time)
         subject = streams.job_subject("succeeded" if revision == LAST else "started", "http")
-        await self.put(Outgoing(subject=subject, payload=event.SerializeToString(), message_id=f"{job_id}:{revision}"))
+        message = Outgoing(subject=subject, payload=event.SerializeToString(), message_id=f"{job_id}:{revision}")
+        await self.put([message])
 
     def acknowledged(self) -> int:
         """The sequence up to which the projection has acknowledged everything."""
@@ -85,31 +98,36 @@ class Log:
 
     def _take(self, sequence: int, payload: bytes) -> None:
         event = events_pb2.JobEvent.FromString(payload)
+        if event.revision == SUBMITTED and event.job_id not in self._origins:
+            self._origins[event.job_id] = self._origin(event)
         self.open[sequence] = Incoming(
             subject="", payload=payload, headers={}, sequence=sequence, deliveries=1, reply=""
         )
         self.told.append(self.read(payload))
-        if event.revision == SUBMITTED:
-            self._asked[event.job_id] = self.told[-1].asked
+
+    def _origin(self, event: events_pb2.JobEvent) -> tuple[Asked, str]:
+        """Of a job by itself it is in its submission; of those of a batch in the first one's, which comes first."""
+        place = event.submission.batch
+        if place.index:
+            return next(origin for origin in self._origins.values() if origin[1] == place.id)
+        body = int(event.submission.params.decode().rpartition("/")[2].rstrip('"}'))
+        key = event.submission.idempotency_key
+        return Asked(tenant=event.tenant, key=key, body=body, jobs=place.size), place.id or event.job_id
 
     def read(self, payload: bytes) -> Told:
         """What a message tells."""
         event = events_pb2.JobEvent.FromString(payload)
-        asked = self._asked.get(event.job_id)
-        if event.revision == SUBMITTED:
-            url = event.submission.params.decode().rpartition("/")[2]
-            body = int(url.rstrip('"}'))
-            asked = Asked(tenant=event.tenant, key=event.submission.idempotency_key, body=body)
-        assert asked is not None
+        asked, made = self._origins[event.job_id]
         return Told(
             job_id=event.job_id,
             revision=event.revision,
             at=event.time.ToMilliseconds(),
             asked=asked,
-            first_sight=first_sight(event.job_id),
+            made=made,
+            first_sight=first_sight(made),
         )
 
 
-def first_sight(job_id: str) -> int:
-    """When a job's id was made."""
-    return uuid.UUID(job_id.partition("-")[2]).int >> 80
+def first_sight(made: str) -> int:
+    """When the id of a job or batch was made."""
+    return uuid.UUID(made[-36:]).int >> 80

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
@@ -19,15 +20,13 @@ from tests.integration.intake.idempotency.witness import Witness
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from penstock.jobs.v1 import jobs_pb2
-
     from tests.integration.intake.idempotency.bench import Replica
     from tests.integration.intake.idempotency.hand import Hand
     from tests.integration.intake.idempotency.log import Log
 
 START_MS = 1_800_000_000_000
-CAP = 5
-TENANTS, KEYS, BODIES = ("acme", "globex"), ("k", "l"), (0, 1, 2)
+CAP = 8
+TENANTS, KEYS, BODIES, JOBS = ("acme", "globex"), ("k", "l"), (0, 1, 2), (0, 2, 3)
 #: Time passes in multiples of it, so that no window, claim or record ends within seconds of a step: where Redis removes
 #: something, it goes by a clock of its own.
 TICK = 70 * SECOND
@@ -45,9 +44,9 @@ class Held:
     """A submit whose publish hangs."""
 
     asked: Asked
-    job_id: str
+    made: str
     way: Way
-    call: asyncio.Task[jobs_pb2.Job]
+    call: asyncio.Task[Any]
 
 
 class IntakeMachine(RuleBasedStateMachine):
@@ -86,12 +85,13 @@ class IntakeMachine(RuleBasedStateMachine):
         [tenant] = chance.choices(TENANTS, [4, 1])
         [key] = chance.choices((*KEYS, ""), [6, 1, 0 if keyed else 1])
         [body] = chance.choices(BODIES, [1, 4, 2])
-        return Asked(tenant=tenant, key=key, body=body)
+        [jobs] = chance.choices(JOBS, [3, 3, 1])
+        return Asked(tenant=tenant, key=key, body=body, jobs=jobs)
 
     def some_askeds(self, chance: random.Random, count: int) -> list[Asked]:
-        """Duplicates, and some with another body under the same key."""
+        """Duplicates, and under the same key some with another body, or a batch beside a job."""
         asked = self.an_asked(chance, keyed=True)
-        both = [asked, asked, replace(asked, body=chance.choice(BODIES))]
+        both = [asked, asked, replace(asked, body=chance.choice(BODIES)), replace(asked, jobs=chance.choice(JOBS))]
         return chance.choices(both, k=count)
 
     def a_fate(self, chance: random.Random) -> Fate:
@@ -133,38 +133,38 @@ class IntakeMachine(RuleBasedStateMachine):
     def send(self, asked: Asked, fate: Fate, replica: Replica, failing: dict[str, bool]) -> None:
         """One submit, to its end."""
         witness = self.witness
-        verdict, job_id = witness.verdict(asked, known=self.knows_server(replica))
+        verdict, made = witness.verdict(asked, known=self.knows_server(replica))
         way = Way(self.log, fate)
         answer = self.run(self.answer_of(replica.submit(asked, way, failing=failing)))
         unheard = failing.get("admit") if not witness.is_late(asked) else None
         if unheard is False or (unheard and verdict is not Verdict.REBUILDING):
             witness.admission_unanswered(asked, verdict, answer, takes_effect=unheard)
         elif verdict in {Verdict.NEW, Verdict.TAKEN_UP}:
-            job_id = job_id or self.hand.minted
-            witness.ledger.admit(asked, job_id, self.now)
-            witness.published(asked, job_id, fate, failing, answer)
+            made = made or self.hand.minted
+            witness.ledger.admit(asked, made, self.now)
+            witness.published(asked, made, fate, failing, answer)
         else:
-            assert way.message is None
-            witness.answered(verdict, asked, job_id, answer)
+            assert not way.messages
+            witness.answered(verdict, asked, made, answer)
 
     @rule(chance=CHOICES)
     def submit_and_hang(self, chance: random.Random) -> None:
         asked, replica = self.an_asked(chance), self.a_replica(chance)
-        verdict, job_id = self.witness.verdict(asked, known=self.knows_server(replica))
+        verdict, made = self.witness.verdict(asked, known=self.knows_server(replica))
         if verdict not in {Verdict.NEW, Verdict.TAKEN_UP}:
             return
         way = Way(self.log, Fate.ARRIVES, gate=asyncio.Event())
 
-        async def begin() -> asyncio.Task[jobs_pb2.Job]:
+        async def begin() -> asyncio.Task[Any]:
             call = asyncio.create_task(replica.submit(asked, way))
             await asyncio.wait({call, asyncio.ensure_future(way.reached.wait())}, return_when="FIRST_COMPLETED")
             return call
 
         call = self.run(begin())
-        assert way.message is not None
-        job_id = job_id or self.hand.minted
-        self.witness.ledger.admit(asked, job_id, self.now)
-        self.held.append(Held(asked, job_id, way, call))
+        assert way.messages
+        made = made or self.hand.minted
+        self.witness.ledger.admit(asked, made, self.now)
+        self.held.append(Held(asked, made, way, call))
 
     @precondition(lambda self: self.held)
     @rule(chance=CHOICES)
@@ -174,7 +174,7 @@ class IntakeMachine(RuleBasedStateMachine):
     def let_go(self, held: Held, fate: Fate) -> None:
         held.way.let_go(fate)
         answer = self.run(self.answer_of(held.call))
-        self.witness.published(held.asked, held.job_id, fate, {}, answer)
+        self.witness.published(held.asked, held.made, fate, {}, answer)
 
     @precondition(lambda self: self.log.on_the_way)
     @rule(chance=CHOICES)
@@ -222,7 +222,9 @@ class IntakeMachine(RuleBasedStateMachine):
         messages = [self.log.open[sequence] for sequence in sequences]
         self.run(replica.projection.handle(messages))
         for message in messages:
-            self.witness.ledger.show(self.log.read(message.payload), self.now)
+            told = self.log.read(message.payload)
+            self.witness.ledger.show(told, self.now)
+            self.witness.ledger.note(told, self.now)
             if message.sequence not in again:
                 del self.log.open[message.sequence]
 
@@ -243,7 +245,8 @@ class IntakeMachine(RuleBasedStateMachine):
 
     def lose_all_but(self, kept: Kept | None, left: Ledger) -> None:
         self.run(self.bench.lose(kept))
-        on_the_way = {held.job_id for held in self.held} | {message.message_id for message in self.log.on_the_way}
+        on_the_way = {held.made for held in self.held}
+        on_the_way |= {self.log.made_by(messages) for messages in self.log.on_the_way}
         self.witness.lost(left, on_the_way)
         self.kept, self.whole = None, False
 
@@ -272,7 +275,7 @@ class IntakeMachine(RuleBasedStateMachine):
         replica.failing.clear()
         self.whole = not died  # there was nothing to apply
         if after_all:
-            self.witness.ledger.rebuild(self.log.told, self.now)
+            self.witness.ledger.rebuild(self.log.told, self.now, noting=not died)
 
     @rule(chance=CHOICES)
     def rebuild_while_clients_wait(self, chance: random.Random) -> None:
@@ -321,7 +324,7 @@ class IntakeMachine(RuleBasedStateMachine):
 
     @invariant()
     def all_is_as_the_witness_says(self) -> None:
-        self.witness.check_jobs()
+        self.witness.check_log()
         for tenant in TENANTS:
             assert self.run(self.bench.pending(tenant)) == self.witness.ledger.pending(tenant, self.now)
         self.sound = True
@@ -336,8 +339,8 @@ class IntakeMachine(RuleBasedStateMachine):
         """Everything comes to rest; then each key still answers as it must, also when Redis is lost whole."""
         for held in self.held:
             self.let_go(held, Fate.ARRIVES)
-        for message in self.log.on_the_way:
-            self.run(self.log.put(message))
+        for messages in self.log.on_the_way:
+            self.run(self.log.put(messages))
         self.ask_every_key()
         self.lose_all_but(None, Ledger(CAP))
         self.ask_every_key()
@@ -348,6 +351,7 @@ class IntakeMachine(RuleBasedStateMachine):
         self.apply(list(self.log.open), self.bench.replicas[0])
         self.all_is_as_the_witness_says()
         for (tenant, key), known in list(self.witness.ledger.keys.items()):
-            for body in BODIES if known.ends > self.now else ():
-                self.send(Asked(tenant=tenant, key=key, body=body), Fate.ARRIVES, self.bench.replicas[1], {})
+            for body, jobs in product(BODIES, JOBS) if known.ends > self.now else ():
+                asked = Asked(tenant=tenant, key=key, body=body, jobs=jobs)
+                self.send(asked, Fate.ARRIVES, self.bench.replicas[1], {})
         self.all_is_as_the_witness_says()

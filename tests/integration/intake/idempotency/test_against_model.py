@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from services.intake import rebuild, store, submitter
+from services.intake import acceptance, rebuild, store
 from shared import ids
 from shared.retry import Backoff
 from tests.integration.intake.idempotency.hand import Hand
@@ -30,9 +30,10 @@ def test_never_two_jobs_and_never_a_wrong_answer(
 ) -> None:
     hand = Hand()
     monkeypatch.setattr(ids, "new_job_id", hand.new_job_id)
+    monkeypatch.setattr(ids, "new_batch_id", hand.new_batch_id)
     for module in (store, rebuild):
         monkeypatch.setattr(module, "datetime", hand.datetime())
-    monkeypatch.setattr(submitter, "_PUBLISH_BACKOFF", Backoff(initial=timedelta(0)))
+    monkeypatch.setattr(acceptance, "_PUBLISH_BACKOFF", Backoff(initial=timedelta(0)))
     machine = type("Machine", (IntakeMachine,), {"redis_url": redis_url, "nats_url": nats_url, "hand": hand})
     by_hand = "IDEMPOTENCY_EXAMPLES" in os.environ
     run_state_machine_as_test(

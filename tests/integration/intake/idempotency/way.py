@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shared.bus import Outgoing
     from tests.integration.intake.idempotency.log import Log
 
@@ -44,22 +46,22 @@ class Way:
     log: Log
     fate: Fate
     gate: asyncio.Event | None = None
-    #: What was to be published.
-    message: Outgoing | None = None
+    #: What was to be published: the `submitted` of a job, or of each job of a batch.
+    messages: Sequence[Outgoing] = ()
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     tries: int = 0
 
-    async def publish(self, message: Outgoing) -> None:
+    async def publish_whole(self, messages: Sequence[Outgoing]) -> None:
         """See `Publisher`."""
-        self.message, self.tries = message, self.tries + 1
+        self.messages, self.tries = messages, self.tries + 1
         self.reached.set()
         if self.gate is not None:
             await self.gate.wait()
         fails = self.tries == 1
         if self.fate in PUBLISHES and not (fails and self.fate is Fate.LOST_ONCE):
-            await self.log.put(message)
+            await self.log.put(messages)
         if self.fate is Fate.STRAGGLES:
-            self.log.on_the_way.append(message)
+            self.log.on_the_way.append(messages)
         if self.fate in CRASHES:
             raise asyncio.CancelledError
         if self.fate in {Fate.TIMES_OUT, Fate.TIMES_OUT_AFTER, Fate.STRAGGLES}:
