@@ -19,7 +19,7 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from penstock.jobs.v1 import jobs_pb2
+from penstock.jobs.v1 import batches_pb2, jobs_pb2
 
 from gateway import descriptors
 from gateway.routes import Binding, RouteData, route_table
@@ -31,7 +31,7 @@ from tests.e2e.api import TIMEOUT_S, Answer
 from tests.e2e.fuzzing import IN_URLS, Leaf, leaves, values, wire, written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from google.protobuf.descriptor import Descriptor
     from google.protobuf.message import Message
@@ -42,7 +42,12 @@ TENANT = "fuzzer"
 #: What a request may be refused as, but for the key that another example has used.
 REFUSALS = {400: "INVALID_ARGUMENT", 413: "TOO_LARGE"}
 #: Fields that are judged together: where one is wrong for another's sake, either may be named.
-TOGETHER = [{"notBefore", "expiresAt"}, {"callbackUrl", "callbackSecret"}, {"upstream", "method", "params"}]
+TOGETHER = [
+    {"notBefore", "expiresAt"},
+    {"callbackUrl", "callbackSecret"},
+    {"upstream", "method", "params"},
+    {"upstream", "jobs"},
+]
 
 fuzzed = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "40")),
@@ -59,8 +64,9 @@ class Line:
 
     mesh: Mesh
     key: str
-    #: Jobs that were accepted, and the keys they were accepted under.
+    #: What was accepted, and the keys it was accepted under.
     jobs: set[str] = field(default_factory=set)
+    batches: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
     connection: http.client.HTTPConnection | None = None
 
@@ -78,10 +84,14 @@ class Line:
             self.connection.close()
         return answer
 
-    def accepted(self, job: str, key: str) -> None:
-        self.jobs.add(job)
-        if key:
-            self.keys.add(key)
+    def accepted(self, answer: Any, request: Any) -> None:
+        if isinstance(answer, batches_pb2.Batch):
+            self.batches.add(answer.id)
+            self.jobs.update(job.id for job in answer.jobs)
+        else:
+            self.jobs.add(answer.id)
+        if request.request_id:
+            self.keys.add(request.request_id)
 
 
 @pytest.fixture(scope="module")
@@ -108,14 +118,42 @@ async def nothing_but_the_accepted_is_stored(mesh: Mesh, line: Line) -> Any:
         name.decode().removeprefix(f"{{intake:{TENANT}}}:") for name in await client.keys(f"{{intake:{TENANT}}}:*")
     ]
     await kv.close(client)
-    assert {name.removeprefix("job:") for name in names if name.startswith("job:")} == line.jobs
-    assert {name.removeprefix("key:") for name in names if name.startswith("key:")} == line.keys
-    assert {name for name in names if not name.startswith(("job:", "key:"))} <= {"pending", "drained"}
+    kept: dict[str, set[str]] = {"job": set(), "batch": set(), "key": set()}
+    for name in names:
+        kind, parted, rest = name.partition(":")
+        if parted:
+            kept[kind].add(rest)
+    assert kept == {"job": line.jobs, "batch": line.batches, "key": line.keys}
+    assert {name for name in names if ":" not in name} <= {"pending", "drained"}
 
 
-@pytest.fixture
-def good(mesh: Mesh) -> dict[str, Any]:
-    return {"upstream": "http", "method": "http.get", "params": {"url": f"{mesh.far_end}/get"}}
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """An RPC that takes jobs in, and one field of its request."""
+
+    path: str
+    rpc: str
+    request: type[Message]
+    answer: type[Message]
+    leaf: Leaf
+
+    def __str__(self) -> str:
+        return f"{self.rpc}-{self.leaf.path}"
+
+    def good(self, mesh: Mesh) -> dict[str, Any]:
+        """A request that is accepted."""
+        job = {"upstream": "http", "method": "http.get", "params": {"url": f"{mesh.far_end}/get"}}
+        return {"jobs": [job, job]} if self.rpc == "SubmitBatch" else job
+
+
+SUBMITS = [
+    Submit(path, rpc, request, answer, leaf)
+    for path, rpc, request, answer in (
+        ("/api/v1/jobs", "SubmitJob", jobs_pb2.SubmitJobRequest, jobs_pb2.Job),
+        ("/api/v1/batches", "SubmitBatch", batches_pb2.SubmitBatchRequest, batches_pb2.Batch),
+    )
+    for leaf in leaves(request.DESCRIPTOR)
+]
 
 
 def is_json(body: bytes) -> bool:
@@ -135,20 +173,24 @@ def is_json(body: bytes) -> bool:
 
 def about(leaf: Leaf, path: str) -> bool:
     """Whether a path of a refusal speaks of the field, or of one that is judged with it."""
-    first = leaf.steps[0].json_name
-    named = path.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
+    start = "".join(leaf.path.rpartition("].")[:2])  # a job of a batch
+    if not path.startswith(start.removesuffix(".")):
+        return False
+    named, first = (text.removeprefix(start).split(".")[0].split("[")[0] for text in (path, leaf.path))
     return named == first or any({named, first} <= names for names in TOGETHER)
 
 
-@pytest.mark.parametrize("leaf", leaves(jobs_pb2.SubmitJobRequest.DESCRIPTOR), ids=str)
-def test_a_field_of_a_submit_by_http(line: Line, good: dict[str, Any], leaf: Leaf) -> None:
+@pytest.mark.parametrize("submit", SUBMITS, ids=str)
+def test_a_field_of_a_submit_by_http(mesh: Mesh, line: Line, submit: Submit) -> None:
+    leaf, good = submit.leaf, submit.good(mesh)
+
     @fuzzed
     @given(value=values(leaf.field))
     def check(value: Any) -> None:
         body = written(leaf.put(good, value))
-        answer = line.call("POST", "/api/v1/jobs", body)
+        answer = line.call("POST", submit.path, body)
         if answer.status == 200:
-            line.accepted(answer.json["id"], understood(body).request_id)
+            line.accepted(json_format.ParseDict(answer.json, submit.answer()), understood(body, submit.request))
             return
         if leaf.path == "requestId" and answer.status == 422:
             return
@@ -160,57 +202,56 @@ def test_a_field_of_a_submit_by_http(line: Line, good: dict[str, Any], leaf: Lea
     check()
 
 
-def understood(body: bytes) -> jobs_pb2.SubmitJobRequest:
+def understood(body: bytes, request: type[Message]) -> Any:
     """The request that an accepted body is: what the gateway lets through, any reader of the contract understands."""
-    request = json.loads(body)
-    for name in ("priority", "cachePolicy"):
-        if isinstance(request.get(name), str):
-            request[name] = request[name].upper()
-    return json_format.ParseDict(request, jobs_pb2.SubmitJobRequest())
+    found = json.loads(body)
+    for job in found.get("jobs", [found]):
+        for name in ("priority", "cachePolicy"):
+            if isinstance(job.get(name), str):
+                job[name] = job[name].upper()
+    return json_format.ParseDict(found, request())
 
 
-@pytest.mark.parametrize("leaf", leaves(jobs_pb2.SubmitJobRequest.DESCRIPTOR), ids=str)
-def test_a_field_of_a_submit_by_grpc(line: Line, channel: grpc.Channel, good: dict[str, Any], leaf: Leaf) -> None:
-    submit = raw(channel, "/penstock.jobs.v1.JobService/SubmitJob", jobs_pb2.Job)
-    message = json_format.ParseDict(good, jobs_pb2.SubmitJobRequest())
+@pytest.mark.parametrize("submit", SUBMITS, ids=str)
+def test_a_field_of_a_submit_by_grpc(mesh: Mesh, line: Line, channel: grpc.Channel, submit: Submit) -> None:
+    send = channel.unary_unary(
+        f"/penstock.jobs.v1.JobService/{submit.rpc}",
+        request_serializer=None,
+        response_deserializer=submit.answer.FromString,
+    )
+    good = json_format.ParseDict(submit.good(mesh), submit.request())
 
     @fuzzed
-    @given(body=wire(leaf, message))
+    @given(body=wire(submit.leaf, good))
     def check(body: bytes) -> None:
         try:
-            job = submit(body, metadata=[("x-api-key", line.key)], timeout=TIMEOUT_S)
+            answer = send(body, metadata=[("x-api-key", line.key)], timeout=TIMEOUT_S)
         except grpc.RpcError as failure:
-            refused(failure, leaf, body, jobs_pb2.SubmitJobRequest)
+            refused(failure, submit, body)
         else:
-            line.accepted(job.id, jobs_pb2.SubmitJobRequest.FromString(body).request_id)
+            line.accepted(answer, submit.request.FromString(body))
 
     check()
 
 
-def raw(channel: grpc.Channel, method: str, answer: type[Message]) -> Callable[..., Any]:
-    """An RPC that is sent bytes."""
-    return channel.unary_unary(method, request_serializer=None, response_deserializer=answer.FromString)
-
-
-def refused(failure: grpc.RpcError, leaf: Leaf, body: bytes, request: type[Message]) -> None:
+def refused(failure: grpc.RpcError, submit: Submit, body: bytes) -> None:
     """Holds a refusal over gRPC to the same."""
     error = from_rpc_error(failure)  # pyright: ignore[reportArgumentType]
-    if leaf.path == "requestId" and error.reason == "IDEMPOTENCY_KEY_REUSED":
+    if submit.leaf.path == "requestId" and error.reason == "IDEMPOTENCY_KEY_REUSED":
         return
     assert isinstance(error, InvalidArgument), (error, body[:2000])
     assert error.reason in REFUSALS.values(), (error, body[:2000])
     try:
-        request.FromString(body)
+        submit.request.FromString(body)
     except DecodeError:
         return
     assert error.violations, (error.message, body[:2000])
     paths = {violation.field for violation in error.violations}
-    assert all(about(leaf, path) for path in paths), (paths, body[:2000])
+    assert all(about(submit.leaf, path) for path in paths), (paths, body[:2000])
 
 
 #: RPCs that read or change one job, and those that list; what changes keys or queues is left alone.
 SERVICES = ("penstock.jobs.v1.JobService", "penstock.history.v1.HistoryService", "penstock.upstream.v1.UpstreamService")
-SUBMITS = {"penstock.jobs.v1.JobService.SubmitJob", "penstock.jobs.v1.JobService.SubmitBatch"}
 #: What such a request may be refused as, beside a wrong field.
 OTHER_REASONS = {
     *("ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED", "BAD_REQUEST", "UNSUPPORTED_MEDIA_TYPE"),
@@ -222,7 +263,8 @@ def bindings() -> list[Binding]:
     """Every path of those services with its verb, but for submits."""
     data = RouteData.load()
     found = route_table(data, clusters=set(data.packages.values())).bindings
-    return [binding for binding in found if binding.rpc.rpartition(".")[0] in SERVICES and binding.rpc not in SUBMITS]
+    submits = {f"penstock.jobs.v1.JobService.{submit.rpc}" for submit in SUBMITS}
+    return [binding for binding in found if binding.rpc.rpartition(".")[0] in SERVICES and binding.rpc not in submits]
 
 
 def message_of(binding: Binding) -> Descriptor:
@@ -234,10 +276,10 @@ def message_of(binding: Binding) -> Descriptor:
 def ended(line: Line, mesh: Mesh) -> str:
     """A job that has ended, so that nothing waits for it."""
     body = {"upstream": "http", "method": "http.get", "params": {"url": f"{mesh.far_end}/get"}}
-    job = line.call("POST", "/api/v1/jobs", written(body)).json["id"]
-    line.accepted(job, "")
-    assert line.call("GET", f"/api/v1/jobs/{job}:wait?timeout=30s").json["state"] == "SUCCEEDED"
-    return job
+    job = json_format.ParseDict(line.call("POST", "/api/v1/jobs", written(body)).json, jobs_pb2.Job())
+    line.accepted(job, jobs_pb2.SubmitJobRequest())
+    assert line.call("GET", f"/api/v1/jobs/{job.id}:wait?timeout=30s").json["state"] == "SUCCEEDED"
+    return job.id
 
 
 @pytest.mark.parametrize("binding", bindings(), ids=lambda binding: binding.name.partition(" ")[2])
