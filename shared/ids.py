@@ -7,6 +7,7 @@ import os
 import re
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 #: A lower-case slug, at most 40 characters.
 SLUG = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
@@ -85,6 +86,11 @@ def new_upload_id() -> str:
 def is_upload_id(text: str) -> bool:
     """Whether the text is an id of an upload."""
     return _UPLOAD_ID.fullmatch(text) is not None
+
+
+def created_at(made_here: str) -> datetime:
+    """When an id was made, to the millisecond; of one that ends in a UUIDv7."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=uuid.UUID(made_here[-36:]).int >> 80)
 
 
 def is_slug(text: str) -> bool:

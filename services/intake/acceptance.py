@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from services.intake.domain import Admission, Candidate
     from services.intake.limits import PendingLimits
+    from services.intake.offload import Offloader
     from services.intake.store import JobStore
     from services.intake.tally import Tally
     from shared.bus import Outgoing
@@ -58,6 +59,7 @@ class Acceptor:
     Args:
         store: Admits them.
         publisher: Puts them into the log.
+        offloader: Keeps params that are too large to travel.
         limits: Of unfinished jobs, for each tenant.
         tally: Knows whether there is room for more jobs of all tenants.
         publish_timeout: How long a publish may take where the caller set no deadline.
@@ -68,12 +70,14 @@ class Acceptor:
         *,
         store: JobStore,
         publisher: Publisher,
+        offloader: Offloader,
         limits: PendingLimits,
         tally: Tally,
         publish_timeout: timedelta = PUBLISH_TIMEOUT,
     ) -> None:
         self._store = store
         self._publisher = publisher
+        self._offloader = offloader
         self._limits = limits
         self._tally = tally
         self._publish_timeout_s = publish_timeout.total_seconds()
@@ -108,29 +112,33 @@ class Acceptor:
         self,
         messages: Sequence[Outgoing],
         *,
+        params: Sequence[bytes],
         admission: Admission,
         idempotency_key: str,
         tenant: str,
         remaining_s: float | None,
     ) -> None:
-        """Publishes the same messages until they are acknowledged, or time is up.
+        """Keeps params that are too large, and publishes the same messages until they are acknowledged, or time is up.
 
         Args:
             messages: The `submitted` of each job, under its id.
+            params: Those of each job.
             admission: By which they were let in.
             idempotency_key: Empty for none.
             tenant: Whose.
             remaining_s: Until the caller's deadline; None where there is none.
 
         Raises:
-            Unavailable: Time is up. The metadata names what may have been accepted.
+            Unavailable: Time is up, and the metadata names what may have been accepted; or the object store is away,
+                and nothing was.
         """
         timeout_s = self._publish_timeout_s
         if remaining_s is not None:
             timeout_s = min(remaining_s - _ANSWER_MARGIN_S, MAX_PUBLISH_TIMEOUT.total_seconds())
-        kind = kind_of(admission.id)
+        kind, job_ids = kind_of(admission.id), [message.message_id for message in messages]
         try:
             async with asyncio.timeout(timeout_s):
+                await self._keep_large(params, job_ids, tenant, idempotency_key=idempotency_key)
                 await until_done(
                     lambda: self._publisher.publish_whole(messages),
                     retry_on=(errors.Unavailable,),
@@ -140,9 +148,7 @@ class Acceptor:
                     ),
                 )
         except TimeoutError:
-            await self._give_up(
-                admission, [message.message_id for message in messages], tenant, idempotency_key=idempotency_key
-            )
+            await self._give_up(admission, job_ids, tenant, idempotency_key=idempotency_key)
         if idempotency_key:
             await self._note_accepted(admission.id, idempotency_key, tenant)
         crash_points.reach(CrashPoint.INTAKE_PUBLISHED)
@@ -177,14 +183,27 @@ class Acceptor:
             case _:
                 return
 
+    async def _keep_large(
+        self, params: Sequence[bytes], job_ids: Sequence[str], tenant: str, *, idempotency_key: str
+    ) -> None:
+        """Keeps params that are too large to travel; where that fails, nothing was ever accepted."""
+        try:
+            await self._offloader.store(tenant, params)
+        except errors.Unavailable:
+            await self._release(job_ids, tenant, idempotency_key=idempotency_key)
+            raise
+
+    async def _release(self, job_ids: Sequence[str], tenant: str, *, idempotency_key: str) -> None:
+        try:
+            await self._store.release(tenant, job_ids, idempotency_key=idempotency_key)
+        except errors.Unavailable as error:  # it lapses by itself
+            log.warning("admission_not_released", error=error.message, jobs=list(job_ids))
+
     async def _give_up(
         self, admission: Admission, job_ids: Sequence[str], tenant: str, *, idempotency_key: str
     ) -> None:
         kind = kind_of(admission.id)
-        try:
-            await self._store.release(tenant, job_ids, idempotency_key=idempotency_key)
-        except errors.Unavailable as error:  # it lapses by itself
-            log.warning("admission_not_released", error=error.message, **{kind: admission.id})
+        await self._release(job_ids, tenant, idempotency_key=idempotency_key)
         raise errors.Unavailable(
             f"the log of jobs does not answer, so that it is not known whether {admission.id} was accepted; repeat the "
             f"call with the same idempotency key, or look for the {kind} before you submit it again",
