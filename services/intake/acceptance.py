@@ -138,7 +138,7 @@ class Acceptor:
         kind, job_ids = kind_of(admission.id), [message.message_id for message in messages]
         try:
             async with asyncio.timeout(timeout_s):
-                await self._keep_large(params, job_ids, tenant, idempotency_key=idempotency_key)
+                await self._keep_large(params, admission, job_ids, tenant, idempotency_key=idempotency_key)
                 await until_done(
                     lambda: self._publisher.publish_whole(messages),
                     retry_on=(errors.Unavailable,),
@@ -184,26 +184,34 @@ class Acceptor:
                 return
 
     async def _keep_large(
-        self, params: Sequence[bytes], job_ids: Sequence[str], tenant: str, *, idempotency_key: str
+        self,
+        params: Sequence[bytes],
+        admission: Admission,
+        job_ids: Sequence[str],
+        tenant: str,
+        *,
+        idempotency_key: str,
     ) -> None:
         """Keeps params that are too large to travel; where that fails, nothing was ever accepted."""
         try:
             await self._offloader.store(tenant, params)
         except errors.Unavailable:
-            await self._release(job_ids, tenant, idempotency_key=idempotency_key)
+            await self._release(admission, job_ids, tenant, idempotency_key=idempotency_key)
             raise
 
-    async def _release(self, job_ids: Sequence[str], tenant: str, *, idempotency_key: str) -> None:
+    async def _release(
+        self, admission: Admission, job_ids: Sequence[str], tenant: str, *, idempotency_key: str
+    ) -> None:
         try:
-            await self._store.release(tenant, job_ids, idempotency_key=idempotency_key)
+            await self._store.release(tenant, admission.id, job_ids, idempotency_key=idempotency_key)
         except errors.Unavailable as error:  # it lapses by itself
-            log.warning("admission_not_released", error=error.message, jobs=list(job_ids))
+            log.warning("admission_not_released", error=error.message, **{kind_of(admission.id): admission.id})
 
     async def _give_up(
         self, admission: Admission, job_ids: Sequence[str], tenant: str, *, idempotency_key: str
     ) -> None:
         kind = kind_of(admission.id)
-        await self._release(job_ids, tenant, idempotency_key=idempotency_key)
+        await self._release(admission, job_ids, tenant, idempotency_key=idempotency_key)
         raise errors.Unavailable(
             f"the log of jobs does not answer, so that it is not known whether {admission.id} was accepted; repeat the "
             f"call with the same idempotency key, or look for the {kind} before you submit it again",
@@ -213,7 +221,7 @@ class Acceptor:
 
     async def _note_accepted(self, accepted: str, key: str, tenant: str) -> None:
         try:
-            await self._store.accept(tenant, key)
+            await self._store.accept(tenant, accepted, idempotency_key=key)
         except errors.Unavailable as error:  # it is on disk, which is what was asked for; the projection notes it
             log.warning("acceptance_not_noted", error=error.message, **{kind_of(accepted): accepted})
 

@@ -172,4 +172,7 @@ class BatchSubmitter:
             draft.idempotency_key,
             fingerprint=self._validator.fingerprint_of_batch(draft, fingerprints),
         )
-        return await self._replay(known, tenant) if known is not None else None
+        if known is None:
+            await self._store.confirm()
+            return None
+        return await self._replay(known, tenant)

@@ -139,4 +139,7 @@ class Submitter:
         known = await self._store.find(
             tenant, draft.idempotency_key, fingerprint=self._validator.fingerprint(draft, params)
         )
-        return await self._replay(known, tenant) if known is not None else None
+        if known is None:
+            await self._store.confirm()
+            return None
+        return await self._replay(known, tenant)
