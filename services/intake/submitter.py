@@ -100,17 +100,16 @@ class Submitter:
                 fingerprint=request.fingerprint,
             )
 
-        admission = await self._acceptor.admit(candidate, job.id, principal.tenant)
+        admitted, admission = await self._acceptor.admit(candidate, job.id, principal.tenant)
         if admission.outcome is Outcome.KNOWN:
             return await self._replay(admission.id, principal.tenant), REPLAYED
         [standing] = admission.standing
         if standing is not None:
             job = jobs_pb2.Job.FromString(standing)
         await self._acceptor.publish(
+            admitted,
             [submitted_message(job, request, principal=principal, sealer=self._sealer)],
             params=[request.params],
-            admission=admission,
-            idempotency_key=request.idempotency_key,
             tenant=principal.tenant,
             remaining_s=remaining_s,
         )
