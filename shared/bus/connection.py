@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import nats.errors
 import nats.js.errors
-from nats.aio.client import Client as NatsClient
 
 from shared import ids, observability, streams
 from shared.bus.bucket import Bucket
 from shared.bus.consumer import Consumer
 from shared.bus.driver import TIMEOUT, translated, unavailable
 from shared.bus.group import MAX_GROUP, GroupPublisher
+from shared.bus.headers import Client
 from shared.bus.reader import Reader
 from shared.bus.singles import Singles
 
@@ -45,7 +45,7 @@ class Bus:
         reconnects: Called after every reconnect; whoever holds what a loss undoes adds itself.
     """
 
-    def __init__(self, client: NatsClient, reconnects: list[Callable[[], None]]) -> None:
+    def __init__(self, client: Client, reconnects: list[Callable[[], None]]) -> None:
         self._client = client
         self._reconnects = reconnects
         self._jetstream = client.jetstream(timeout=TIMEOUT.total_seconds())
@@ -240,7 +240,7 @@ async def connect(url: Secret, name: str, limits: streams.StreamLimits | None = 
         for act in reconnects:
             act()
 
-    client = NatsClient()
+    client = Client()
     async with translated():
         await client.connect(
             servers=url.reveal().split(","),

@@ -12,6 +12,7 @@ import pytest
 from deploy.local.programs import PROGRAMS
 from shared import ids, streams
 from shared.bus import Bus, Incoming, Outgoing, connect
+from shared.bus.headers import UnreadHeaders
 from shared.config import Secret
 from shared.errors import Unavailable
 from tests.servers import servers
@@ -107,6 +108,23 @@ async def test_a_message_keeps_its_trace(bus: Bus) -> None:
     found = await bus.read_message(streams.JOBS, 1)
     assert found is not None
     assert (found[0], found[1]["traceparent"]) == (b"p", trace)
+
+
+async def test_the_headers_of_a_message_are_left_unread_until_somebody_asks(bus: Bus) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await bus.publish([Outgoing(subject="jobs.submitted.http", payload=b"p", message_id="m", traceparent=trace)])
+    seen: list[Incoming] = []
+
+    async def handle(batch: Sequence[Incoming]) -> None:
+        seen.extend(batch)
+
+    async with consuming(bus, handle):
+        await eventually(lambda: len(seen) == 1)
+    headers = seen[0].headers
+    assert isinstance(headers, UnreadHeaders)  # else the driver reads them by itself again
+    assert headers._read is None
+    assert seen[0].traceparent == trace
+    assert dict(headers) == {"Nats-Msg-Id": "m", "Content-Type": "application/protobuf", "traceparent": trace}
 
 
 async def test_group_commit_publishes_what_many_publish_at_once(bus: Bus) -> None:
