@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 log = observability.logger()
 
-#: The server makes a store of its own for an atomic batch, which costs it about as much as so many messages singly.
-_ATOMIC_FROM = 16
+#: The server makes a store of its own for an atomic batch, on disk, which costs it and us as much as some 40 messages
+#: singly. On a slow disk, where each of these waits for its own write, the groups of a busy publisher outgrow this.
+_ATOMIC_FROM = 32
 #: The server's error that a message of an atomic batch has an id that it knows already.
 _DUPLICATE_IN_BATCH = 10201
 
