@@ -88,7 +88,7 @@ def job_id_in_batch(batch_id: str, index: int, upstream: str) -> str:
 
 def place_in_batch(job_id: str) -> int:
     """The index of a job in its batch, read off its id."""
-    return uuid.UUID(job_id[-36:]).int >> 64 & 0xFFF
+    return uuid.UUID(job_id[-_UUID_CHARACTERS:]).int >> 64 & 0xFFF
 
 
 def new_upload_id() -> str:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.history.v1 import history_pb2_grpc
-from penstock.jobs.v1 import job_service_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, uploads_pb2_grpc
 from penstock.scheduler.v1 import scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2_grpc
 
 from services.intake import metrics, projection
 from services.intake.acceptance import Acceptor
+from services.intake.attachments import Attacher
 from services.intake.batch_ends import BatchEnds
 from services.intake.batch_reader import BatchReader
 from services.intake.batch_store import RedisBatchStore
@@ -22,6 +23,7 @@ from services.intake.config import Config
 from services.intake.explainer import Explainer
 from services.intake.floor import Floor
 from services.intake.known_servers import KnownServers
+from services.intake.offload import Offloader
 from services.intake.projection import Projection
 from services.intake.reader import JobReader
 from services.intake.rebuild import Rebuilder
@@ -31,6 +33,9 @@ from services.intake.servicer import JobServicer
 from services.intake.store import RedisJobStore
 from services.intake.submitter import Submitter
 from services.intake.tally import RedisCounts, Tally
+from services.intake.upload_servicer import UploadServicer
+from services.intake.upload_store import RedisUploadStore
+from services.intake.uploads import Uploads
 from services.intake.validation import Validator
 from services.intake.waiters import Waiters
 from services.intake.watching import Watcher
@@ -42,6 +47,7 @@ from shared.clock import SystemClock
 from shared.errors import Unavailable
 from shared.formats import formats
 from shared.lifecycle import run
+from shared.objects import Objects, open_objects
 from shared.retry import until_done
 from shared.sealing import CALLBACK_SECRET, Sealer
 from shared.streams import StreamLimits
@@ -78,16 +84,32 @@ async def serve(config: Config, process: Process) -> None:
     clock = SystemClock()
     catalogue = Catalogue(upstream, formats=formats(guard))
     publisher = GroupPublisher(_counted(bus.publish_units))
+    objects = process.lean_on("objects", await open_objects(config.objects), check=Objects.check, close=Objects.close)
+    uploads = Uploads(store=RedisUploadStore(redis), objects=objects, clock=clock)
     validator = Validator(guard=guard, digest=sealer.digest)
-    acceptor = Acceptor(store=store, publisher=publisher, limits=config.pending_limits, tally=tally)
+    attacher = Attacher(uploads)
+    acceptor = Acceptor(
+        store=store,
+        publisher=publisher,
+        offloader=Offloader(objects),
+        limits=config.pending_limits,
+        tally=tally,
+    )
     submitter = Submitter(
-        catalogue=catalogue, validator=validator, acceptor=acceptor, store=store, sealer=sealer, clock=clock
+        catalogue=catalogue,
+        attacher=attacher,
+        validator=validator,
+        acceptor=acceptor,
+        store=store,
+        sealer=sealer,
+        clock=clock,
     )
     recorded = RecordedJobs(history)
     reader = JobReader(store=store, recorded=recorded, waiters=waiters)
     batches = BatchReader(batches=held.batches, store=store, recorded=recorded)
     batch_submitter = BatchSubmitter(
         catalogue=catalogue,
+        attacher=attacher,
         validator=validator,
         acceptor=acceptor,
         store=store,
@@ -117,7 +139,12 @@ async def serve(config: Config, process: Process) -> None:
                 explainer=explainer,
             ),
             "penstock.jobs.v1.JobService",
-        )
+        ),
+        (
+            uploads_pb2_grpc.add_UploadServiceServicer_to_server,
+            UploadServicer(uploads),
+            "penstock.jobs.v1.UploadService",
+        ),
     )
 
 
