@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from services.intake.domain import CLAIM_LIFETIME, FIRST_REVISION, IDEMPOTENCY_WINDOW, Admission, Drain, Outcome, Record
-from services.intake.gathered import GatheredScript
+from services.intake.gathered import GatheredReads, GatheredScript
 from services.intake.known_servers import being_rebuilt
 from shared import kv
 
@@ -174,6 +174,7 @@ class RedisJobStore:
         self._client = client
         self._servers = servers
         self._admit = GatheredScript(_script(clock, "admit"), client)
+        self._reads = GatheredReads(client)
         self._apply = _script(clock, "apply")
         self._claim_ms = _ms(claim_lifetime)
         self._unseen_pending_ms = _ms(unseen_pending_lifetime)
@@ -235,14 +236,12 @@ class RedisJobStore:
 
     async def read(self, tenant: str, job_id: str) -> Record | None:
         """See `JobStore`."""
-        async with kv.translated():
-            job, event = await cast("Any", self._client.hmget(_job(tenant, job_id), ["job", "event"]))
+        job, event = await self._reads.ask("HMGET", _job(tenant, job_id), "job", "event")
         return None if job is None and event is None else Record(job=job, event=event)
 
     async def events(self, tenant: str, job_id: str) -> list[bytes]:
         """See `JobStore`."""
-        async with kv.translated():
-            fields: dict[bytes, bytes] = await cast("Any", self._client.hgetall(_job(tenant, job_id)))
+        fields: dict[bytes, bytes] = await self._reads.ask("HGETALL", _job(tenant, job_id))
         found = {int(name.removeprefix(_EVENT)): event for name, event in fields.items() if name.startswith(_EVENT)}
         newest = int(fields.get(b"revision", 0))
         if newest > FIRST_REVISION:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,23 @@ from services.intake import metrics
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
+#: So many are woken in one step of the loop: thousands may wait for one job, and others have calls to be answered.
+_MAX_WOKEN = 64
+
 
 class Waiter:
     """One caller that waits. Register first, then read: what changes in between has woken it already."""
 
+    __slots__ = ("_woken", "due")
+
     def __init__(self) -> None:
         self._woken = asyncio.Event()
+        #: Whether it is about to be woken.
+        self.due = False
 
     def wake(self) -> None:
         """Tells it to read again."""
+        self.due = False
         self._woken.set()
 
     async def woken(self) -> None:
@@ -33,6 +42,7 @@ class Waiters:
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[Waiter]] = {}
+        self._due: deque[Waiter] = deque()
         self._released = False
 
     @property
@@ -63,10 +73,21 @@ class Waiters:
         self.wake(payload.decode(errors="replace").splitlines())
 
     def wake(self, job_ids: Iterable[str]) -> None:
-        """Wakes who waits for one of these jobs."""
+        """Wakes who waits for one of these jobs; where they are many, some now and the others in the next steps."""
+        under_way = bool(self._due)
         for job_id in job_ids:
             for waiter in self._waiting.get(job_id, ()):
-                waiter.wake()
+                if not waiter.due:
+                    waiter.due = True
+                    self._due.append(waiter)
+        if not under_way:
+            self._wake_some()
+
+    def _wake_some(self) -> None:
+        for _ in range(min(len(self._due), _MAX_WOKEN)):
+            self._due.popleft().wake()
+        if self._due:
+            asyncio.get_running_loop().call_soon(self._wake_some)
 
     def wake_all(self) -> None:
         """Wakes everyone: signals may have been lost."""
