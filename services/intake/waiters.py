@@ -19,22 +19,45 @@ _MAX_WOKEN = 64
 class Waiter:
     """One caller that waits. Register first, then read: what changes in between has woken it already."""
 
-    __slots__ = ("_woken", "due")
+    __slots__ = ("_sleep", "_woken", "due")
 
     def __init__(self) -> None:
-        self._woken = asyncio.Event()
+        self._woken = False
+        self._sleep: asyncio.Future[None] | None = None
         #: Whether it is about to be woken.
         self.due = False
 
     def wake(self) -> None:
         """Tells it to read again."""
         self.due = False
-        self._woken.set()
+        self._woken = True
+        self._stir()
 
-    async def woken(self) -> None:
-        """Returns when it was woken since the last time."""
-        await self._woken.wait()
-        self._woken.clear()
+    async def woken(self, until: float | None = None) -> bool:
+        """Sleeps until it was woken since the last time, or its time is up; whether it was woken.
+
+        A future and a timer: `asyncio.timeout` ends a sleep by a cancel and an exception, and thousands of streams have
+        a heartbeat at the end of each.
+
+        Args:
+            until: When its time is up, by the loop's clock; None for never.
+        """
+        if not self._woken:
+            loop = asyncio.get_running_loop()
+            self._sleep = loop.create_future()
+            timer = loop.call_at(until, self._stir) if until is not None else None
+            try:
+                await self._sleep
+            finally:
+                self._sleep = None
+                if timer is not None:
+                    timer.cancel()
+        woken, self._woken = self._woken, False
+        return woken
+
+    def _stir(self) -> None:
+        if self._sleep is not None and not self._sleep.done():
+            self._sleep.set_result(None)
 
 
 class Waiters:

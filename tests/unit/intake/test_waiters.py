@@ -11,7 +11,7 @@ from services.intake.waiters import Waiters
 from tests.stalls import watching_for_stalls
 
 
-def is_woken(waiting: asyncio.Task[None]) -> bool:
+def is_woken(waiting: asyncio.Task[bool]) -> bool:
     return waiting.done()
 
 
@@ -46,6 +46,20 @@ async def test_a_wake_is_good_for_one_time() -> None:
         await settle()
         assert not again.done()
         again.cancel()
+
+
+async def test_a_sleep_ends_when_its_time_is_up_and_says_so() -> None:
+    waiters = Waiters()
+    now = asyncio.get_running_loop().time
+    with waiters.waiting_for("a") as waiter:
+        assert not await asyncio.wait_for(waiter.woken(now() + 0.01), 5)
+        assert not await asyncio.wait_for(waiter.woken(now() - 1), 5)
+        waiters.wake(["a"])
+        assert await waiter.woken(now() - 1)
+        sleeping = asyncio.create_task(waiter.woken(now() + 60))
+        await settle()
+        waiters.wake(["a"])
+        assert await asyncio.wait_for(sleeping, 5)
 
 
 async def test_after_a_reconnect_everyone_is_woken() -> None:
