@@ -16,6 +16,7 @@ from services.intake.catalogue import Catalogue
 from services.intake.config import Config
 from services.intake.explainer import Explainer
 from services.intake.floor import Floor
+from services.intake.hot_view import HotView, RedisKeptRecords
 from services.intake.known_servers import KnownServers
 from services.intake.projection import Projection
 from services.intake.reader import JobReader
@@ -73,17 +74,19 @@ async def serve(config: Config, process: Process) -> None:
     clock = SystemClock()
     catalogue = Catalogue(upstream, formats=formats(guard))
     publisher = GroupPublisher(_counted(bus.publish))
+    recorded = RecordedJobs(history)
     submitter = Submitter(
         catalogue=catalogue,
         validator=Validator(guard=guard, digest=sealer.digest),
         store=store,
+        recorded=recorded,
         publisher=publisher,
         sealer=sealer,
         clock=clock,
         limits=config.pending_limits,
         tally=tally,
     )
-    reader = JobReader(store=store, recorded=RecordedJobs(history), waiters=waiters)
+    reader = JobReader(store=store, recorded=recorded, waiters=waiters)
     watcher = Watcher(reader=reader, store=store, waiters=waiters, clock=clock)
     canceler = Canceler(reader=reader, store=store, scheduler=scheduler, waiters=waiters)
     explainer = Explainer(reader=reader, scheduler=scheduler)
@@ -115,7 +118,12 @@ async def _held(config: Config, process: Process, redis: kv.Client, bus: Bus) ->
     """Learns whether Redis has lost anything; if it has, it is rebuilt beside answering."""
     bucket = await until_done(lambda: bus.bucket("intake", replicas=config.stream_replicas), retry_on=(Unavailable,))
     servers = KnownServers()
-    store = RedisJobStore(redis, servers)
+    hot_view = HotView(
+        RedisKeptRecords(redis),
+        max_bytes=config.hot_view_max_bytes,
+        recorded=lambda: bus.acknowledged(streams.JOBS, streams.HISTORY_CONSUMER),
+    )
+    store = RedisJobStore(redis, servers, ended=hot_view.ended)
     tally = Tally(RedisCounts(redis), cap=config.max_pending_jobs_of_all)
     floor = Floor(redis, servers, lambda: bus.acknowledged(streams.JOBS, projection.DURABLE))
     rebuilder = Rebuilder(
@@ -124,6 +132,7 @@ async def _held(config: Config, process: Process, redis: kv.Client, bus: Bus) ->
     await until_done(rebuilder.look, retry_on=(Unavailable,))
     process.loop("tally", tally.run)
     process.loop("floor", floor.run)
+    process.loop("hot_view", hot_view.run)
     process.loop("rebuild", rebuilder.run)
     return _Held(store=store, tally=tally, floor=floor)
 

@@ -219,6 +219,8 @@ class Change:
         job: The job as first answered, where the event is `submitted`.
         finished_at: Set where the job has ended.
         idempotency_key: The key it came with, where the event is `submitted`; empty for none.
+        sequence: The event's in the log; 0 where it did not come from there.
+        sequence: Of the event in the log; 0 where it did not come from there.
     """
 
     tenant: str
@@ -230,3 +232,4 @@ class Change:
     finished_at: datetime | None = None
     idempotency_key: str = ""
     fingerprint: bytes = b""
+    sequence: int = 0

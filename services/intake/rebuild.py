@@ -224,7 +224,7 @@ def _changes(batch: Sequence[Stored]) -> list[Change]:
     changes: list[Change] = []
     for message in batch:
         try:
-            changes.append(read_change(message.payload))
+            changes.append(read_change(message.payload, message.sequence))
         except ValueError:  # dropped then, and now
             continue
     return changes

@@ -37,7 +37,7 @@ class RecordedJobs:
             return await self._history.GetRecordedJob(history_pb2.GetRecordedJobRequest(job_id=job_id))
         except Unavailable as error:
             raise Unavailable(
-                "history does not answer, which alone knows jobs that ended over a day ago; the call may be repeated",
+                "history does not answer, which alone knows jobs that ended some time ago; the call may be repeated",
                 metadata={"dependency": "history"},
                 retry_after=_RETRY_AFTER,
             ) from error

@@ -6,6 +6,8 @@ Cluster:
     {intake:<tenant>}:key:<key>    hash    fingerprint, job, claim (until when, in ms; gone once the job was accepted)
     {intake:<tenant>}:pending      zset    ids of unfinished jobs, by the time at which each lapses, in ms
     {intake:<tenant>}:drained      hash    how many jobs have ended of late (`lua/drained.lua`)
+    {intake:<tenant>}:ended        zset    ids of ended jobs, by the time at which each record expires, in ms
+    {intake:<tenant>}:sizes        hash    what their records take (`lua/kept.lua`, `hot_view`)
     {intake:<tenant>}:job:<id>     hash    job (as first answered), revision and event (the newest), event:<revision>
                                            (each between the two, a few hundred bytes: 2 an attempt, so 40 at most)
 
@@ -26,7 +28,7 @@ from services.intake.known_servers import being_rebuilt
 from shared import kv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from services.intake.domain import Change
     from services.intake.known_servers import KnownServers
@@ -160,6 +162,7 @@ class RedisJobStore:
         claim_lifetime: How long a request that is being accepted holds its key.
         unseen_pending_lifetime: How long a job that the log has not shown counts as pending.
         clock: A Lua file that defines `read_clock()`.
+        ended: Is told whose jobs have ended by what was applied.
     """
 
     def __init__(
@@ -167,12 +170,14 @@ class RedisJobStore:
         client: kv.Client,
         servers: KnownServers,
         *,
+        ended: Callable[[Collection[str]], None] | None = None,
         claim_lifetime: timedelta = CLAIM_LIFETIME,
         unseen_pending_lifetime: timedelta = UNSEEN_PENDING_LIFETIME,
         clock: Path = REDIS_CLOCK,
     ) -> None:
         self._client = client
         self._servers = servers
+        self._ended = ended
         self._admit = GatheredScript(_script(clock, "admit"), client)
         self._reads = GatheredReads(client)
         self._apply = _script(clock, "apply")
@@ -236,14 +241,16 @@ class RedisJobStore:
 
     async def read(self, tenant: str, job_id: str) -> Record | None:
         """See `JobStore`."""
-        job, event = await self._reads.ask("HMGET", _job(tenant, job_id), "job", "event")
+        job, event = await self._reads.ask("HMGET", job_key(tenant, job_id), "job", "event")
         return None if job is None and event is None else Record(job=job, event=event)
 
     async def events(self, tenant: str, job_id: str) -> list[bytes]:
         """See `JobStore`."""
-        fields: dict[bytes, bytes] = await self._reads.ask("HGETALL", _job(tenant, job_id))
+        fields: dict[bytes, bytes] = await self._reads.ask("HGETALL", job_key(tenant, job_id))
+        if b"event" not in fields:  # it has none yet, or was evicted
+            return []
         found = {int(name.removeprefix(_EVENT)): event for name, event in fields.items() if name.startswith(_EVENT)}
-        newest = int(fields.get(b"revision", 0))
+        newest = int(fields[b"revision"])
         if newest > FIRST_REVISION:
             found[newest] = fields[b"event"]
         return [found[revision] for revision in sorted(found)]
@@ -254,6 +261,8 @@ class RedisJobStore:
         answers = await self._apply.run_many(self._client, [_application(change, known) for change in changes])
         for server in {server for _, server in answers if server is not None}:
             self._servers.met(server.decode())
+        if self._ended is not None:
+            self._ended({change.tenant for change in changes if change.finished_at is not None})
         return [ended == 1 for ended, _ in answers]
 
     async def confirm(self) -> None:
@@ -286,7 +295,7 @@ def drain_of(answer: Sequence[int]) -> Drain:
 
 
 def _script(clock: Path, name: str) -> kv.Script:
-    return kv.Script(clock, *(_LUA / f"{part}.lua" for part in ("guard", "drained", name)))
+    return kv.Script(clock, *(_LUA / f"{part}.lua" for part in ("guard", "drained", "kept", name)))
 
 
 def _application(change: Change, known: str) -> tuple[list[str], list[kv.Argument]]:
@@ -295,7 +304,11 @@ def _application(change: Change, known: str) -> tuple[list[str], list[kv.Argumen
         change.finished_at + FINISHED_LIFETIME if change.finished_at is not None else change.at + UNFINISHED_LIFETIME
     )
     window = change.at + IDEMPOTENCY_WINDOW - now if change.job is not None else timedelta(0)
-    return _keys(change.tenant, change.job_id, change.idempotency_key), [
+    keys = [job_key(change.tenant, change.job_id), pending_key(change.tenant), _drained(change.tenant)]
+    keys += kept_keys(change.tenant)
+    if change.idempotency_key:
+        keys.append(_key(change.tenant, change.idempotency_key))
+    return keys, [
         known,
         change.job_id,
         change.revision,
@@ -306,11 +319,12 @@ def _application(change: Change, known: str) -> tuple[list[str], list[kv.Argumen
         _ms(UNFINISHED_LIFETIME),
         change.fingerprint,
         max(0, _ms(window)),
+        change.sequence,
     ]
 
 
 def _keys(tenant: str, job_id: str, idempotency_key: str) -> list[str]:
-    keys = [_job(tenant, job_id), pending_key(tenant), f"{{intake:{tenant}}}:drained"]
+    keys = [job_key(tenant, job_id), pending_key(tenant), _drained(tenant)]
     return [*keys, _key(tenant, idempotency_key)] if idempotency_key else keys
 
 
@@ -323,7 +337,17 @@ def pending_key(tenant: str) -> str:
     return f"{{intake:{tenant}}}:pending"
 
 
-def _job(tenant: str, job_id: str) -> str:
+def kept_keys(tenant: str) -> list[str]:
+    """The set of a tenant's ended jobs whose records are kept, and the sizes of those."""
+    return [f"{{intake:{tenant}}}:ended", f"{{intake:{tenant}}}:sizes"]
+
+
+def _drained(tenant: str) -> str:
+    return f"{{intake:{tenant}}}:drained"
+
+
+def job_key(tenant: str, job_id: str) -> str:
+    """A job's record."""
     return f"{{intake:{tenant}}}:job:{job_id}"
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from services.intake.catalogue import Catalogue
     from services.intake.domain import Admission, Draft, JobRequest
     from services.intake.limits import PendingLimits
+    from services.intake.recorded import RecordedJobs
     from services.intake.store import JobStore
     from services.intake.tally import Tally
     from services.intake.validation import Validator
@@ -62,6 +63,7 @@ class Submitter:
         catalogue: What can be called.
         validator: Judges requests.
         store: Admits them.
+        recorded: Where jobs are when they have left the hot view.
         publisher: Puts them into the log.
         sealer: Seals callback secrets.
         clock: Tells the time.
@@ -76,6 +78,7 @@ class Submitter:
         catalogue: Catalogue,
         validator: Validator,
         store: JobStore,
+        recorded: RecordedJobs,
         publisher: Publisher,
         sealer: Sealer,
         clock: Clock,
@@ -86,6 +89,7 @@ class Submitter:
         self._catalogue = catalogue
         self._validator = validator
         self._store = store
+        self._recorded = recorded
         self._publisher = publisher
         self._sealer = sealer
         self._clock = clock
@@ -229,13 +233,16 @@ class Submitter:
         """
         record = await self._store.read(tenant, job_id)
         job = view(record) if record is not None else None
-        if job is None:
+        if job is not None:
+            return job
+        try:
+            return await self._recorded.get(job_id)  # it has ended, and its record went before the key
+        except errors.JobNotFound as error:
             raise errors.Unavailable(
                 f"this idempotency key made the job {job_id}, whose record is not to be had now; try again shortly",
                 metadata={"job": job_id},
                 retry_after=_RETRY_AFTER,
-            )
-        return job
+            ) from error
 
     async def _replay_of_refused(self, draft: Draft, tenant: str) -> jobs_pb2.Job | None:
         """The first answer to what was good when it first came, such as a request whose `expiresAt` is past by now."""

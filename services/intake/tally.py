@@ -76,7 +76,7 @@ class RedisCounts:
 
     def __init__(self, client: kv.Client, *, clock: Path = REDIS_CLOCK) -> None:
         self._client = client
-        self._script = kv.Script(clock, _LUA / "drained.lua", _LUA / "tally.lua")
+        self._script = kv.Script(clock, *(_LUA / f"{part}.lua" for part in ("drained", "counts", "tally")))
 
     async def tenants(self) -> set[str]:
         """See `Counts`."""

@@ -9,6 +9,7 @@ import pytest
 from services.intake import metrics
 from services.intake.limits import PendingLimits
 from services.intake.reading import read_draft
+from services.intake.recorded import RecordedJobs
 from services.intake.submitter import Submitter
 from services.intake.validation import Validator
 from shared import errors
@@ -50,6 +51,13 @@ class Log:
             raise errors.Unavailable("no acknowledgement came")
 
 
+class History:
+    """Has no job."""
+
+    async def GetRecordedJob(self, request: object) -> jobs_pb2.Job:
+        raise errors.JobNotFound("there is none")
+
+
 async def send(
     store: FakeJobStore, log: Log, *, max_pending: int = 10, tally: Tally | None = None, **changes: Any
 ) -> jobs_pb2.Job:
@@ -58,6 +66,7 @@ async def send(
         catalogue=cast("Catalogue", LoadedCatalogue()),
         validator=Validator(guard=GUARD, digest=sealer.digest),
         store=store,
+        recorded=RecordedJobs(cast("Any", History())),
         publisher=log,
         sealer=sealer,
         clock=SystemClock(),
