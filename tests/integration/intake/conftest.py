@@ -23,6 +23,7 @@ from shared.rpc import call as current_call
 from shared.rpc.health import Health
 from shared.rpc.server import Server
 from shared.rpc.status import from_rpc_error
+from tests import object_stores
 from tests.fakes.intake_requests import catalogue_page, request
 from tests.service import channel, running
 
@@ -216,6 +217,7 @@ def config(servers_of_intake: tuple[Secret, Secret], identities: Identities, sta
         scheduler_address=stand_ins,
         upstream_address=stand_ins,
         history_address=stand_ins,
+        **object_stores.AWAY,
         sealing_key=Secret(identities.sealing_key_file.read_text(encoding="utf-8").strip()),
         drain_timeout=timedelta(seconds=2),
     )
