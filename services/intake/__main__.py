@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.history.v1 import history_pb2_grpc
-from penstock.jobs.v1 import job_service_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, uploads_pb2_grpc
 from penstock.scheduler.v1 import scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2_grpc
 
 from services.intake import metrics, projection
+from services.intake.attachments import Attacher
 from services.intake.canceler import Canceler
 from services.intake.catalogue import Catalogue
 from services.intake.config import Config
 from services.intake.explainer import Explainer
 from services.intake.floor import Floor
 from services.intake.known_servers import KnownServers
+from services.intake.offload import Offloader
 from services.intake.projection import Projection
 from services.intake.reader import JobReader
 from services.intake.rebuild import Rebuilder
@@ -26,6 +28,9 @@ from services.intake.servicer import JobServicer
 from services.intake.store import RedisJobStore
 from services.intake.submitter import Submitter
 from services.intake.tally import RedisCounts, Tally
+from services.intake.upload_servicer import UploadServicer
+from services.intake.upload_store import RedisUploadStore
+from services.intake.uploads import Uploads
 from services.intake.validation import Validator
 from services.intake.waiters import Waiters
 from services.intake.watching import Watcher
@@ -37,6 +42,7 @@ from shared.clock import SystemClock
 from shared.errors import Unavailable
 from shared.formats import formats
 from shared.lifecycle import run
+from shared.objects import Objects, open_objects
 from shared.retry import until_done
 from shared.sealing import CALLBACK_SECRET, Sealer
 from shared.streams import StreamLimits
@@ -73,6 +79,8 @@ async def serve(config: Config, process: Process) -> None:
     clock = SystemClock()
     catalogue = Catalogue(upstream, formats=formats(guard))
     publisher = GroupPublisher(_counted(bus.publish))
+    objects = process.lean_on("objects", await open_objects(config.objects), check=Objects.check, close=Objects.close)
+    uploads = Uploads(store=RedisUploadStore(redis), objects=objects, clock=clock)
     submitter = Submitter(
         catalogue=catalogue,
         validator=Validator(guard=guard, digest=sealer.digest),
@@ -82,6 +90,8 @@ async def serve(config: Config, process: Process) -> None:
         clock=clock,
         limits=config.pending_limits,
         tally=tally,
+        attacher=Attacher(uploads),
+        offloader=Offloader(objects),
     )
     reader = JobReader(store=store, recorded=RecordedJobs(history), waiters=waiters)
     watcher = Watcher(reader=reader, store=store, waiters=waiters, clock=clock)
@@ -98,7 +108,12 @@ async def serve(config: Config, process: Process) -> None:
             job_service_pb2_grpc.add_JobServiceServicer_to_server,
             JobServicer(submitter=submitter, reader=reader, watcher=watcher, canceler=canceler, explainer=explainer),
             "penstock.jobs.v1.JobService",
-        )
+        ),
+        (
+            uploads_pb2_grpc.add_UploadServiceServicer_to_server,
+            UploadServicer(uploads),
+            "penstock.jobs.v1.UploadService",
+        ),
     )
 
 

@@ -9,13 +9,15 @@ from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
 from services.intake.domain import FIRST_REVISION, Change, State
+from services.intake.offload import is_large, stored
 from shared import streams, views
 from shared.bus import Outgoing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
-    from services.intake.domain import JobRequest, Record
+    from services.intake.domain import Attachment, JobRequest, Record
 
 
 def first_job(job_id: str, request: JobRequest, *, now: datetime, trace_id: str) -> jobs_pb2.Job:
@@ -48,7 +50,9 @@ def submitted_message(
     retry.max_backoff.FromTimedelta(request.retry.max_backoff)
     submission = events_pb2.Submission(
         job=job,
-        params=request.params,
+        params=b"" if is_large(request.params) else request.params,
+        stored_params=stored(request.params) if is_large(request.params) else None,
+        uploads=_uploads(request.attachments),
         cache_policy=jobs_pb2.CachePolicy.Mode.Value(request.cache_mode),
         retry=retry,
         callback_url=request.callback_url,
@@ -77,6 +81,19 @@ def submitted_message(
         message_id=job.id,
         traceparent=traceparent,
     )
+
+
+def _uploads(attachments: Iterable[Attachment]) -> list[events_pb2.AttachedUpload]:
+    """Each upload once, though several params may name it."""
+    return [
+        events_pb2.AttachedUpload(
+            upload_id=each.upload_id,
+            content_type=each.content.content_type,
+            size=each.content.size,
+            sha256=each.content.sha256,
+        )
+        for each in {each.upload_id: each for each in attachments}.values()
+    ]
 
 
 def change_of(event: events_pb2.JobEvent) -> Change:

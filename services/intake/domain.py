@@ -28,8 +28,10 @@ MAX_WATCH = timedelta(minutes=5)
 HEARTBEAT = timedelta(seconds=15)
 #: The revision of `submitted`, and of a job as first answered.
 FIRST_REVISION = 1
-#: Beyond it params go to the object store; until there is one they are refused.
-MAX_PARAMS_BYTES = 64 * 1024
+#: Of params as canonical JSON.
+MAX_PARAMS_BYTES = 1024 * 1024
+#: Beyond it params go to the object store instead of travelling in messages.
+MAX_INLINE_PARAMS_BYTES = 64 * 1024
 
 
 class Priority(StrEnum):
@@ -79,21 +81,42 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What an upload is: its bytes' number and SHA-256, and their type."""
+
+    size: int
+    sha256: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """An upload that a param names."""
+
+    param: str
+    upload_id: str
+    content: Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A request as it was read: of the right types, and not yet judged.
 
     Args:
         params: Empty where they are too large to be read.
+        params_bytes: How much there was to read.
         connection_field: Which of `connectionId` and `tokenId` was given, or an empty text.
         priority: None where the number is outside the enum.
         cache_mode: The same.
         max_attempts: 0 where it was left to the default.
+        attachments: The uploads that the params name, when they have been looked up.
         faults: What could not be read at all; judging adds to them.
     """
 
     upstream: str
     method: str
     params: Mapping[str, Any]
+    params_bytes: int = 0
     params_too_large: bool = False
     connection_field: str = ""
     connection: str = ""
@@ -108,6 +131,7 @@ class Draft:
     callback_secret: str = field(default="", repr=False)
     metadata: Mapping[str, str]
     idempotency_key: str = ""
+    attachments: tuple[Attachment, ...] = ()
     faults: tuple[FieldViolation, ...] = ()
 
 
@@ -118,6 +142,7 @@ class JobRequest:
     Args:
         params: Canonical JSON.
         lane: Where it stands in line within its tenant; empty for the common lane.
+        attachments: The uploads that the params name.
         fingerprint: Equal for equal requests, whenever they are made.
     """
 
@@ -136,6 +161,7 @@ class JobRequest:
     idempotent: bool
     attempt_timeout: timedelta
     lane: str
+    attachments: tuple[Attachment, ...] = ()
     idempotency_key: str
     fingerprint: bytes
 

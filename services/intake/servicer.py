@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
 from services.intake import sse
+from services.intake.aside import aside
 from services.intake.domain import DEFAULT_WAIT, HEARTBEAT
 from services.intake.reading import read_after, read_draft, read_timeout
 from shared.rpc import call as current_call
@@ -62,8 +63,9 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         del context
         current_call.current_tenant()  # raises for a service, whose jobs would belong to nobody
         call = current_call.current()
+        metadata = call.metadata if call else {}
         return await self._submitter.submit(
-            read_draft(request, call.metadata if call else {}),
+            await aside(lambda: read_draft(request, metadata), size=request.params.ByteSize()),
             current_call.current_principal(),
             remaining_s=call.remaining_s() if call else None,
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from penstock.jobs.v1 import jobs_pb2
 
 from services.intake import backpressure, canonical, metrics
+from services.intake.aside import aside
 from services.intake.contract import first_job, submitted_message, view
 from services.intake.domain import Outcome
 from shared import crash_points, errors, ids, observability
@@ -20,9 +21,11 @@ from shared.crash_points import CrashPoint
 from shared.retry import Backoff, until_done
 
 if TYPE_CHECKING:
+    from services.intake.attachments import Attacher
     from services.intake.catalogue import Catalogue
     from services.intake.domain import Admission, Draft, JobRequest
     from services.intake.limits import PendingLimits
+    from services.intake.offload import Offloader
     from services.intake.store import JobStore
     from services.intake.tally import Tally
     from services.intake.validation import Validator
@@ -67,6 +70,8 @@ class Submitter:
         clock: Tells the time.
         limits: Of unfinished jobs, for each tenant.
         tally: Knows whether there is room for more jobs of all tenants.
+        attacher: Looks up the uploads that params name.
+        offloader: Keeps params that are too large to travel.
         publish_timeout: How long a publish may take where the caller set no deadline.
     """
 
@@ -81,6 +86,8 @@ class Submitter:
         clock: Clock,
         limits: PendingLimits,
         tally: Tally,
+        attacher: Attacher,
+        offloader: Offloader,
         publish_timeout: timedelta = PUBLISH_TIMEOUT,
     ) -> None:
         self._catalogue = catalogue
@@ -91,6 +98,8 @@ class Submitter:
         self._clock = clock
         self._limits = limits
         self._tally = tally
+        self._attacher = attacher
+        self._offloader = offloader
         self._publish_timeout_s = publish_timeout.total_seconds()
 
     async def submit(self, draft: Draft, principal: Principal, *, remaining_s: float | None) -> jobs_pb2.Job:
@@ -118,8 +127,12 @@ class Submitter:
 
     async def _submit(self, draft: Draft, principal: Principal, remaining_s: float | None) -> tuple[jobs_pb2.Job, str]:
         now = self._clock.now()
+        upstreams = self._catalogue.upstreams()
+        [draft] = await self._attacher.attach([draft], principal.tenant, upstreams)
         try:
-            request = self._validator.judge(draft, upstreams=self._catalogue.upstreams(), now=now)
+            request = await aside(
+                lambda: self._validator.judge(draft, upstreams=upstreams, now=now), size=draft.params_bytes
+            )
         except errors.InvalidArgument:
             replayed = await self._replay_of_refused(draft, principal.tenant)
             if replayed is None:
@@ -178,7 +191,7 @@ class Submitter:
     async def _publish(
         self, job: jobs_pb2.Job, request: JobRequest, principal: Principal, remaining_s: float | None
     ) -> None:
-        """Publishes the same message until it is acknowledged, or time is up."""
+        """Keeps params that are too large, and publishes the same message until it is acknowledged, or time is up."""
         secret = request.callback_secret
         message = submitted_message(
             job,
@@ -193,6 +206,7 @@ class Submitter:
             timeout_s = min(remaining_s - _ANSWER_MARGIN_S, MAX_PUBLISH_TIMEOUT.total_seconds())
         try:
             async with asyncio.timeout(timeout_s):
+                await self._store_large(job.id, request, principal.tenant)
                 await until_done(
                     lambda: self._publisher.publish(message),
                     retry_on=(errors.Unavailable,),
@@ -204,11 +218,22 @@ class Submitter:
         if request.idempotency_key:
             await self._accept(job.id, request.idempotency_key, principal.tenant)
 
-    async def _give_up(self, job_id: str, request: JobRequest, tenant: str) -> None:
+    async def _store_large(self, job_id: str, request: JobRequest, tenant: str) -> None:
+        """Keeps params that are too large to travel; where that fails, the job was never accepted."""
+        try:
+            await self._offloader.store(tenant, [request.params])
+        except errors.Unavailable:
+            await self._release(job_id, request, tenant)
+            raise
+
+    async def _release(self, job_id: str, request: JobRequest, tenant: str) -> None:
         try:
             await self._store.release(tenant, job_id, idempotency_key=request.idempotency_key)
         except errors.Unavailable as error:  # it lapses by itself
             log.warning("admission_not_released", job=job_id, error=error.message)
+
+    async def _give_up(self, job_id: str, request: JobRequest, tenant: str) -> None:
+        await self._release(job_id, request, tenant)
         raise errors.Unavailable(
             f"the log of jobs does not answer, so that it is not known whether {job_id} was accepted; repeat the call "
             "with the same idempotency key, or look for the job before you submit it again",

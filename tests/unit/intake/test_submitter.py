@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from services.intake import metrics
+from services.intake.attachments import Attacher
 from services.intake.limits import PendingLimits
+from services.intake.offload import Offloader
 from services.intake.reading import read_draft
 from services.intake.submitter import Submitter
+from services.intake.uploads import Uploads
 from services.intake.validation import Validator
 from shared import errors
 from shared.clock import SystemClock
@@ -18,6 +21,8 @@ from shared.sealing import CALLBACK_SECRET, Sealer
 from tests.fakes.intake_requests import GUARD, UPSTREAMS, request
 from tests.fakes.intake_store import FakeJobStore
 from tests.fakes.intake_tally import roomy_tally
+from tests.fakes.objects import FakeObjects
+from tests.fakes.upload_store import FakeUploadStore
 
 if TYPE_CHECKING:
     from penstock.jobs.v1 import jobs_pb2
@@ -51,9 +56,16 @@ class Log:
 
 
 async def send(
-    store: FakeJobStore, log: Log, *, max_pending: int = 10, tally: Tally | None = None, **changes: Any
+    store: FakeJobStore,
+    log: Log,
+    *,
+    max_pending: int = 10,
+    tally: Tally | None = None,
+    objects: FakeObjects | None = None,
+    **changes: Any,
 ) -> jobs_pb2.Job:
     sealer = Sealer(bytes(32), CALLBACK_SECRET)
+    objects = objects or FakeObjects()
     submitter = Submitter(
         catalogue=cast("Catalogue", LoadedCatalogue()),
         validator=Validator(guard=GUARD, digest=sealer.digest),
@@ -63,6 +75,8 @@ async def send(
         clock=SystemClock(),
         limits=PendingLimits(default=max_pending),
         tally=tally or roomy_tally(),
+        attacher=Attacher(Uploads(store=FakeUploadStore(), objects=objects, clock=SystemClock())),
+        offloader=Offloader(objects),
     )
     return await submitter.submit(read_draft(request(**changes), {}), PRINCIPAL, remaining_s=0.3)
 
@@ -163,3 +177,32 @@ async def test_a_bad_request_is_not_replayed_under_a_key_that_made_another() -> 
         await send(store, log, request_id="k", params={"url": float("nan")})
     with pytest.raises(errors.InvalidArgument):
         await send(store, log, request_id="k", priority=9)
+
+
+@pytest.mark.parametrize("key", ["", "k"])
+async def test_a_job_whose_params_could_not_be_kept_was_never_accepted(key: str) -> None:
+    store, objects = FakeJobStore(), FakeObjects()
+    log = Log(store)
+    large = {"url": "https://example.com/x", "json": "x" * 70_000}
+    objects.away = True
+    with pytest.raises(errors.Unavailable) as refused:
+        await send(store, log, objects=objects, max_pending=1, request_id=key, params=large)
+    assert refused.value.metadata == {"dependency": "objects"}
+    assert log.messages == []
+    objects.away = False
+    await send(store, log, objects=objects, max_pending=1, request_id=key, params=large)
+    assert len(log.messages) == len(objects.objects) == 1
+
+
+async def test_a_job_whose_params_could_not_be_kept_lapses_where_the_store_is_away_too() -> None:
+    store = FakeJobStore()
+
+    class Both(FakeObjects):
+        async def put(self, key: str, body: bytes, *, content_type: str) -> None:
+            store.away = True
+            raise errors.Unavailable("away", metadata={"dependency": "objects"})
+
+    large = {"url": "https://example.com/x", "json": "x" * 70_000}
+    with pytest.raises(errors.Unavailable) as refused:
+        await send(store, Log(store), objects=Both(), params=large)
+    assert refused.value.metadata == {"dependency": "objects"}
