@@ -9,6 +9,17 @@ if TYPE_CHECKING:
     from penstock.jobs.v1 import jobs_pb2
 
 
+def result_path(job_id: str) -> str:
+    """The path of the API that leads to a job's result."""
+    return f"/api/v1/jobs/{job_id}/result"
+
+
+def without_content(result: jobs_pb2.JobResult) -> None:
+    """Leaves out of a result what is large: an answer that is inline, and the headers of one that is not."""
+    result.ClearField("inline")
+    result.ClearField("headers")
+
+
 def apply(event: events_pb2.JobEvent, job: jobs_pb2.Job) -> None:
     """Brings the job to where the event leaves it, unless the job is there already or beyond."""
     if event.revision <= job.revision:

@@ -1,8 +1,8 @@
 """What a receiver is sent: `{"type", "timestamp", "data"}`, as Standard Webhooks 1.0.0 recommends.
 
 `type` is the event's, such as `job.succeeded`; `timestamp` is the event's too, in RFC 3339; `data` is the job as GetJob
-answers it, in proto3 JSON. A message of more than 20 KB goes without the content of the job's result: its `contentType`
-and `size` stay, and the receiver fetches the rest by the job's id.
+answers it, in proto3 JSON. A message of more than 20 KB goes without the content of the job's result: `contentType`,
+`size` and, where it has one, `url` stay, and the receiver fetches the rest by the job's id.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def payload_of(event: events_pb2.JobEvent, submitted: jobs_pb2.Job) -> bytes:
     views.apply(event, job)
     body = _encoded(event, job)
     if len(body) > MAX_BYTES and job.HasField("result"):
-        job.result.ClearField("content")
+        views.without_content(job.result)
         body = _encoded(event, job)
     return body
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from google.api.httpbody_pb2 import HttpBody
 from penstock.auth.v1 import auth_pb2, auth_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2, external_auth_pb2_grpc
 from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
@@ -27,6 +26,7 @@ from shared.rpc.server import Server
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from google.api.httpbody_pb2 import HttpBody
     from google.protobuf.message import Message
 
     from tests.identities import Identities
