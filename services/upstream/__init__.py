@@ -1,7 +1,7 @@
 """upstream: the calls to third-party APIs, and the catalogue of what can be called.
 
-Owns       the connectors: each upstream's methods, and the code that is peculiar to it; large results, in the object store.
-Reads      large params and uploads, which intake has put there.
+Owns       the connectors: each upstream's methods, and the code that is peculiar to it; `results/` in the object store.
+Reads      large params and uploads, which intake keeps there.
 Answers    `UpstreamService` to tenants and to intake: upstreams, their methods, the schemas of their params.
 Calls      the scheduler (`Lease`, `Begin`, `Extend`) for the calls to make, and the upstreams.
 Obeys      `signal.cancel.<job>`: the call of a job that was canceled is broken off.
