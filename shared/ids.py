@@ -73,6 +73,11 @@ def job_id_in_batch(batch_id: str, index: int, upstream: str) -> str:
     return f"{upstream}-{uuid.UUID(int=value)}"
 
 
+def place_in_batch(job_id: str) -> int:
+    """The index of a job in its batch, read off its id."""
+    return uuid.UUID(job_id[-36:]).int >> 64 & 0xFFF
+
+
 def new_upload_id() -> str:
     """A new id of an upload."""
     return f"upl_{uuid7()}"

@@ -11,7 +11,12 @@ from penstock.scheduler.v1 import scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2_grpc
 
 from services.intake import metrics, projection
+from services.intake.acceptance import Acceptor
 from services.intake.attachments import Attacher
+from services.intake.batch_ends import BatchEnds
+from services.intake.batch_reader import BatchReader
+from services.intake.batch_store import RedisBatchStore
+from services.intake.batch_submitter import BatchSubmitter
 from services.intake.canceler import Canceler
 from services.intake.catalogue import Catalogue
 from services.intake.config import Config
@@ -51,10 +56,10 @@ from shared.streams import StreamLimits
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from shared.bus import Outgoing
+    from shared.bus import Unit
     from shared.lifecycle import Process
 
-    Publish = Callable[[Sequence[Outgoing]], Awaitable[None]]
+    Publish = Callable[[Sequence[Unit]], Awaitable[None]]
 
 
 async def serve(config: Config, process: Process) -> None:
@@ -79,28 +84,46 @@ async def serve(config: Config, process: Process) -> None:
     history = history_pb2_grpc.HistoryServiceStub(process.channel(config.history_address, on_behalf_of_caller=True))
     clock = SystemClock()
     catalogue = Catalogue(upstream, formats=formats(guard))
-    publisher = GroupPublisher(_counted(bus.publish))
+    publisher = GroupPublisher(_counted(bus.publish_units))
     objects = process.lean_on("objects", await open_objects(config.objects), check=Objects.check, close=Objects.close)
     uploads = Uploads(store=RedisUploadStore(redis), objects=objects, clock=clock)
-    submitter = Submitter(
-        catalogue=catalogue,
-        validator=Validator(guard=guard, digest=sealer.digest),
+    validator = Validator(guard=guard, digest=sealer.digest)
+    attacher = Attacher(uploads)
+    acceptor = Acceptor(
         store=store,
         publisher=publisher,
-        sealer=sealer,
-        clock=clock,
+        offloader=Offloader(objects),
         limits=config.pending_limits,
         tally=tally,
-        attacher=Attacher(uploads),
-        offloader=Offloader(objects),
     )
-    reader = JobReader(store=store, recorded=RecordedJobs(history), waiters=waiters)
+    submitter = Submitter(
+        catalogue=catalogue,
+        attacher=attacher,
+        validator=validator,
+        acceptor=acceptor,
+        store=store,
+        sealer=sealer,
+        clock=clock,
+    )
+    recorded = RecordedJobs(history)
+    reader = JobReader(store=store, recorded=recorded, waiters=waiters)
+    batches = BatchReader(batches=held.batches, store=store, recorded=recorded)
+    batch_submitter = BatchSubmitter(
+        catalogue=catalogue,
+        attacher=attacher,
+        validator=validator,
+        acceptor=acceptor,
+        store=store,
+        reader=batches,
+        sealer=sealer,
+        clock=clock,
+    )
     watcher = Watcher(reader=reader, store=store, waiters=waiters, clock=clock)
-    canceler = Canceler(reader=reader, store=store, scheduler=scheduler, waiters=waiters)
+    canceler = Canceler(reader=reader, batches=batches, store=store, scheduler=scheduler, waiters=waiters)
     explainer = Explainer(reader=reader, scheduler=scheduler)
     results = Results(reader=reader, objects=objects, link_lifetime=config.result_link_lifetime)
 
-    view = Projection(store=store, signaler=bus, tally=tally, moved=held.floor.moved)
+    view = Projection(store=store, signaler=bus, tally=tally, batch_ends=held.batch_ends, moved=held.floor.moved)
     process.loop("publisher", publisher.run)
     process.loop("projection", lambda: bus.consumer(streams.JOBS, projection.CONSUMER).run(view.handle))
     process.loop("catalogue", catalogue.run)
@@ -110,7 +133,9 @@ async def serve(config: Config, process: Process) -> None:
             job_service_pb2_grpc.add_JobServiceServicer_to_server,
             JobServicer(
                 submitter=submitter,
+                batch_submitter=batch_submitter,
                 reader=reader,
+                batches=batches,
                 watcher=watcher,
                 canceler=canceler,
                 explainer=explainer,
@@ -131,6 +156,8 @@ class _Held:
     """What Redis holds, and what sees to it that it does."""
 
     store: RedisJobStore
+    batches: RedisBatchStore
+    batch_ends: BatchEnds
     tally: Tally
     floor: Floor
 
@@ -139,22 +166,30 @@ async def _held(config: Config, process: Process, redis: kv.Client, bus: Bus) ->
     """Learns whether Redis has lost anything; if it has, it is rebuilt beside answering."""
     bucket = await until_done(lambda: bus.bucket("intake", replicas=config.stream_replicas), retry_on=(Unavailable,))
     servers = KnownServers()
-    store = RedisJobStore(redis, servers)
+    store, batches = RedisJobStore(redis, servers), RedisBatchStore(redis)
+    batch_ends = BatchEnds(store=batches, publisher=bus)
     tally = Tally(RedisCounts(redis), cap=config.max_pending_jobs_of_all)
     floor = Floor(redis, servers, lambda: bus.acknowledged(streams.JOBS, projection.DURABLE))
     rebuilder = Rebuilder(
-        client=redis, servers=servers, rebuilds=Rebuilds(bucket), bus=bus, store=store, floor=floor, tally=tally
+        client=redis,
+        servers=servers,
+        rebuilds=Rebuilds(bucket),
+        bus=bus,
+        store=store,
+        batch_ends=batch_ends,
+        floor=floor,
+        tally=tally,
     )
     await until_done(rebuilder.look, retry_on=(Unavailable,))
     process.loop("tally", tally.run)
     process.loop("floor", floor.run)
     process.loop("rebuild", rebuilder.run)
-    return _Held(store=store, tally=tally, floor=floor)
+    return _Held(store=store, batches=batches, batch_ends=batch_ends, tally=tally, floor=floor)
 
 
 def _counted(publish: Publish) -> Publish:
-    async def publish_counted(group: Sequence[Outgoing]) -> None:
-        metrics.PUBLISH_GROUP_JOBS.observe(len(group))
+    async def publish_counted(group: Sequence[Unit]) -> None:
+        metrics.PUBLISH_GROUP_JOBS.observe(sum(map(len, group)))
         await publish(group)
 
     return publish_counted

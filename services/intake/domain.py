@@ -28,6 +28,8 @@ MAX_WATCH = timedelta(minutes=5)
 HEARTBEAT = timedelta(seconds=15)
 #: The revision of `submitted`, and of a job as first answered.
 FIRST_REVISION = 1
+#: Jobs of a batch, at most.
+MAX_BATCH_JOBS = 100
 #: Of params as canonical JSON.
 MAX_PARAMS_BYTES = 1024 * 1024
 #: Beyond it params go to the object store instead of travelling in messages.
@@ -136,6 +138,22 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchDraft:
+    """A request for a batch as it was read.
+
+    Args:
+        jobs: In order; none of them has an idempotency key.
+        faults: What could not be read at all, and what is no job's own.
+    """
+
+    jobs: tuple[Draft, ...]
+    callback_url: str = ""
+    callback_secret: str = field(default="", repr=False)
+    idempotency_key: str = ""
+    faults: tuple[FieldViolation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """A request that was found good, with what the catalogue says of its method.
 
@@ -164,6 +182,61 @@ class JobRequest:
     attachments: tuple[Attachment, ...] = ()
     idempotency_key: str
     fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRequest:
+    """A request for a batch that was found good.
+
+    Args:
+        jobs: In order.
+        fingerprint: Equal for equal requests, whenever they are made.
+    """
+
+    jobs: tuple[JobRequest, ...]
+    callback_url: str
+    callback_secret: str = field(repr=False)
+    idempotency_key: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What asks to be admitted, all or none: a job, or a batch of them.
+
+    Args:
+        id: The job's or the batch's; what its idempotency key stands for.
+        jobs: Each job's id, and the job as it will first be answered, in order.
+        idempotency_key: Empty for none.
+        fingerprint: Of the request.
+    """
+
+    id: str
+    jobs: tuple[tuple[str, bytes], ...]
+    idempotency_key: str
+    fingerprint: bytes
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it is a batch, of one job or more."""
+        return self.jobs[0][0] != self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchPlace:
+    """A job's place in its batch.
+
+    Args:
+        batch_id: Whose.
+        index: From 0.
+        size: Jobs of the batch.
+        callback: Only of the first job: whom to tell of the batch's end, as the log has it.
+    """
+
+    batch_id: str
+    index: int
+    size: int
+    callback: bytes | None = None
 
 
 class Outcome(StrEnum):
@@ -210,15 +283,15 @@ class Admission:
     """The store's answer to a request.
 
     Args:
-        job_id: The job admitted, or the one that the key stands for.
-        job: Where an earlier try has left the job's record behind: that record, which stands.
-        pending: The tenant's unfinished jobs, where the job was refused.
-        drain: How fast they end, where the job was refused.
+        id: The job or batch admitted, or the one that the key stands for.
+        standing: Of each job, where an earlier try has left its record behind: that record, which stands.
+        pending: The tenant's unfinished jobs, where it was refused.
+        drain: How fast they end, where it was refused.
     """
 
     outcome: Outcome
-    job_id: str
-    job: bytes | None = None
+    id: str
+    standing: tuple[bytes | None, ...] = ()
     pending: int = 0
     drain: Drain = Drain()
 
@@ -244,7 +317,10 @@ class Change:
         at: When it happened.
         job: The job as first answered, where the event is `submitted`.
         finished_at: Set where the job has ended.
-        idempotency_key: The key it came with, where the event is `submitted`; empty for none.
+        state: Where the event leaves the job.
+        idempotency_key: The key it came with, where the event is `submitted`; empty for none. A batch's key comes with
+            its first job.
+        place: In its batch, where the event is `submitted` and the job came in one.
     """
 
     tenant: str
@@ -254,5 +330,79 @@ class Change:
     at: datetime
     job: bytes | None = None
     finished_at: datetime | None = None
+    state: State = State.QUEUED
     idempotency_key: str = ""
     fingerprint: bytes = b""
+    place: BatchPlace | None = None
+
+    @property
+    def key_stands_for(self) -> str:
+        """The id that its idempotency key stands for: the batch's, where the job came in one."""
+        return self.place.batch_id if self.place is not None else self.job_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What a change came to.
+
+    Args:
+        ended: The job has ended by it, just now.
+        ended_in: Where the job has ended, now or before, and came in a batch: that end.
+    """
+
+    ended: bool
+    ended_in: BatchEnd | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchEnd:
+    """A job of a batch has ended.
+
+    Args:
+        index: Of the job in the batch.
+        state: As which it has.
+        at: When, in whole milliseconds.
+    """
+
+    batch_id: str
+    index: int
+    state: State
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchNote:
+    """What the log has said of one job of a batch.
+
+    Args:
+        at: When it was accepted, or ended.
+        state: As which it has ended; None where this is its submission, which tells the rest.
+    """
+
+    tenant: str
+    batch_id: str
+    index: int
+    at: datetime
+    state: State | None = None
+    job_id: str = ""
+    size: int = 0
+    callback: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedBatch:
+    """A batch whose last job has ended.
+
+    Args:
+        ends: As which each of its jobs has ended, in order.
+        created_at: When it was accepted.
+        finished_at: When the last job ended.
+        callback: Whom to tell, as the log has it.
+    """
+
+    tenant: str
+    id: str
+    ends: tuple[State, ...]
+    created_at: datetime
+    finished_at: datetime
+    callback: bytes = field(repr=False)

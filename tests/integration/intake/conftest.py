@@ -11,7 +11,7 @@ import grpc
 import pytest
 from penstock.events.v1 import events_pb2
 from penstock.history.v1 import history_pb2, history_pb2_grpc
-from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2, uploads_pb2_grpc
+from penstock.jobs.v1 import batches_pb2, job_service_pb2_grpc, jobs_pb2, uploads_pb2_grpc
 from penstock.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 
@@ -80,6 +80,7 @@ class HistoryStandIn(history_pb2_grpc.HistoryServiceServicer):
 
     error: errors.PenstockError | None = None
     jobs: dict[tuple[str, str], jobs_pb2.Job] = field(default_factory=dict)
+    batches: dict[tuple[str, str], batches_pb2.Batch] = field(default_factory=dict)
     #: Who asked.
     principals: list[str] = field(default_factory=list)
 
@@ -91,6 +92,17 @@ class HistoryStandIn(history_pb2_grpc.HistoryServiceServicer):
         if job is None:
             raise errors.JobNotFound(f"there is no job {request.job_id}", metadata={"job": request.job_id})
         return job
+
+    async def GetRecordedBatch(
+        self, request: history_pb2.GetRecordedBatchRequest, context: object
+    ) -> batches_pb2.Batch:
+        self.principals.append(current_call.current_principal().id)
+        if self.error is not None:
+            raise self.error
+        batch = self.batches.get((current_call.current_tenant(), request.batch_id))
+        if batch is None:
+            raise errors.BatchNotFound(f"there is no batch {request.batch_id}", metadata={"batch": request.batch_id})
+        return batch
 
 
 @dataclass

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from services.intake import metrics
-from services.intake.attachments import Attacher
-from services.intake.limits import PendingLimits
-from services.intake.offload import Offloader
 from services.intake.reading import read_draft
-from services.intake.submitter import Submitter
-from services.intake.uploads import Uploads
-from services.intake.validation import Validator
 from shared import errors
-from shared.clock import SystemClock
 from shared.identity import Principal, PrincipalKind
-from shared.sealing import CALLBACK_SECRET, Sealer
-from tests.fakes.intake_requests import GUARD, UPSTREAMS, request
+from tests.fakes.intake_requests import request
 from tests.fakes.intake_store import FakeJobStore
+from tests.fakes.intake_submitters import submitter_of
 from tests.fakes.intake_tally import roomy_tally
 from tests.fakes.objects import FakeObjects
-from tests.fakes.upload_store import FakeUploadStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from penstock.jobs.v1 import jobs_pb2
 
-    from services.intake.catalogue import Catalogue
     from services.intake.tally import Tally
     from shared.bus import Outgoing
 
 PRINCIPAL = Principal(kind=PrincipalKind.KEY, id="key_1", tenant="acme", scopes=frozenset())
-
-
-class LoadedCatalogue:
-    def upstreams(self) -> Any:
-        return UPSTREAMS
 
 
 class Log:
@@ -48,8 +36,8 @@ class Log:
         self._store_goes = store_goes
         self._fails = fails
 
-    async def publish(self, message: Outgoing) -> None:
-        self.messages.append(message)
+    async def publish_whole(self, messages: Sequence[Outgoing]) -> None:
+        self.messages += messages
         self._store.away = self._store_goes
         if self._fails:
             raise errors.Unavailable("no acknowledgement came")
@@ -64,20 +52,7 @@ async def send(
     objects: FakeObjects | None = None,
     **changes: Any,
 ) -> jobs_pb2.Job:
-    sealer = Sealer(bytes(32), CALLBACK_SECRET)
-    objects = objects or FakeObjects()
-    submitter = Submitter(
-        catalogue=cast("Catalogue", LoadedCatalogue()),
-        validator=Validator(guard=GUARD, digest=sealer.digest),
-        store=store,
-        publisher=log,
-        sealer=sealer,
-        clock=SystemClock(),
-        limits=PendingLimits(default=max_pending),
-        tally=tally or roomy_tally(),
-        attacher=Attacher(Uploads(store=FakeUploadStore(), objects=objects, clock=SystemClock())),
-        offloader=Offloader(objects),
-    )
+    submitter = submitter_of(store, log, max_pending=max_pending, tally=tally, objects=objects)
     return await submitter.submit(read_draft(request(**changes), {}), PRINCIPAL, remaining_s=0.3)
 
 
