@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from services.intake import backpressure, metrics
 from services.intake.domain import Outcome
+from services.intake.offload import is_large
 from shared import crash_points, errors, ids, observability
 from shared.crash_points import CrashPoint
 from shared.retry import Backoff, until_done
@@ -136,9 +137,11 @@ class Acceptor:
         if remaining_s is not None:
             timeout_s = min(remaining_s - _ANSWER_MARGIN_S, MAX_PUBLISH_TIMEOUT.total_seconds())
         kind, job_ids = kind_of(admission.id), [message.message_id for message in messages]
+        until = asyncio.get_running_loop().time() + timeout_s
+        if any(map(is_large, params)):
+            await self._keep_large(params, job_ids, tenant, idempotency_key=idempotency_key, until=until)
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._keep_large(params, job_ids, tenant, idempotency_key=idempotency_key)
+            async with asyncio.timeout_at(until):
                 await until_done(
                     lambda: self._publisher.publish_whole(messages),
                     retry_on=(errors.Unavailable,),
@@ -184,14 +187,21 @@ class Acceptor:
                 return
 
     async def _keep_large(
-        self, params: Sequence[bytes], job_ids: Sequence[str], tenant: str, *, idempotency_key: str
+        self, params: Sequence[bytes], job_ids: Sequence[str], tenant: str, *, idempotency_key: str, until: float
     ) -> None:
-        """Keeps params that are too large to travel; where that fails, nothing was ever accepted."""
+        """Keeps params that are too large to travel; where that fails, or time is up, nothing was ever accepted."""
         try:
-            await self._offloader.store(tenant, params)
-        except errors.Unavailable:
+            async with asyncio.timeout_at(until):
+                await self._offloader.store(tenant, params)
+        except (errors.Unavailable, TimeoutError) as error:
             await self._release(job_ids, tenant, idempotency_key=idempotency_key)
-            raise
+            if isinstance(error, errors.Unavailable):
+                raise
+            raise errors.Unavailable(
+                "the object store did not take the params in time; nothing was accepted, repeat the call",
+                metadata={"dependency": "objects"},
+                retry_after=_RETRY_AFTER,
+            ) from error
 
     async def _release(self, job_ids: Sequence[str], tenant: str, *, idempotency_key: str) -> None:
         try:
