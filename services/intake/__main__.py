@@ -30,6 +30,7 @@ from services.intake.reader import JobReader
 from services.intake.rebuild import Rebuilder
 from services.intake.rebuilds import Rebuilds
 from services.intake.recorded import RecordedJobs
+from services.intake.results import Results
 from services.intake.servicer import JobServicer
 from services.intake.store import RedisJobStore
 from services.intake.submitter import Submitter
@@ -122,6 +123,7 @@ async def serve(config: Config, process: Process) -> None:
     watcher = Watcher(reader=reader, store=store, waiters=waiters, clock=clock)
     canceler = Canceler(reader=reader, batches=batches, store=store, scheduler=scheduler, waiters=waiters)
     explainer = Explainer(reader=reader, scheduler=scheduler)
+    results = Results(reader=reader, objects=objects, link_lifetime=config.result_link_lifetime)
 
     view = Projection(store=store, signaler=bus, tally=tally, batch_ends=held.batch_ends, moved=held.floor.moved)
     process.loop("publisher", publisher.run)
@@ -139,6 +141,7 @@ async def serve(config: Config, process: Process) -> None:
                 watcher=watcher,
                 canceler=canceler,
                 explainer=explainer,
+                results=results,
             ),
             "penstock.jobs.v1.JobService",
         ),
