@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from services.intake import backpressure, metrics
 from services.intake.domain import Outcome
+from services.intake.offload import is_large
 from shared import crash_points, errors, ids, observability
 from shared.crash_points import CrashPoint
 from shared.retry import Backoff, until_done
@@ -138,9 +139,11 @@ class Acceptor:
         if remaining_s is not None:
             timeout_s = min(remaining_s - _ANSWER_MARGIN_S, MAX_PUBLISH_TIMEOUT.total_seconds())
         told = {kind_of(candidate.id): candidate.id}
+        until = asyncio.get_running_loop().time() + timeout_s
+        if any(map(is_large, params)):
+            await self._keep_large(candidate, params, tenant, until=until)
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._keep_large(candidate, params, tenant)
+            async with asyncio.timeout_at(until):
                 await until_done(
                     lambda: self._publisher.publish_whole(messages),
                     retry_on=(errors.Unavailable,),
@@ -183,13 +186,20 @@ class Acceptor:
             case _:
                 return
 
-    async def _keep_large(self, candidate: Candidate, params: Sequence[bytes], tenant: str) -> None:
-        """Keeps params that are too large to travel; where that fails, nothing was ever accepted."""
+    async def _keep_large(self, candidate: Candidate, params: Sequence[bytes], tenant: str, *, until: float) -> None:
+        """Keeps params that are too large to travel; where that fails, or time is up, nothing was ever accepted."""
         try:
-            await self._offloader.store(tenant, params)
-        except errors.Unavailable:
+            async with asyncio.timeout_at(until):
+                await self._offloader.store(tenant, params)
+        except (errors.Unavailable, TimeoutError) as error:
             await self._release(candidate, tenant)
-            raise
+            if isinstance(error, errors.Unavailable):
+                raise
+            raise errors.Unavailable(
+                "the object store did not take the params in time; nothing was accepted, repeat the call",
+                metadata={"dependency": "objects"},
+                retry_after=_RETRY_AFTER,
+            ) from error
 
     async def _release(self, candidate: Candidate, tenant: str) -> None:
         job_ids = [job_id for job_id, _ in candidate.jobs]

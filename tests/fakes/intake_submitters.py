@@ -15,7 +15,7 @@ from services.intake.submitter import Submitter
 from services.intake.uploads import Uploads
 from services.intake.validation import Validator
 from shared.clock import SystemClock
-from shared.errors import BatchNotFound
+from shared.errors import BatchNotFound, JobNotFound
 from shared.sealing import CALLBACK_SECRET, Sealer
 from tests.fakes.intake_requests import GUARD, UPSTREAMS
 from tests.fakes.intake_tally import roomy_tally
@@ -43,6 +43,9 @@ class LoadedCatalogue:
 
 class EmptyHistory:
     """Has recorded nothing."""
+
+    async def get(self, job_id: str) -> Any:
+        raise JobNotFound(f"there is no job {job_id}", metadata={"job": job_id})
 
     async def get_batch(self, batch_id: str) -> Any:
         raise BatchNotFound(f"there is no batch {batch_id}", metadata={"batch": batch_id})
@@ -88,6 +91,7 @@ def submitter_of(
         validator=Validator(guard=GUARD, digest=SEALER.digest),
         acceptor=_acceptor(store, publisher, max_pending=max_pending, tally=tally, objects=objects, patience=patience),
         store=store,
+        recorded=cast("RecordedJobs", EmptyHistory()),
         sealer=SEALER,
         clock=clock or SystemClock(),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,6 +42,13 @@ class Log:
         self._store.away = self._store_goes
         if self._fails:
             raise errors.Unavailable("no acknowledgement came")
+
+
+class History:
+    """Has no job."""
+
+    async def GetRecordedJob(self, request: object) -> jobs_pb2.Job:
+        raise errors.JobNotFound("there is none")
 
 
 async def send(
@@ -194,3 +202,19 @@ async def test_a_job_whose_params_could_not_be_kept_lapses_where_the_store_is_aw
     with pytest.raises(errors.Unavailable) as refused:
         await send(store, Log(store), objects=Both(), params=large)
     assert refused.value.metadata == {"dependency": "objects"}
+
+
+async def test_an_object_store_that_takes_too_long_is_told_apart_from_the_log() -> None:
+    store = FakeJobStore()
+
+    class Slow(FakeObjects):
+        async def put(self, key: str, body: bytes, *, content_type: str) -> None:
+            await asyncio.Event().wait()
+
+    large = {"url": "https://example.com/x", "json": "x" * 70_000}
+    log = Log(store)
+    with pytest.raises(errors.Unavailable) as refused:
+        await send(store, log, objects=Slow(), max_pending=1, params=large)
+    assert refused.value.metadata == {"dependency": "objects"}
+    await send(store, log, max_pending=1, params=large)
+    assert len(log.messages) == 1
