@@ -47,4 +47,4 @@ async def nothing_but_the_accepted_is_stored(mesh: Mesh, line: Line) -> Any:
         if parted:
             kept[kind].add(rest)
     assert kept == {"job": line.jobs, "batch": line.batches, "upload": line.uploads, "key": line.keys}
-    assert {name for name in names if ":" not in name} <= {"pending", "drained"}
+    assert {name for name in names if ":" not in name} <= {"pending", "drained", "ended", "sizes"}
