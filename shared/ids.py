@@ -7,6 +7,7 @@ import os
 import re
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 #: A lower-case slug, at most 40 characters.
 SLUG = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
@@ -50,7 +51,7 @@ def is_batch_id(text: str) -> bool:
 
 
 def job_id_in_batch(batch_id: str, index: int, upstream: str) -> str:
-    """The id of a batch's job: always the same for the same place, so that a batch that is submitted again is no other one.
+    """The id of a batch's job: the same for the same place, so that a batch that is submitted again is no other one.
 
     It has the batch's time, then its index, by which the ids of a batch sort (RFC 9562, 6.2, method 1), then 62 bits of
     a digest, as hard to guess as the batch's own id.
@@ -72,6 +73,11 @@ def job_id_in_batch(batch_id: str, index: int, upstream: str) -> str:
     return f"{upstream}-{uuid.UUID(int=value)}"
 
 
+def place_in_batch(job_id: str) -> int:
+    """The index of a job in its batch, read off its id."""
+    return uuid.UUID(job_id[-36:]).int >> 64 & 0xFFF
+
+
 def new_upload_id() -> str:
     """A new id of an upload."""
     return f"upl_{uuid7()}"
@@ -80,6 +86,11 @@ def new_upload_id() -> str:
 def is_upload_id(text: str) -> bool:
     """Whether the text is an id of an upload."""
     return _UPLOAD_ID.fullmatch(text) is not None
+
+
+def created_at(made_here: str) -> datetime:
+    """When an id was made, to the millisecond; of one that ends in a UUIDv7."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=uuid.UUID(made_here[-36:]).int >> 80)
 
 
 def is_slug(text: str) -> bool:

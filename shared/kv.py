@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+import hiredis
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.errors import Unavailable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Client = redis.Redis
 Argument = str | bytes | int | float
 
-#: For one command, and for one connection; a script takes well under a millisecond.
+#: For one round trip, and for one connection; a script takes well under a millisecond.
 TIMEOUT = timedelta(seconds=5)
 #: Connections of a pool; a command waits for a free one.
 MAX_CONNECTIONS = 32
@@ -48,8 +49,8 @@ async def connect(url: Secret) -> Client:
     pool = redis.BlockingConnectionPool.from_url(
         url.reveal(),
         max_connections=MAX_CONNECTIONS,
-        timeout=seconds,
-        socket_timeout=seconds,
+        timeout=None,  # `translated` sees to it: of the driver's own timeouts each costs a task or a timer a command
+        socket_timeout=None,
         socket_connect_timeout=seconds,
         retry=Retry(NoBackoff(), 1),  # once, for a connection that the server has closed since its last use
         retry_on_error=[RedisConnectionError],
@@ -76,10 +77,11 @@ async def close(client: Client) -> None:
 
 @asynccontextmanager
 async def translated() -> AsyncGenerator[None]:
-    """Raises the driver's errors as `Unavailable`, where repeating the call may help."""
+    """Raises the driver's errors as `Unavailable`, where repeating the call may help; so too after `TIMEOUT`."""
     try:
-        yield
-    except (RedisConnectionError, RedisTimeoutError) as error:
+        async with asyncio.timeout(TIMEOUT.total_seconds()):
+            yield
+    except (RedisConnectionError, RedisTimeoutError, TimeoutError) as error:
         raise _unavailable("Redis does not answer") from error
     except RedisError as error:
         if str(error).startswith(_NOT_READY):
@@ -111,12 +113,8 @@ class Script:
         Raises:
             Unavailable: The server is away. The script may have run.
         """
-        call = cast("Any", client)  # the driver's own types of `evalsha` admit only texts
-        async with translated():
-            try:
-                return await call.evalsha(self._hash, len(keys), *keys, *arguments)
-            except NoScriptError:
-                return await call.eval(self._text, len(keys), *keys, *arguments)
+        (answer,) = await self.run_many(client, [(keys, arguments)])
+        return answer
 
     async def run_many(self, client: Client, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
         """Runs the script many times in one round trip, each with its own keys; every call stands alone.
@@ -124,19 +122,43 @@ class Script:
         Raises:
             Unavailable: The server is away. Any of the calls may have run.
         """
-        try:
-            return await self._pipelined(client, calls)
-        except NoScriptError:
-            async with translated():
-                await client.script_load(self._text)
-        try:
-            return await self._pipelined(client, calls)
-        except NoScriptError as error:  # the server was started anew in between
-            raise _unavailable("Redis was started anew") from error
-
-    async def _pipelined(self, client: Client, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
-        pipeline = cast("Any", client.pipeline(transaction=False))
-        for keys, arguments in calls:
-            pipeline.evalsha(self._hash, len(keys), *keys, *arguments)
+        pack = cast("Any", hiredis.pack_command)  # its own type admits only a tuple of one
+        commands = b"".join([pack(("EVALSHA", self._hash, len(keys), *keys, *arguments)) for keys, arguments in calls])
         async with translated():
-            return await pipeline.execute()
+            try:
+                return await _exchanged(client, commands, len(calls))
+            except NoScriptError:
+                await client.script_load(self._text)
+            try:
+                return await _exchanged(client, commands, len(calls))
+            except NoScriptError as error:  # the server was started anew in between
+                raise _unavailable("Redis was started anew") from error
+
+
+async def _exchanged(client: Client, commands: bytes, count: int) -> list[Any]:
+    """The answers to so many commands; straight on a connection, for the driver's pipelines cost four times that."""
+    try:
+        return await _exchange(client, commands, count)
+    except RedisConnectionError:  # once, for a connection that the server has closed since its last use
+        return await _exchange(client, commands, count)
+
+
+async def _exchange(client: Client, commands: bytes, count: int) -> list[Any]:
+    pool = cast("Any", client.connection_pool)  # the driver's own types of a pool say little of its connections
+    connection = await pool.get_connection()
+    try:
+        await connection.send_packed_command(commands)
+        answers = [await _answer(connection) for _ in range(count)]  # all of them are read, whatever they say
+    finally:
+        await pool.release(connection)
+    for answer in answers:
+        if isinstance(answer, ResponseError):
+            raise answer
+    return answers
+
+
+async def _answer(connection: Any) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.intake.limits import PendingLimits, read_tenant_limits
-from shared.config import ConfigError, Secret, ServiceConfig
+from shared.config import ConfigError, Secret
+from shared.objects import ObjectsConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config(ServiceConfig):
+class Config(ObjectsConfig):
     """What intake is told."""
 
     #: The Redis that holds the idempotency keys, the pending sets and the hot view.

@@ -15,6 +15,9 @@ PUBLISH_GROUP_JOBS = Histogram(
 PROJECTION_BATCH_EVENTS = Histogram(
     "penstock_intake_projection_batch_events", "Events applied to the hot view at once.", buckets=_GROUP_BUCKETS
 )
+BATCHES_FINISHED = Counter(
+    "penstock_intake_batches_finished", "Batches whose end was told; one is counted again where it was told again."
+)
 MALFORMED_EVENTS = Counter("penstock_intake_malformed_events", "Messages of the log that could not be understood.")
 WAITERS = Gauge("penstock_intake_waiters", "Callers that wait for a job's end or next event on this replica.")
 UNFINISHED_JOBS = Gauge(

@@ -137,9 +137,9 @@ class Tally:
             self._changed.set()
         return full
 
-    def admitted(self, tenant: str) -> None:
-        """Counts a job that was admitted here."""
-        self._admitted += 1
+    def admitted(self, tenant: str, *, jobs: int = 1) -> None:
+        """Counts jobs that were admitted here."""
+        self._admitted += jobs
         self._touched.add(tenant)
         self._changed.set()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.config import ConfigError, Secret, ServiceConfig
+from shared.config import ConfigError, Secret
+from shared.objects import ObjectsConfig
 
 _MAX_CONCURRENCY = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config(ServiceConfig):
+class Config(ObjectsConfig):
     """What the service is told."""
 
     #: The NATS that takes the outcomes of attempts.

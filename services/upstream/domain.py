@@ -41,6 +41,7 @@ class Method:
         timeout: One attempt's time at most, where the params do not say otherwise.
         cache_ttl: How long an answer may be served again; None for a method that is not cached.
         params_schema: JSON Schema (2020-12) of the params, with the formats of `shared.formats`.
+        upload_params: The params that hold the id of an upload, whose bytes the call sends.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Method:
     timeout: timedelta
     params_schema: Mapping[str, Any]
     cache_ttl: timedelta | None = None
+    upload_params: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from shared.bus.consumer import Consumer
 from shared.bus.driver import TIMEOUT, translated, unavailable
 from shared.bus.group import MAX_GROUP, GroupPublisher
 from shared.bus.reader import Reader
+from shared.bus.singles import Singles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js.api import ConsumerConfig
 
+    from shared.bus.group import Unit
     from shared.bus.messages import Outgoing
     from shared.config import Secret
 
 log = observability.logger()
 
-#: The server makes a store of its own for an atomic batch, which costs about as much as so many messages singly.
-_ATOMIC_FROM = 8
+#: The server makes a store of its own for an atomic batch, which costs it about as much as so many messages singly.
+_ATOMIC_FROM = 16
 #: The server's error that a message of an atomic batch has an id that it knows already.
 _DUPLICATE_IN_BATCH = 10201
 
@@ -49,6 +50,7 @@ class Bus:
         self._client = client
         self._reconnects = reconnects
         self._jetstream = client.jetstream(timeout=TIMEOUT.total_seconds())
+        self._publish_singly = Singles(client).publish
 
     async def check(self) -> None:
         """Tries the connection.
@@ -115,12 +117,32 @@ class Bus:
         """
         for start in range(0, len(messages), MAX_GROUP):
             batch = messages[start : start + MAX_GROUP]
-            if len(batch) < _ATOMIC_FROM:
+            if len(batch) < _ATOMIC_FROM or not await self._publish_atomically(batch):
                 await self._publish_singly(batch)
-            else:
-                await self._publish_atomically(batch)
 
-    async def _publish_atomically(self, batch: Sequence[Outgoing]) -> None:
+    async def publish_units(self, units: Sequence[Unit]) -> None:
+        """Publishes units of messages of one stream, of which each is on disk as a whole or not at all.
+
+        All go as one atomic batch, `MAX_GROUP` messages at most; where the stream knows one of the ids already, each
+        unit by itself.
+
+        Raises:
+            Unavailable: The server does not answer, or refuses. Any of the units may be on disk.
+        """
+        single = [unit[0] for unit in units if len(unit) == 1]
+        if len(single) == len(units) < _ATOMIC_FROM:
+            return await self._publish_singly(single)
+        if await self._publish_atomically([message for unit in units for message in unit]):
+            return None
+        if single:
+            await self._publish_singly(single)
+        for unit in units:
+            if len(unit) > 1:
+                await self._publish_atomically(unit)  # refused because it is known: then all of it is on disk
+        return None
+
+    async def _publish_atomically(self, batch: Sequence[Outgoing]) -> bool:
+        """Answers whether it was taken; it is not where the stream knows one of the ids."""
         batch_id = str(ids.uuid7())
         headers = [
             message.headers() | {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
@@ -137,21 +159,9 @@ class Bus:
             )
         answer: dict[str, Any] = json.loads(reply.data)
         refusal = answer.get("error")
-        if refusal is None:
-            return
-        if refusal.get("err_code") != _DUPLICATE_IN_BATCH:
+        if refusal is not None and refusal.get("err_code") != _DUPLICATE_IN_BATCH:
             raise unavailable(f"NATS refused a batch: {refusal.get('description')}")
-        await self._publish_singly(batch)
-
-    async def _publish_singly(self, messages: Sequence[Outgoing]) -> None:
-        """Each with an acknowledgement of its own, all on their way at once; a known one is acknowledged too."""
-        async with translated():
-            await asyncio.gather(
-                *(
-                    self._jetstream.publish(message.subject, message.payload, headers=message.headers())
-                    for message in messages
-                )
-            )
+        return refusal is None
 
     def consumer(self, stream: str, config: ConsumerConfig) -> Consumer:
         """A consumer of the stream, shared by all who name it so."""
@@ -221,7 +231,7 @@ class Bus:
 
     def group_publisher(self) -> GroupPublisher:
         """A publisher that gathers what many callers publish at the same time."""
-        return GroupPublisher(self.publish)
+        return GroupPublisher(self.publish_units)
 
 
 async def connect(url: Secret, name: str, limits: streams.StreamLimits | None = None) -> Bus:

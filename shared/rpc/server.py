@@ -28,8 +28,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.so_reuseport", 0),  # a taken port is an error and not half of the traffic
 )
-#: Calls that have come and that the loop has not begun. Beyond 1,000 gRPC would refuse some of them, and beyond 3,000 all,
-#: UNAVAILABLE without details: thousands of clients that come back at the same time are as many for a moment.
+#: Calls that have come and that the loop has not begun. Beyond 1,000 gRPC would refuse some of them, and beyond 3,000
+#: all, UNAVAILABLE without details: thousands of clients that come back at the same time are as many for a moment.
 _MAX_PENDING_CALLS = 50_000
 _SERVER_OPTIONS = (
     *CHANNEL_OPTIONS,

@@ -6,10 +6,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from shared import ids
 from shared.crash_points import CrashPoint
+from tests.chaos.checker import Submitted
+from tests.chaos.clients import Client
 from tests.chaos.far_end import far_end
 from tests.e2e import mesh as mesh_
 from tests.e2e.api import Api
@@ -104,6 +107,27 @@ async def test_a_crash_before_or_after_the_call_costs_neither_a_call_nor_an_atte
     assert (ended["state"], ended["attempt"]) == ("SUCCEEDED", 1)
     assert scene.end.calls[scene.number] == 1
     assert scene.mesh.submitted() == before + 1, "the retry found the same job"
+
+
+@pytest.mark.parametrize(
+    ("point", "first"),
+    [(CrashPoint.INTAKE_ADMITTED, 11), (CrashPoint.INTAKE_PUBLISHED, 21), (CrashPoint.INTAKE_BATCH_ENDED, 31)],
+)
+async def test_a_batch_is_accepted_once_and_its_end_is_told_whatever_dies(
+    scene: Scene, point: CrashPoint, first: int
+) -> None:
+    before, armed = scene.mesh.submitted(), scene.mesh.arm(point)
+    client = Client(aiohttp.ClientSession(headers={"Authorization": f"Bearer {scene.api.key}"}), scene.mesh.url)
+    async with client.session:
+        asked = {number: Submitted(post=False, callback=False) for number in range(first, first + 5)}
+        await client.submit_batch(asked, scene.end.url, scene.end.secret.decode())
+    [batch_id] = client.batches
+    await eventually(lambda: scene.end.callbacks.get(batch_id, [{}])[-1].get("type"), within=END_S)
+    assert not armed.exists(), f"nothing died at {point}"
+    assert scene.end.callbacks[batch_id][-1]["data"]["counts"] == {"succeeded": 5}
+    assert scene.end.bad_callbacks == []
+    assert scene.mesh.submitted() == before + 5
+    assert {scene.end.calls[number] for number in asked} == {1}
 
 
 @pytest.mark.parametrize(("point", "calls"), [(CrashPoint.UPSTREAM_STARTED, 1), (CrashPoint.UPSTREAM_CALLED, 2)])

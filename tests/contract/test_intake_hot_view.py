@@ -267,7 +267,7 @@ class HotViewMachine(RuleBasedStateMachine):
             pending = {each.decode() for each in self.bench.run(self.bench.client.zrange(pending_key(tenant), 0, -1))}
             assert pending == {job.id for job in self.jobs if job.tenant == tenant and 0 < job.newest < END}
             assert all(b"event" in there[job_id] for job_id in pending)
-        assert all(there[job.id].keys() <= {b"revision"} for job in self.jobs if job.gone)
+        assert all(there[job.id].keys() <= {b"revision", b"end"} for job in self.jobs if job.gone)
 
     def teardown(self) -> None:
         self.bench.close()

@@ -47,8 +47,28 @@ HTTP_GET = Method(
     timeout=timedelta(seconds=20),
     schema=ParamsSchema(PARAMS_SCHEMA, formats=formats(GUARD)),
 )
+#: Sends an upload.
+UPLOAD_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["file"],
+    "additionalProperties": False,
+    "properties": {
+        "file": {"type": "string", "format": "upload-id"},
+        "thumbnail": {"type": "string", "format": "upload-id"},
+        "title": {"type": "string"},
+    },
+}
+PHOTOS_UPLOAD = Method(
+    name="photos.upload",
+    kind="upload",
+    idempotent=False,
+    timeout=timedelta(seconds=60),
+    schema=ParamsSchema(UPLOAD_SCHEMA, formats=formats(GUARD)),
+    upload_params=("file", "thumbnail"),
+)
 UPSTREAMS = {
     "http": Upstream(name="http", methods={"http.get": HTTP_GET}, lane_param="url"),
+    "photos": Upstream(name="photos", methods={"photos.upload": PHOTOS_UPLOAD}),
     "empty": Upstream(name="empty", methods={}),
 }
 
@@ -68,9 +88,15 @@ def catalogue_page() -> upstream_pb2.ListUpstreamsResponse:
     method = upstream_pb2.Method(name="http.get", kind=upstream_pb2.Method.READ, idempotent=True)
     method.timeout.FromTimedelta(HTTP_GET.timeout)
     method.params_schema.update(PARAMS_SCHEMA)
+    upload = upstream_pb2.Method(
+        name="photos.upload", kind=upstream_pb2.Method.UPLOAD, upload_params=PHOTOS_UPLOAD.upload_params
+    )
+    upload.timeout.FromTimedelta(PHOTOS_UPLOAD.timeout)
+    upload.params_schema.update(UPLOAD_SCHEMA)
     return upstream_pb2.ListUpstreamsResponse(
         upstreams=[
             upstream_pb2.Upstream(name="http", methods=[method], lane_param="url"),
+            upstream_pb2.Upstream(name="photos", methods=[upload]),
             upstream_pb2.Upstream(name="empty"),
         ]
     )

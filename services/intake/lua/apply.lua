@@ -1,60 +1,127 @@
--- Applies one event to the hot view. Events come in any order and more than once; the newest revision stands, and those
--- before it are kept for whoever watches the job.
+-- Applies events of one tenant to the hot view, one after the other. Events come in any order and more than once; the newest
+-- revision stands, and those before it are kept for whoever watches the job.
 --
--- KEYS  1 the job's record, 2 the tenant's pending set, 3 its drain, 4 its ended jobs, 5 the sizes of their records, 6 the
---       idempotency key's record (left out where there is no key)
--- ARGV  1 the servers known, 2 job id, 3 revision, 4 the event, 5 the job as first answered (empty but in `submitted`),
---       6 when the job ended, in ms since the epoch (0 where it has not), 7 ms the record is kept from now, and the job
---       counts as pending, 8 ms the pending set is kept, 9 fingerprint, 10 ms that are left of the key's window, 11 the
---       event's sequence in the log (0 where that is not known)
--- Answers {1 where the job has ended by this event, else 0, the server's id where it is not known, else false}. It
---       applies the event there too: what a rebuild applies again does no harm.
+-- KEYS  1 the tenant's pending set, 2 its drain, 3 its ended jobs, 4 the sizes of their records; then for each event the job's
+--       record, and the idempotency key's record (left out where there is no key)
+-- ARGV  1 the servers known, 2 ms the pending set is kept; then for each event: job id, revision, the event, the job as first
+--       answered (empty but in `submitted`), when the job ended, in ms since the epoch (0 where it has not), ms the record is
+--       kept from now, and the job counts as pending, the id that the key stands for (empty where there is no key),
+--       fingerprint, ms that are left of the key's window, the job's place in a batch (empty but in `submitted` of such a
+--       job), as which the job has ended and when (empty where it has not), the event's sequence in the log (0 where that is not
+--       known)
+-- Answers {for each event 1 where the job has ended by it, else 0; for each event the job's place in a batch, as which it
+--       ended and when, where it has both, else an empty text; the server's id where it is not known, else false}. It
+--       applies the events there too: what a rebuild applies again does no harm. An end in a batch is told each time:
+--       whoever was told of it first may have died.
 
-local record, pending, drained, ended, sizes, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local job_id, revision, job, ended_at, keep_ms = ARGV[2], tonumber(ARGV[3]), ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-local server, sequence = stranger(ARGV[1]), tonumber(ARGV[11])
-local newest = redis.call('HGET', record, 'revision')
-local evicted = newest and redis.call('HEXISTS', record, 'event') == 0 -- of such a record there is a rest (`evict.lua`)
+local EVENT_ARGUMENTS = 12
+local FIXED_KEYS = 4
 
-if job ~= '' then
-    if not evicted then
-        redis.call('HSET', record, 'job', job) -- what the log says is what was accepted
+local pending, drained, ended_jobs, sizes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local server, now = stranger(ARGV[1]), read_clock()
+local counts_until = {} -- by job: until when it counts as pending, false where it has ended
+
+-- The revision of the newest event, and whether the job was evicted: then its record is a rest (`evict.lua`).
+local function read_newest(record)
+    local newest = redis.call('HGET', record, 'revision')
+    return newest and tonumber(newest), newest and redis.call('HEXISTS', record, 'event') == 0
+end
+
+-- Answers with the job's place in a batch and its end, where it has both.
+local function end_in_batch(record, evicted, place, ending)
+    if ending ~= '' then
+        local known = redis.call('HMGET', record, 'batch', 'job')
+        if known[1] then
+            return known[1] .. ' ' .. ending
+        end
+        if not known[2] and not evicted then -- whether it has a place, its submission will tell
+            redis.call('HSET', record, 'end', ending)
+        end
+    elseif place ~= '' then
+        redis.call('HSET', record, 'batch', place)
+        local known = redis.call('HGET', record, 'end')
+        return known and place .. ' ' .. known or ''
     end
-    if key then
-        if redis.call('HGET', key, 'job') == job_id then
-            redis.call('HDEL', key, 'claim') -- the log has shown the job: it is accepted
-        elseif tonumber(ARGV[10]) > 0 and redis.call('EXISTS', key) == 0 then -- it was lost
-            redis.call('HSET', key, 'fingerprint', ARGV[9], 'job', job_id)
-            redis.call('PEXPIRE', key, ARGV[10])
+    return ''
+end
+
+-- Answers whether the job has ended by the event.
+local function apply(
+    record, newest, evicted, key, job_id, revision, event, job, ended_at, keep_ms, stands_for, fingerprint, window_ms, sequence
+)
+    if job ~= '' then
+        if not evicted then
+            redis.call('HSET', record, 'job', job) -- what the log says is what was accepted
+        end
+        if key then
+            if redis.call('HGET', key, 'job') == stands_for then
+                redis.call('HDEL', key, 'claim') -- the log has shown the job: it is accepted
+            elseif window_ms > 0 and redis.call('EXISTS', key) == 0 then -- it was lost
+                redis.call('HSET', key, 'fingerprint', fingerprint, 'job', stands_for)
+                redis.call('PEXPIRE', key, window_ms)
+            end
         end
     end
+
+    if newest and tonumber(revision) <= newest then
+        -- Late. `submitted` is left out here and below: the record has what it left, as the job first answered.
+        if tonumber(revision) > 1 and tonumber(revision) < newest and not evicted then
+            redis.call('HSETNX', record, 'event:' .. revision, event)
+        end
+        if redis.call('HEXISTS', sizes, job_id) == 1 then
+            count_record(record, ended_jobs, sizes, job_id, tonumber(revision) == newest and sequence or 0)
+        end
+        return false
+    end
+    if newest and newest > 1 and not evicted then
+        -- It carries no result: only the event that ends a job does, and none comes after that one.
+        redis.call('HSET', record, 'event:' .. newest, redis.call('HGET', record, 'event'))
+    end
+    redis.call('HSET', record, 'revision', revision, 'event', event)
+    redis.call('PEXPIRE', record, keep_ms)
+    counts_until[job_id] = ended_at == 0 and now + keep_ms -- counts as long as its record is kept
+    if ended_at > 0 then
+        count_record(record, ended_jobs, sizes, job_id, sequence, now + keep_ms)
+    end
+    return ended_at > 0
 end
 
-if newest and revision <= tonumber(newest) then
-    -- Late. `submitted` is left out here and below: the record has what it left, as the job first answered.
-    if revision > 1 and revision < tonumber(newest) and not evicted then
-        redis.call('HSETNX', record, 'event:' .. ARGV[3], ARGV[4])
+local answers, batch_ends, ends, next_key = {}, {}, 0, FIXED_KEYS + 1
+for first = 3, #ARGV, EVENT_ARGUMENTS do
+    local job_id, revision, event, job, ended_at, keep_ms, stands_for, fingerprint, window_ms, place, ending, sequence =
+        unpack(ARGV, first, first + EVENT_ARGUMENTS - 1)
+    local record, key = KEYS[next_key], stands_for ~= '' and KEYS[next_key + 1]
+    next_key = next_key + (key and 2 or 1)
+    ended_at = tonumber(ended_at)
+    local newest, evicted = read_newest(record)
+    batch_ends[#batch_ends + 1] = end_in_batch(record, evicted, place, ending)
+    local ended = apply(
+        record, newest, evicted, key, job_id, revision, event, job, ended_at, tonumber(keep_ms), stands_for, fingerprint,
+        tonumber(window_ms), tonumber(sequence)
+    )
+    answers[#answers + 1] = ended and 1 or 0
+    if ended and now - ended_at < SLOT_MS * SLOTS then -- else it tells how fast events are caught up with, not how jobs end
+        ends = ends + 1
     end
-    if redis.call('HEXISTS', sizes, job_id) == 1 then
-        count_record(record, ended, sizes, job_id, revision == tonumber(newest) and sequence or 0)
+end
+
+local count, forget = {}, {}
+for job_id, score in pairs(counts_until) do
+    if score then
+        count[#count + 1] = score
+        count[#count + 1] = job_id
+    else
+        forget[#forget + 1] = job_id
     end
-    return {0, server}
 end
-if newest and tonumber(newest) > 1 and not evicted then
-    -- It carries no result: only the event that ends a job does, and none comes after that one.
-    redis.call('HSET', record, 'event:' .. newest, redis.call('HGET', record, 'event'))
+if #count > 0 then
+    redis.call('ZADD', pending, unpack(count))
+    redis.call('PEXPIRE', pending, ARGV[2])
 end
-redis.call('HSET', record, 'revision', revision, 'event', ARGV[4])
-redis.call('PEXPIRE', record, keep_ms)
-local now = read_clock()
-if ended_at == 0 then
-    redis.call('ZADD', pending, now + keep_ms, job_id) -- counts as long as its record is kept
-    redis.call('PEXPIRE', pending, ARGV[8])
-    return {0, server}
+if #forget > 0 then
+    redis.call('ZREM', pending, unpack(forget))
 end
-redis.call('ZREM', pending, job_id)
-count_record(record, ended, sizes, job_id, sequence, now + keep_ms)
-if now - ended_at < SLOT_MS * SLOTS then -- else it tells how fast events are caught up with, not how fast jobs end
-    note_ends(drained, 1, now)
+if ends > 0 then
+    note_ends(drained, ends, now)
 end
-return {1, server}
+return {answers, batch_ends, server}

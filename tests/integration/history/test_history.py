@@ -126,6 +126,32 @@ async def eventually_listed(stub: Any, count: int) -> list[jobs_pb2.Job]:
     return await eventually(enough, within=60)
 
 
+async def test_a_batch_is_made_of_its_recorded_jobs(config: Config, bus: Bus, identities: Identities) -> None:
+    batch = ids.new_batch_id()
+    first, second, third = (
+        ids.job_id_in_batch(batch, index, name) for index, name in enumerate(("http", "s3", "http"))
+    )
+    states = {first: ("RUNNING", "SUCCEEDED"), second: ("RUNNING",), third: ()}
+    for job_id, left_by in states.items():
+        events = events_of(job_id, *left_by)
+        events[0].submission.job.batch_id = batch
+        await publish(bus, events)
+    async with running("history", serve, config) as address, history(address, identities.mint()) as stub:
+        await eventually_listed(stub, 3)
+        found = await stub.GetRecordedBatch(history_pb2.GetRecordedBatchRequest(batch_id=batch))
+        assert [job.id for job in found.jobs] == [first, second, third]
+        assert (found.counts.succeeded, found.counts.running, found.counts.queued) == (1, 1, 1)
+        assert not found.HasField("finished_at")
+        assert found.jobs[0].result.WhichOneof("content") is None
+        with pytest.raises(grpc.aio.AioRpcError) as wrong:
+            await stub.GetRecordedBatch(history_pb2.GetRecordedBatchRequest(batch_id="batch"))
+        assert wrong.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    async with running("history", serve, config) as address, history(address, identities.mint("other")) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as missing:
+            await stub.GetRecordedBatch(history_pb2.GetRecordedBatchRequest(batch_id=batch))
+        assert missing.value.code() is grpc.StatusCode.NOT_FOUND
+
+
 async def test_a_malformed_event_holds_nothing_up(config: Config, bus: Bus, identities: Identities) -> None:
     await bus.publish(
         [

@@ -50,7 +50,7 @@ async def consuming(
         await asyncio.wait({task})
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 8, 256, 257, 1000])
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 256, 257, 1000])
 async def test_every_message_of_a_batch_is_stored_in_order(bus: Bus, count: int) -> None:
     await bus.publish(messages(count))
     assert await stored(bus) == count
@@ -58,12 +58,24 @@ async def test_every_message_of_a_batch_is_stored_in_order(bus: Bus, count: int)
 
 
 async def test_publishing_again_stores_nothing_twice_and_misses_nothing(bus: Bus) -> None:
-    batch = messages(20)
+    batch = messages(40)
     await bus.publish(batch[5:8])  # each by itself
-    await bus.publish(batch[10:18])  # as one
+    await bus.publish(batch[10:30])  # as one
     await bus.publish(batch)  # the stream knows some of them and refuses the batch as a whole
     await bus.publish(batch)
-    assert await stored(bus) == 20
+    assert await stored(bus) == 40
+
+
+async def test_publishes_at_the_same_time_each_wait_for_their_own_messages(bus: Bus) -> None:
+    groups = [messages(count) for count in (1, 3, 5, 20, 2)]
+    await asyncio.gather(*(bus.publish(group) for group in groups), *(bus.publish(group) for group in groups))
+    assert await stored(bus) == 31
+
+
+async def test_a_subject_of_no_stream_is_refused(bus: Bus) -> None:
+    with pytest.raises(Unavailable, match="no stream has its subject"):
+        await bus.publish([*messages(1), Outgoing(subject="nobody.has.this", payload=b"", message_id="m")])
+    assert await stored(bus) == 1
 
 
 async def test_a_full_stream_refuses_and_drops_nothing(empty_nats: Bus) -> None:
@@ -103,6 +115,32 @@ async def test_group_commit_publishes_what_many_publish_at_once(bus: Bus) -> Non
     await asyncio.gather(*(publisher.publish(message) for message in messages(600)))
     assert await stored(bus) == 600
     task.cancel()
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100])
+async def test_units_go_to_disk_together_with_whatever_else_is_on_its_way(bus: Bus, size: int) -> None:
+    publisher = bus.group_publisher()
+    task = asyncio.create_task(publisher.run())
+    units = [messages(size) for _ in range(12)]
+    singles = messages(50)
+    await asyncio.gather(*map(publisher.publish_whole, units), *map(publisher.publish, singles))
+    assert await stored(bus) == 12 * size + 50
+    task.cancel()
+
+
+async def test_a_unit_that_is_known_is_stored_once_also_beside_new_ones(bus: Bus) -> None:
+    known, new, single = messages(5), messages(5), messages(1)
+    await bus.publish_units([known])
+    await bus.publish_units([known, new, single])
+    await bus.publish_units([single, known, new])
+    assert await stored(bus) == 11
+
+
+async def test_of_a_unit_nothing_is_stored_where_one_message_cannot_be(bus: Bus) -> None:
+    broken = [*messages(3), Outgoing(subject="jobs.submitted.http", payload=bytes(9 * 1024 * 1024), message_id="big")]
+    with pytest.raises(Unavailable):
+        await bus.publish_units([broken])
+    assert await stored(bus) == 0
 
 
 async def test_group_commit_tells_every_publisher_of_a_failure(bus: Bus) -> None:

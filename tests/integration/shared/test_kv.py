@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,3 +71,35 @@ async def test_a_server_killed_is_unavailable_and_usable_once_it_is_back(add: kv
         await eventually(back, within=60)
         assert (await add.run(client, ["sum"], [1, ""]))[0] == 2  # the first was on disk
         await kv.close(client)
+
+
+async def test_a_fault_of_one_run_leaves_the_next_ones_their_own_answers(redis: kv.Client, add: kv.Script) -> None:
+    await redis.set("text", "no number")
+    with pytest.raises(ResponseError, match="not an integer"):
+        await add.run_many(redis, [(["text"], [1, ""]), (["sum"], [2, ""]), (["sum"], [3, ""])])
+    assert await add.run(redis, ["sum"], [4, "last"]) == [9, b"last"]  # those beside the fault ran
+
+
+async def test_a_run_that_is_canceled_leaves_its_answer_to_nobody(redis: kv.Client, add: kv.Script) -> None:
+    await add.run(redis, ["sum"], [1, ""])
+    for steps in range(30):  # somewhere between its start and its answer
+        canceled = asyncio.create_task(add.run(redis, ["sum"], [0, "canceled"]))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        canceled.cancel()
+        await asyncio.wait([canceled])
+        assert await add.run(redis, ["sum"], [0, "own"]) == [1, b"own"]
+
+
+async def test_a_server_that_is_silent_is_unavailable(add: kv.Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    monkeypatch.setattr(kv, "TIMEOUT", timedelta(milliseconds=200))
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    try:
+        with pytest.raises(Unavailable, match="does not answer"):
+            await kv.connect(Secret(f"redis://127.0.0.1:{port}"))
+    finally:
+        silent.close()

@@ -13,6 +13,7 @@ from services.upstream.config import Config
 from shared import streams
 from shared.config import Secret
 from shared.lifecycle import Process
+from tests import object_stores
 from tests.service import running_process
 from tests.waiting import eventually
 
@@ -40,6 +41,7 @@ class Mesh:
         config = Config(
             grpc_address="127.0.0.1:0",
             identity_keys_file=self.identities.keys_file,
+            **object_stores.AWAY,
             service_key=self.identities.service_key("upstream"),
             nats_url=Secret(self.nats_url),
             scheduler_address=self.scheduler.address,

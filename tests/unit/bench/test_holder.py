@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from tests.bench.holder import Ends, HeldCall
 from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    import asyncio
 
 _REQUEST = b"GET /"
 

@@ -104,7 +104,7 @@ def test_supervisors_settings_hold_every_program_whatever_is_in_a_path(tmp_path:
         assert shlex.split(section["command"].replace("%%", "%")) == list(program.command(ours))
         assert section["autostart"] == str(program.name == "nats").lower()
         assert int(section["startretries"]) > 1000
-        assert section["stopsignal"] == "TERM"
+        assert section["stopsignal"] == program.stop_signal
 
 
 def test_services_may_drain_before_they_are_killed() -> None:

@@ -27,6 +27,9 @@ def environment(identities: Identities) -> dict[str, str]:
         "PENSTOCK_UPSTREAM_ADDRESS": "127.0.0.1:1",
         "PENSTOCK_HISTORY_ADDRESS": "127.0.0.1:1",
         "PENSTOCK_SEALING_KEY": "x",
+        "PENSTOCK_OBJECTS_URL": "http://127.0.0.1:1",
+        "PENSTOCK_OBJECTS_ACCESS_KEY": "a",
+        "PENSTOCK_OBJECTS_SECRET_KEY": "b",
     }
 
 

@@ -89,6 +89,7 @@ def test_the_jobs_of_a_batch_have_ids_of_their_own_that_are_always_the_same_and_
     assert found == sorted(set(found))
     assert found == [ids.job_id_in_batch(batch, index, "http") for index in range(100)]
     assert all(ids.upstream_of(job_id) == "http" for job_id in found)
+    assert [ids.place_in_batch(job_id) for job_id in found] == list(range(100))
     assert not set(found) & {ids.job_id_in_batch(other, index, "http") for index in range(100)}
     assert found[0].removeprefix("http-")[:13] == batch.removeprefix("batch_")[:13]  # the same millisecond
 
