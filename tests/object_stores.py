@@ -51,7 +51,15 @@ async def keys_in(objects: Objects) -> list[str]:
     return sorted(each["Key"] for each in answer.get("Contents", ()))
 
 
+async def unfinished_in(objects: Objects) -> list[dict[str, str]]:
+    """What was begun in parts and never ended."""
+    answer = await objects._asking.list_multipart_uploads(Bucket=objects._bucket)
+    return [{"Key": each["Key"], "UploadId": each["UploadId"]} for each in answer.get("Uploads", ())]
+
+
 async def empty(objects: Objects) -> None:
     """Deletes all that is there."""
     for key in await keys_in(objects):
         await objects.delete(key)
+    for each in await unfinished_in(objects):
+        await objects._asking.abort_multipart_upload(Bucket=objects._bucket, **each)

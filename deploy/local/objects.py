@@ -59,7 +59,7 @@ def command(layout: Layout) -> Sequence[str]:
         *(f"-ip={HOST}", f"-ip.bind={HOST}", f"-dir={servers.data_folder(layout, 'objects')}"),
         *(f"-master.port={ports['objects_master']}", f"-master.port.grpc={ports['objects_master_grpc']}"),
         *("-master.telemetry=false", f"-master.volumeSizeLimitMB={_VOLUME_MB}"),
-        "-master.electionTimeout=1s",  # there is nobody else to elect; the default has a restart take 10 s longer
+        "-master.electionTimeout=200ms",  # there is nobody else to elect; the default has a restart take 10 s longer
         *(f"-volume.port={ports['objects_volume']}", f"-volume.port.grpc={ports['objects_volume_grpc']}"),
         "-volume.max=0",
         *("-filer", f"-filer.port={ports['objects_filer']}", f"-filer.port.grpc={ports['objects_filer_grpc']}"),

@@ -10,8 +10,8 @@ Meanwhile jobs are read as they are found, in the hot view or in history. One fo
 unknown: the call is UNAVAILABLE, as every submit is. A job may be shown in an older state than before until its events
 have been applied again.
 
-One thing is not made good. Where Redis is lost whole while the first submit under an idempotency key is on its way to
-the log, a retry that comes after the rebuild and before the log shows that job makes a second one.
+One thing is not made good. Where Redis loses a submit under an idempotency key, with its last writes or with all, while
+it is on its way to the log, a retry that comes after the rebuild and before the log shows its job makes a second one.
 """
 
 from __future__ import annotations

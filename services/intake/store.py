@@ -40,7 +40,7 @@ from services.intake.domain import (
 )
 from services.intake.gathered import GatheredReads, GatheredScript
 from services.intake.known_servers import being_rebuilt
-from shared import kv
+from shared import ids, kv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -69,6 +69,7 @@ _LUA = Path(__file__).parent / "lua"
 REDIS_CLOCK = _LUA / "time.lua"
 #: What `admit.lua` answers with where the server is not known.
 _STRANGER = b"stranger"
+_ACCEPT = kv.Script(_LUA / "accept.lua")
 _RELEASE = kv.Script(_LUA / "release.lua")
 #: What of a job's record makes a `Record`.
 _RECORD = ["job", "event"]
@@ -101,22 +102,28 @@ class JobStore(Protocol):
         """
         ...
 
-    async def accept(self, tenant: str, idempotency_key: str) -> None:
-        """Notes that what this key stands for is in the log: from now on the key answers with it.
+    async def accept(self, tenant: str, accepted: str, *, idempotency_key: str) -> None:
+        """Notes that a job or batch is in the log: from now on its key answers with it, if that still stands for it.
+
+        Args:
+            tenant: Whose.
+            accepted: Its id.
+            idempotency_key: Not empty.
 
         Raises:
             Unavailable: The store is away.
         """
         ...
 
-    async def release(self, tenant: str, job_ids: Sequence[str], *, idempotency_key: str) -> None:
+    async def release(self, tenant: str, given_up: str, job_ids: Sequence[str], *, idempotency_key: str) -> None:
         """Gives up jobs that could not be published, as far as anyone knows.
 
         They count no more until the log shows them, and a retry with their key may take them up at once.
 
         Args:
             tenant: Whose jobs.
-            job_ids: A job's, or all of a batch.
+            given_up: The id of the job or batch.
+            job_ids: The job's, or all of the batch.
             idempotency_key: Empty for none.
 
         Raises:
@@ -236,17 +243,16 @@ class RedisJobStore:
             )
         return job_id.decode() if known == fingerprint and claim is None else None
 
-    async def accept(self, tenant: str, idempotency_key: str) -> None:
+    async def accept(self, tenant: str, accepted: str, *, idempotency_key: str) -> None:
         """See `JobStore`."""
-        async with kv.translated():
-            await cast("Any", self._client.hdel(_key(tenant, idempotency_key), "claim"))
+        await _ACCEPT.run(self._client, [_key(tenant, idempotency_key)], [accepted])
 
-    async def release(self, tenant: str, job_ids: Sequence[str], *, idempotency_key: str) -> None:
+    async def release(self, tenant: str, given_up: str, job_ids: Sequence[str], *, idempotency_key: str) -> None:
         """See `JobStore`."""
         keys = [pending_key(tenant), *(job_key(tenant, job_id) for job_id in job_ids)]
         if idempotency_key:
             keys.append(_key(tenant, idempotency_key))
-        await _RELEASE.run(self._client, keys, list(job_ids))
+        await _RELEASE.run(self._client, keys, [given_up, *job_ids])
 
     async def read(self, tenant: str, job_id: str) -> Record | None:
         """See `JobStore`."""
@@ -351,7 +357,8 @@ def _event_arguments(change: Change, now: datetime) -> tuple[kv.Argument, ...]:
     ended = change.finished_at
     ended_ms = int(ended.timestamp() * 1000) if ended is not None else 0
     until = ended + FINISHED_LIFETIME if ended is not None else change.at + UNFINISHED_LIFETIME
-    window = change.at + IDEMPOTENCY_WINDOW - now if change.job is not None else timedelta(0)
+    # From the key's first sight, when the id was made; what was taken up again is accepted later than that.
+    window = ids.made_at(change.job_id) + IDEMPOTENCY_WINDOW - now if change.job is not None else timedelta(0)
     return (
         change.job_id,
         change.revision,

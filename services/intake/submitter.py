@@ -104,17 +104,16 @@ class Submitter:
                 fingerprint=request.fingerprint,
             )
 
-        admission = await self._acceptor.admit(candidate, job.id, principal.tenant)
+        admitted, admission = await self._acceptor.admit(candidate, job.id, principal.tenant)
         if admission.outcome is Outcome.KNOWN:
             return await self._replay(admission.id, principal.tenant), REPLAYED
         [standing] = admission.standing
         if standing is not None:
             job = jobs_pb2.Job.FromString(standing)
         await self._acceptor.publish(
+            admitted,
             [submitted_message(job, request, principal=principal, sealer=self._sealer)],
             params=[request.params],
-            admission=admission,
-            idempotency_key=request.idempotency_key,
             tenant=principal.tenant,
             remaining_s=remaining_s,
         )
@@ -146,4 +145,7 @@ class Submitter:
         known = await self._store.find(
             tenant, draft.idempotency_key, fingerprint=self._validator.fingerprint(draft, params)
         )
-        return await self._replay(known, tenant) if known is not None else None
+        if known is None:
+            await self._store.confirm()
+            return None
+        return await self._replay(known, tenant)

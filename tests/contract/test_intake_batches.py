@@ -191,11 +191,11 @@ async def test_a_batch_that_the_log_has_shown_is_known_though_nobody_said_so(has
 async def test_a_batch_that_is_given_up_counts_no_more(stores: Stores) -> None:
     batch = candidate(3, key="k")
     await stores.jobs.admit("acme", batch, max_pending=3)
-    await stores.jobs.release("acme", [job_id for job_id, _ in batch.jobs], idempotency_key="k")
+    await stores.jobs.release("acme", batch.id, [job_id for job_id, _ in batch.jobs], idempotency_key="k")
     assert await pending(stores.jobs) == 0
     assert (await stores.jobs.admit("acme", batch, max_pending=3)).outcome is Outcome.ADMITTED
     await stores.jobs.apply(changes(batch)[1:2])
-    await stores.jobs.release("acme", [job_id for job_id, _ in batch.jobs], idempotency_key="k")
+    await stores.jobs.release("acme", batch.id, [job_id for job_id, _ in batch.jobs], idempotency_key="k")
     assert await pending(stores.jobs) == 1  # the log has shown it
 
 

@@ -186,7 +186,7 @@ class PendingMachine(RuleBasedStateMachine):
     @rule(near=NEAR)
     def give_up(self, near: int) -> None:
         job = self.job(near)
-        self.run(self.store.release("acme", [job.id], idempotency_key=job.id))
+        self.run(self.store.release("acme", job.id, [job.id], idempotency_key=job.id))
         job.lapses = 0.0
         if job.claimed is not None:
             job.claimed = 0.0

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from services.intake.recorded import RecordedJobs
     from services.intake.store import JobStore
     from services.intake.tally import Tally
+    from shared.clock import Clock
 
 SEALER = Sealer(bytes(32), CALLBACK_SECRET)
 
@@ -81,6 +82,7 @@ def submitter_of(
     tally: Tally | None = None,
     objects: FakeObjects | None = None,
     patience: timedelta = timedelta(seconds=10),
+    clock: Clock | None = None,
 ) -> Submitter:
     """Submits jobs to the store and the log."""
     return Submitter(
@@ -91,7 +93,7 @@ def submitter_of(
         store=store,
         recorded=cast("RecordedJobs", EmptyHistory()),
         sealer=SEALER,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
     )
 
 
@@ -104,6 +106,7 @@ def batch_submitter_of(
     tally: Tally | None = None,
     objects: FakeObjects | None = None,
     patience: timedelta = timedelta(seconds=10),
+    clock: Clock | None = None,
 ) -> BatchSubmitter:
     """The same for batches."""
     return BatchSubmitter(
@@ -114,5 +117,5 @@ def batch_submitter_of(
         store=store,
         reader=BatchReader(batches=batches, store=store, recorded=cast("RecordedJobs", EmptyHistory())),
         sealer=SEALER,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
     )

@@ -153,6 +153,15 @@ async def test_a_call_that_may_not_be_made_never_reaches_the_handler(
         assert server.jobs.calls == []
 
 
+async def test_what_is_said_twice_under_one_name_is_heard_as_a_whole(identities: Identities) -> None:
+    said = (("x-order", "7"), ("x-order", "8"), ("x-order", "7"), ("x-mark", "a"), ("x-mark", "a"))
+    async with serving(identities) as server, channel(server.address, identities.mint()) as connection:
+        jobs = job_service_pb2_grpc.JobServiceStub(connection)
+        await jobs.GetJob(jobs_pb2.GetJobRequest(job_id=JOB), metadata=grpc.aio.Metadata(*said))
+        heard = server.jobs.calls[0].metadata
+    assert (heard["x-order"], heard["x-mark"]) == ("7, 8", "a")
+
+
 async def test_what_is_raised_arrives_as_a_status_with_its_reason(identities: Identities) -> None:
     async def missing() -> jobs_pb2.Job:
         raise errors.JobNotFound("there is no job x", metadata={"job": "x"})
