@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from services.intake.domain import FinishedBatch, State
-from services.intake.store import FINISHED_LIFETIME, UNFINISHED_LIFETIME, batch_key
+from services.intake.keys import batch_key
+from services.intake.store import FINISHED_LIFETIME, UNFINISHED_LIFETIME
 from shared import kv
 
 if TYPE_CHECKING:

@@ -39,6 +39,7 @@ from services.intake.domain import (
     State,
 )
 from services.intake.gathered import GatheredReads, GatheredScript
+from services.intake.keys import batch_key, drained_key, idempotency_record, job_key, kept_keys, pending_key
 from services.intake.known_servers import being_rebuilt
 from shared import ids, kv
 
@@ -239,19 +240,19 @@ class RedisJobStore:
         """See `JobStore`."""
         async with kv.translated():
             known, job_id, claim = await cast(
-                "Any", self._client.hmget(_key(tenant, idempotency_key), ["fingerprint", "job", "claim"])
+                "Any", self._client.hmget(idempotency_record(tenant, idempotency_key), ["fingerprint", "job", "claim"])
             )
         return job_id.decode() if known == fingerprint and claim is None else None
 
     async def accept(self, tenant: str, accepted: str, *, idempotency_key: str) -> None:
         """See `JobStore`."""
-        await _ACCEPT.run(self._client, [_key(tenant, idempotency_key)], [accepted])
+        await _ACCEPT.run(self._client, [idempotency_record(tenant, idempotency_key)], [accepted])
 
     async def release(self, tenant: str, given_up: str, job_ids: Sequence[str], *, idempotency_key: str) -> None:
         """See `JobStore`."""
         keys = [pending_key(tenant), *(job_key(tenant, job_id) for job_id in job_ids)]
         if idempotency_key:
-            keys.append(_key(tenant, idempotency_key))
+            keys.append(idempotency_record(tenant, idempotency_key))
         await _RELEASE.run(self._client, keys, [given_up, *job_ids])
 
     async def read(self, tenant: str, job_id: str) -> Record | None:
@@ -343,12 +344,12 @@ def _parts_by_tenant(changes: Sequence[Change]) -> list[list[int]]:
 def _application(changes: Sequence[Change], known: str) -> tuple[list[str], list[kv.Argument]]:
     """Keys and arguments of `apply.lua` for changes of one tenant."""
     tenant, now = changes[0].tenant, datetime.now(UTC)
-    keys: list[str] = [pending_key(tenant), _drained(tenant), *kept_keys(tenant)]
+    keys: list[str] = [pending_key(tenant), drained_key(tenant), *kept_keys(tenant)]
     arguments: list[kv.Argument] = [known, _ms(UNFINISHED_LIFETIME)]
     for change in changes:
         keys.append(job_key(tenant, change.job_id))
         if change.idempotency_key:
-            keys.append(_key(tenant, change.idempotency_key))
+            keys.append(idempotency_record(tenant, change.idempotency_key))
         arguments += _event_arguments(change, now)
     return keys, arguments
 
@@ -385,38 +386,10 @@ def _batch_end(text: bytes) -> BatchEnd | None:
 
 
 def _admission_keys(tenant: str, candidate: Candidate) -> list[str]:
-    keys = [pending_key(tenant), _drained(tenant), *(job_key(tenant, job_id) for job_id, _ in candidate.jobs)]
+    keys = [pending_key(tenant), drained_key(tenant), *(job_key(tenant, job_id) for job_id, _ in candidate.jobs)]
     if candidate.is_batch:
         keys.append(batch_key(tenant, candidate.id))
-    return [*keys, _key(tenant, candidate.idempotency_key)] if candidate.idempotency_key else keys
-
-
-def _drained(tenant: str) -> str:
-    return f"{{intake:{tenant}}}:drained"
-
-
-def _key(tenant: str, idempotency_key: str) -> str:
-    return f"{{intake:{tenant}}}:key:{idempotency_key}"
-
-
-def pending_key(tenant: str) -> str:
-    """The set of a tenant's pending jobs."""
-    return f"{{intake:{tenant}}}:pending"
-
-
-def kept_keys(tenant: str) -> list[str]:
-    """The set of a tenant's ended jobs whose records are kept, and the sizes of those."""
-    return [f"{{intake:{tenant}}}:ended", f"{{intake:{tenant}}}:sizes"]
-
-
-def batch_key(tenant: str, batch_id: str) -> str:
-    """A batch's record."""
-    return f"{{intake:{tenant}}}:batch:{batch_id}"
-
-
-def job_key(tenant: str, job_id: str) -> str:
-    """A job's record."""
-    return f"{{intake:{tenant}}}:job:{job_id}"
+    return [*keys, idempotency_record(tenant, candidate.idempotency_key)] if candidate.idempotency_key else keys
 
 
 def _ms(duration: timedelta) -> int:

@@ -24,8 +24,9 @@ from services.intake.domain import (
     Outcome,
     State,
 )
+from services.intake.keys import batch_key
 from services.intake.known_servers import KnownServers
-from services.intake.store import FINISHED_LIFETIME, UNFINISHED_LIFETIME, JobStore, RedisJobStore, batch_key, server_id
+from services.intake.store import FINISHED_LIFETIME, UNFINISHED_LIFETIME, JobStore, RedisJobStore, server_id
 from shared import ids
 from tests.fakes.intake_batches import FakeBatchStore
 from tests.fakes.intake_store import FakeJobStore
