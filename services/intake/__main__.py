@@ -89,6 +89,7 @@ async def serve(config: Config, process: Process) -> None:
     uploads = Uploads(store=RedisUploadStore(redis), objects=objects, clock=clock)
     validator = Validator(guard=guard, digest=sealer.digest)
     attacher = Attacher(uploads)
+    recorded = RecordedJobs(history)
     acceptor = Acceptor(
         store=store,
         publisher=publisher,
@@ -96,7 +97,6 @@ async def serve(config: Config, process: Process) -> None:
         limits=config.pending_limits,
         tally=tally,
     )
-    recorded = RecordedJobs(history)
     submitter = Submitter(
         catalogue=catalogue,
         attacher=attacher,

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from services.intake import metrics
 from services.intake.gathered import MAX_GROUP
-from services.intake.keys import job_key, kept_keys
-from services.intake.store import MIN_LIFETIME, REDIS_CLOCK
+from services.intake.layout import MIN_LIFETIME, job_key, kept_keys
+from services.intake.store import REDIS_CLOCK
 from shared import ids, kv, observability
 from shared.errors import Unavailable
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from services.intake.batch_ends import BatchEnds
-    from services.intake.domain import Change
+    from services.intake.changes import Change
     from services.intake.store import JobStore
     from services.intake.tally import Tally
     from shared.bus import Incoming

@@ -15,7 +15,7 @@ from shared.errors import InvalidArgument, JobNotFound
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from services.intake.domain import Record
+    from services.intake.changes import Record
     from services.intake.recorded import RecordedJobs
     from services.intake.store import JobStore
     from services.intake.waiters import Waiters

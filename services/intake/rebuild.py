@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from services.intake import metrics
 from services.intake.backlog import Backlog
+from services.intake.layout import FINISHED_LIFETIME
 from services.intake.projection import read_change
-from services.intake.store import FINISHED_LIFETIME, server_id
+from services.intake.store import server_id
 from shared import observability, streams
 from shared.errors import PenstockError, Unavailable
 from shared.retry import Backoff, until_done
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from services.intake.batch_ends import BatchEnds
-    from services.intake.domain import Change
+    from services.intake.changes import Change
     from services.intake.floor import Floor
     from services.intake.known_servers import KnownServers
     from services.intake.rebuilds import Rebuilds

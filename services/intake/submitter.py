@@ -37,7 +37,7 @@ class Submitter:
         validator: Judges requests.
         acceptor: Admits them, and puts them on disk.
         store: Knows what a known key stands for.
-        recorded: Knows the same of jobs that have left the hot view.
+        recorded: Where jobs are when they have left the hot view.
         sealer: Seals callback secrets.
         clock: Tells the time.
     """

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from services.intake import metrics
 from services.intake.domain import Drain
-from services.intake.keys import pending_key
+from services.intake.layout import pending_key
 from services.intake.store import REDIS_CLOCK, drain_of
 from shared import kv, observability
 from shared.errors import Unavailable

@@ -13,20 +13,11 @@ from hypothesis import strategies as st
 
 from services.intake.batch_ends import _notes
 from services.intake.batch_store import BatchStore, RedisBatchStore
-from services.intake.domain import (
-    Admission,
-    BatchEnd,
-    BatchNote,
-    BatchPlace,
-    Candidate,
-    Change,
-    FinishedBatch,
-    Outcome,
-    State,
-)
-from services.intake.keys import batch_key
+from services.intake.changes import BatchEnd, BatchNote, BatchPlace, Change, FinishedBatch
+from services.intake.domain import Admission, Candidate, Outcome, State
 from services.intake.known_servers import KnownServers
-from services.intake.store import FINISHED_LIFETIME, UNFINISHED_LIFETIME, JobStore, RedisJobStore, server_id
+from services.intake.layout import FINISHED_LIFETIME, UNFINISHED_LIFETIME, batch_key
+from services.intake.store import JobStore, RedisJobStore, server_id
 from shared import ids
 from tests.fakes.intake_batches import FakeBatchStore
 from tests.fakes.intake_store import FakeJobStore

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.intake.domain import Change
+from services.intake.changes import Change
 from services.intake.hot_view import RedisKeptRecords
-from services.intake.keys import job_key, kept_keys
-from services.intake.store import MIN_LIFETIME
+from services.intake.layout import MIN_LIFETIME, job_key, kept_keys
 from shared import ids
 from tests.fakes.hot_view_bench import CLOCK, Bench
 

@@ -13,9 +13,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from services.intake.domain import Change, Record
-from services.intake.keys import job_key, kept_keys, pending_key
-from services.intake.store import FINISHED_LIFETIME, MIN_LIFETIME
+from services.intake.changes import Change, Record
+from services.intake.layout import FINISHED_LIFETIME, MIN_LIFETIME, job_key, kept_keys, pending_key
 from shared import ids
 from tests.fakes.hot_view_bench import MAX_BYTES, Bench
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.intake.domain import Admission, Candidate, Change, Outcome, Record, State
+from services.intake.changes import Change, Record
+from services.intake.domain import Admission, Candidate, Outcome, State
 from services.intake.known_servers import KnownServers
-from services.intake.store import FINISHED_LIFETIME, MIN_LIFETIME, RedisJobStore, server_id
+from services.intake.layout import FINISHED_LIFETIME, MIN_LIFETIME
+from services.intake.store import RedisJobStore, server_id
 from shared import ids
 from shared.errors import Unavailable
 from tests.fakes.intake_requests import aged_job_id

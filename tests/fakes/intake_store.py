@@ -7,19 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from services.intake.domain import (
-    CLAIM_LIFETIME,
-    FIRST_REVISION,
-    IDEMPOTENCY_WINDOW,
-    Admission,
-    Applied,
-    BatchEnd,
-    Drain,
-    Outcome,
-    Record,
-)
+from services.intake.changes import Applied, BatchEnd, Record
+from services.intake.domain import CLAIM_LIFETIME, FIRST_REVISION, IDEMPOTENCY_WINDOW, Admission, Drain, Outcome
 from services.intake.known_servers import being_rebuilt
-from services.intake.store import (
+from services.intake.layout import (
     FINISHED_LIFETIME,
     MIN_LIFETIME,
     UNFINISHED_LIFETIME,
@@ -32,7 +23,8 @@ from shared.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from services.intake.domain import Candidate, Change, State
+    from services.intake.changes import Change
+    from services.intake.domain import Candidate, State
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from penstock.jobs.v1 import jobs_pb2
 from services.history.__main__ import serve as serve_history
 from services.history.config import Config as HistoryConfig
 from services.intake import metrics
-from services.intake.keys import job_key
+from services.intake.layout import job_key
 from shared import errors
 from shared.config import Secret
 from shared.rpc.status import from_rpc_error
