@@ -25,6 +25,8 @@ class CrashPoint(StrEnum):
     INTAKE_ADMITTED = "intake-admitted"
     #: Intake, after the publish and before the answer.
     INTAKE_PUBLISHED = "intake-published"
+    #: Intake, after the last end of a batch was noted and before its notice.
+    INTAKE_BATCH_ENDED = "intake-batch-ended"
     #: Scheduler, after the enqueue and before the acknowledgement.
     SCHEDULER_ENQUEUED = "scheduler-enqueued"
     #: Scheduler, after the lease and before `started`.

@@ -7,10 +7,12 @@ import os
 import re
 import time
 import uuid
+from datetime import UTC, datetime
 
 #: A lower-case slug, at most 40 characters.
 SLUG = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _SLUG_MAX_CHARACTERS = 40
+_UUID_CHARACTERS = 36
 _UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _JOB_ID = re.compile(rf"(?P<upstream>{SLUG.pattern})-{_UUID7}")
 _KEY_ID = re.compile(rf"key_{_UUID7}")
@@ -26,6 +28,18 @@ def uuid7() -> uuid.UUID:
     value = (value & ~(0xF << 76)) | (7 << 76)  # version 7
     value = (value & ~(0x3 << 62)) | (2 << 62)  # variant of RFC 9562
     return uuid.UUID(int=value)
+
+
+def made_at(text: str) -> datetime:
+    """When an id was made, to the millisecond; of a job in a batch, when the batch's was.
+
+    Args:
+        text: Any id that ends with a UUIDv7.
+
+    Raises:
+        ValueError: It does not.
+    """
+    return datetime.fromtimestamp((uuid.UUID(text[-_UUID_CHARACTERS:]).int >> 80) / 1000, UTC)
 
 
 def new_job_id(upstream: str) -> str:
@@ -50,7 +64,7 @@ def is_batch_id(text: str) -> bool:
 
 
 def job_id_in_batch(batch_id: str, index: int, upstream: str) -> str:
-    """The id of a batch's job: always the same for the same place, so that a batch that is submitted again is no other one.
+    """The id of a batch's job: the same for the same place, so that a batch that is submitted again is no other one.
 
     It has the batch's time, then its index, by which the ids of a batch sort (RFC 9562, 6.2, method 1), then 62 bits of
     a digest, as hard to guess as the batch's own id.
@@ -70,6 +84,11 @@ def job_id_in_batch(batch_id: str, index: int, upstream: str) -> str:
     digest = hashlib.sha256(batch.bytes + index.to_bytes(2, "big")).digest()
     value = (batch.int >> 80 << 80) | (7 << 76) | (index << 64) | (2 << 62) | (int.from_bytes(digest[:8], "big") >> 2)
     return f"{upstream}-{uuid.UUID(int=value)}"
+
+
+def place_in_batch(job_id: str) -> int:
+    """The index of a job in its batch, read off its id."""
+    return uuid.UUID(job_id[-_UUID_CHARACTERS:]).int >> 64 & 0xFFF
 
 
 def new_upload_id() -> str:

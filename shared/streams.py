@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 JOBS = "JOBS"
 ATTEMPTS = "ATTEMPTS"
+NOTICES = "NOTICES"
+#: Of JOBS: history's consumer. What it has acknowledged, history has.
+HISTORY_CONSUMER = "history"
 #: Longer than any redelivery that follows from a publish whose acknowledgement was lost.
 _DUPLICATE_WINDOW = timedelta(minutes=2)
 #: Sent again when it was not acknowledged by then; a batch is handled in milliseconds.
@@ -62,6 +65,13 @@ def stream_configs(limits: StreamLimits) -> list[StreamConfig]:
         subjects=["attempts.*"],
         retention=RetentionPolicy.WORK_QUEUE,
     )
+    notices = StreamConfig(
+        name=NOTICES,
+        description="Facts about other things than jobs, which tenants may be told of.",
+        subjects=["notices.*"],
+        retention=RetentionPolicy.LIMITS,
+        max_age=timedelta(days=7).total_seconds(),
+    )
     return [
         stream.evolve(
             storage=StorageType.FILE,
@@ -72,7 +82,7 @@ def stream_configs(limits: StreamLimits) -> list[StreamConfig]:
             allow_direct=True,
             allow_atomic=True,
         )
-        for stream in (jobs, attempts)
+        for stream in (jobs, attempts, notices)
     ]
 
 
@@ -97,6 +107,11 @@ def job_subject(event: str, upstream: str) -> str:
 def attempt_subject(upstream: str) -> str:
     """Where the outcomes of this upstream's attempts go."""
     return f"attempts.{upstream}"
+
+
+def notice_subject(fact: str) -> str:
+    """Where notices of this fact go, such as `batch_finished`."""
+    return f"notices.{fact}"
 
 
 def work_signal(upstream: str) -> str:

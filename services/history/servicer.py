@@ -12,7 +12,7 @@ from penstock.jobs.v1 import jobs_pb2
 
 from services.history.domain import Filter
 from shared import ids, paging, views
-from shared.errors import FieldViolation, InvalidArgument, JobNotFound
+from shared.errors import BatchNotFound, FieldViolation, InvalidArgument, JobNotFound
 from shared.rpc.call import current_tenant
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import grpc
     from google.protobuf.timestamp_pb2 import Timestamp
+    from penstock.jobs.v1 import batches_pb2
 
     from services.history.domain import Record
     from services.history.store import HistoryStore
@@ -71,6 +72,19 @@ class HistoryServicer(history_pb2_grpc.HistoryServiceServicer):
         if record is None:
             raise JobNotFound(f"there is no job {request.job_id}", metadata={"job": request.job_id})
         return _job(record)
+
+    async def GetRecordedBatch(  # noqa: N802  gRPC's name
+        self, request: history_pb2.GetRecordedBatchRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> batches_pb2.Batch:
+        """One batch of the tenant, as its jobs make it."""
+        del context
+        if not ids.is_batch_id(request.batch_id):
+            raise InvalidArgument.field("batchId", f"is {request.batch_id[:80]!r}, which is no batch id")
+        records = await self._store.batch(current_tenant(), request.batch_id)
+        if not records:
+            raise BatchNotFound(f"there is no batch {request.batch_id}", metadata={"batch": request.batch_id})
+        jobs = sorted((_job(record) for record in records), key=lambda job: ids.place_in_batch(job.id))
+        return views.batch_of(request.batch_id, jobs)
 
 
 def _filter(request: history_pb2.ListJobsRequest) -> Filter:

@@ -49,6 +49,14 @@ class HistoryStore(Protocol):
         """
         ...
 
+    async def batch(self, tenant: str, batch_id: str) -> list[Record]:
+        """The tenant's jobs of a batch, in no order, without their results' content.
+
+        Raises:
+            Unavailable: The store is away.
+        """
+        ...
+
     async def list(
         self, tenant: str, wanted: Filter, *, after: Position | None, limit: int
     ) -> list[tuple[Position, Record]]:
@@ -84,6 +92,10 @@ class MongoHistory:
                     IndexModel([("tenant", 1), *_NEWEST_FIRST]),
                     IndexModel([("tenant", 1), ("state", 1), *_NEWEST_FIRST]),
                     IndexModel([("tenant", 1), ("upstream", 1), ("method", 1), *_NEWEST_FIRST]),
+                    IndexModel(
+                        [("tenant", 1), ("batch_id", 1), *_NEWEST_FIRST],
+                        partialFilterExpression={"batch_id": {"$gt": ""}},  # most jobs come by themselves
+                    ),
                 ]
             )
 
@@ -116,6 +128,13 @@ class MongoHistory:
         async with mongo.translated():
             document = await self._jobs.find_one({"_id": job_id, "tenant": tenant, "job": {"$exists": True}})
         return None if document is None else _record(document)
+
+    async def batch(self, tenant: str, batch_id: str) -> list[Record]:
+        """See `HistoryStore`."""
+        query = {"tenant": tenant, "batch_id": batch_id}
+        async with mongo.translated():
+            documents = await self._jobs.find(query, projection={"result": False}).to_list()
+        return [_record(document) for document in documents]
 
     async def list(
         self, tenant: str, wanted: Filter, *, after: Position | None, limit: int

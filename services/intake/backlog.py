@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from services.intake.domain import Change
+    from services.intake.changes import BatchPlace, Change
 
 #: An event may be published again so long after its job's end; the scheduler remembers ended jobs as long.
 _REMEMBERED = timedelta(hours=1)
@@ -18,6 +18,8 @@ _REMEMBERED = timedelta(hours=1)
 
 class Backlog:
     """Changes by job, without those of jobs that ended so long ago that they have left the view.
+
+    The jobs of a batch leave it together: the view counts on all of them to tell when the last one ends.
 
     Args:
         horizon: Jobs that ended before it have left the view, and the keys of those submitted before it are free again.
@@ -28,6 +30,9 @@ class Backlog:
         self._jobs: dict[str, list[Change]] = {}
         self._ended: set[str] = set()
         self._ends: deque[tuple[datetime, str]] = deque()
+        #: The place of each job of a batch, and of each batch the jobs that ended before the horizon.
+        self._places: dict[str, BatchPlace] = {}
+        self._ended_of: dict[str, list[str]] = {}
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -35,19 +40,35 @@ class Backlog:
     def add(self, changes: Sequence[Change]) -> None:
         """Adds changes, in the order of the log."""
         for change in changes:
+            if change.job_id in self._ended:
+                continue
+            if change.place is not None:
+                self._places[change.job_id] = change.place
+            self._jobs.setdefault(change.job_id, []).append(change)
             if change.finished_at is not None and change.finished_at < self._horizon:
-                self._jobs.pop(change.job_id, None)
-                self._remember(change.job_id, change.at)
-            elif change.job_id not in self._ended:
-                self._jobs.setdefault(change.job_id, []).append(change)
+                self._end(change)
 
     def take(self) -> list[Change]:
         """What still matters, and no more from now on; a job whose submission is no longer kept has ended long ago."""
         found = [changes for changes in self._jobs.values() if any(change.job is not None for change in changes)]
-        self._jobs = {}
+        self._jobs, self._places, self._ended_of = {}, {}, {}
         return [change for changes in found for change in changes]
 
-    def _remember(self, job_id: str, at: datetime) -> None:
+    def _end(self, change: Change) -> None:
+        place = self._places.get(change.job_id)
+        if place is None:
+            self._forget(change.job_id, change.at)
+            return
+        ended = self._ended_of.setdefault(place.batch_id, [])
+        if change.job_id not in ended:
+            ended.append(change.job_id)
+        if len(ended) == place.size:
+            for job_id in self._ended_of.pop(place.batch_id):
+                self._forget(job_id, change.at)
+
+    def _forget(self, job_id: str, at: datetime) -> None:
+        self._jobs.pop(job_id, None)
+        self._places.pop(job_id, None)
         self._ended.add(job_id)
         self._ends.append((at, job_id))
         while self._ends[0][0] < at - _REMEMBERED:

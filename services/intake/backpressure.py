@@ -20,17 +20,22 @@ _SILENT_SHORTEST_S = 30
 _JITTER = 0.5
 
 
-def tenant_full(pending: int, limit: int, drain: Drain) -> QueueFull:
-    """One tenant's jobs are too many."""
+def tenant_full(pending: int, limit: int, drain: Drain, *, submitted: int = 1) -> QueueFull:
+    """One tenant's jobs are too many, with those that were submitted."""
+    if submitted > limit:
+        message = f"a batch of {submitted} jobs is more than the {limit} unfinished jobs allowed; submit smaller ones"
+    else:
+        more = "" if submitted == 1 else f", too many for {submitted} more"
+        message = f"there are {pending} unfinished jobs, of {limit} allowed{more}; submit again when some have ended"
     return QueueFull(
-        f"there are {pending} unfinished jobs, of {limit} allowed; submit again when some have ended",
+        message,
         metadata={
             "scope": "tenant",
             "pending": str(pending),
             "limit": str(limit),
             "drain_per_s": f"{drain.per_s:.3g}",
         },
-        retry_after=retry_after(drain),
+        retry_after=retry_after(drain, ends=max(1, pending + submitted - limit)),
     )
 
 
@@ -43,19 +48,23 @@ def all_full(drain: Drain) -> QueueFull:
     )
 
 
-def retry_after(drain: Drain) -> timedelta:
+def retry_after(drain: Drain, *, ends: int = 1) -> timedelta:
     """After which time a caller may find room: 1 s to 60 s, in whole seconds, with jitter.
 
-    That is the time until one job ends, at the rate of the last minute. Where none has ended in that time, it is 30 s,
-    and grows with the silence.
+    That is the time until so many jobs end, at the rate of the last minute. Where none has ended in that time, it is
+    30 s, and grows with the silence.
+
+    Args:
+        drain: How fast jobs end.
+        ends: How many must, for there to be room.
     """
-    low = min(_expected_s(drain), round(_LONGEST_S / (1 + _JITTER)))
+    low = min(_expected_s(drain, ends), round(_LONGEST_S / (1 + _JITTER)))
     high = min(max(low + 1, math.ceil(low * (1 + _JITTER))), _LONGEST_S)
     return timedelta(seconds=random.randint(low, high))  # noqa: S311  jitter needs no secrecy
 
 
-def _expected_s(drain: Drain) -> int:
+def _expected_s(drain: Drain, ends: int) -> int:
     if drain.per_s > 0:
-        return max(_SHORTEST_S, math.ceil(1 / drain.per_s))
+        return max(_SHORTEST_S, math.ceil(ends / drain.per_s))
     silence_s = drain.silence.total_seconds() if drain.silence is not None else 0
     return max(_SILENT_SHORTEST_S, math.ceil(silence_s / 2))

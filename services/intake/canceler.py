@@ -1,19 +1,25 @@
-"""Cancels jobs: the scheduler decides, and the hot view follows at once."""
+"""Cancels jobs, singly and by the batch: the scheduler decides, and the hot view follows at once."""
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 from penstock.scheduler.v1 import scheduler_pb2
 
 from services.intake.contract import change_of, state_of
-from shared.errors import JobFinished, Unavailable
+from shared.errors import JobFinished, JobRunning, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from penstock.jobs.v1 import batches_pb2
     from penstock.scheduler.v1.scheduler_pb2_grpc import SchedulerServiceAsyncStub
 
+    from services.intake.batch_reader import BatchReader
     from services.intake.reader import JobReader
     from services.intake.store import JobStore
     from services.intake.waiters import Waiters
@@ -26,15 +32,23 @@ class Canceler:
 
     Args:
         reader: Knows whose job it is.
+        batches: Knows which jobs a batch has.
         store: Keeps the hot view.
         scheduler: Decides.
         waiters: Who waits for a job on this replica.
     """
 
     def __init__(
-        self, *, reader: JobReader, store: JobStore, scheduler: SchedulerServiceAsyncStub, waiters: Waiters
+        self,
+        *,
+        reader: JobReader,
+        batches: BatchReader,
+        store: JobStore,
+        scheduler: SchedulerServiceAsyncStub,
+        waiters: Waiters,
     ) -> None:
         self._reader = reader
+        self._batches = batches
         self._store = store
         self._scheduler = scheduler
         self._waiters = waiters
@@ -55,7 +69,7 @@ class Canceler:
             JobFinished: It has ended otherwise.
             Unavailable: A dependency is away. The job may be canceled.
         """
-        job = await self._reader.get_hot(tenant, job_id, upstream=upstream)
+        job = await self._reader.get(tenant, job_id, upstream=upstream)
         if job.state == jobs_pb2.Job.CANCELED:
             return job
         state = state_of(job.state)
@@ -64,14 +78,46 @@ class Canceler:
                 f"{job_id} has ended as {state}; only a job that has not ended can be canceled",
                 metadata={"job": job_id, "state": state},
             )
+        await self._follow([await self._decided(tenant, job_id, force=force)])
+        return await self._reader.get_hot(tenant, job_id)
+
+    async def cancel_batch(self, tenant: str, batch_id: str, *, force: bool = False) -> batches_pb2.Batch:
+        """The batch, with all of its jobs canceled that waited; what has ended stays as it is.
+
+        Args:
+            tenant: Whose batch.
+            batch_id: Its id.
+            force: Those that run too; their calls are broken off, and may have taken effect.
+
+        Raises:
+            InvalidArgument: The id is no id.
+            BatchNotFound: The tenant has no such batch.
+            Unavailable: A dependency is away. Any of the jobs may be canceled.
+        """
+        batch = await self._batches.get(tenant, batch_id)
+        open_ = [job.id for job in batch.jobs if not state_of(job.state).terminal]
+        if not open_:
+            return batch
+        decided = await asyncio.gather(
+            *(self._decided(tenant, job_id, force=force) for job_id in open_), return_exceptions=True
+        )
+        await self._follow([event for event in decided if isinstance(event, events_pb2.JobEvent)])
+        for failure in decided:
+            if isinstance(failure, BaseException) and not isinstance(failure, JobRunning | JobFinished):
+                raise failure
+        return await self._batches.get(tenant, batch_id)
+
+    async def _decided(self, tenant: str, job_id: str, *, force: bool) -> events_pb2.JobEvent:
         try:
-            event = await self._scheduler.Cancel(scheduler_pb2.CancelRequest(job_id=job_id, tenant=tenant, force=force))
+            return await self._scheduler.Cancel(scheduler_pb2.CancelRequest(job_id=job_id, tenant=tenant, force=force))
         except Unavailable as error:
             raise Unavailable(
                 "the scheduler does not answer; the call may be repeated",
                 metadata={"dependency": "scheduler"},
                 retry_after=_RETRY_AFTER,
             ) from error
-        await self._store.apply([change_of(event)])  # the event comes by the log too, and is known by its revision
-        self._waiters.wake([job_id])
-        return await self._reader.get_hot(tenant, job_id)
+
+    async def _follow(self, events: Sequence[events_pb2.JobEvent]) -> None:
+        """Applies what was decided; the events come by the log too, and are known by their revisions."""
+        await self._store.apply([change_of(event) for event in events])
+        self._waiters.wake([event.job_id for event in events])

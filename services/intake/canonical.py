@@ -8,6 +8,8 @@ import math
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from services.intake.domain import Draft, RetryPolicy
 
 #: Every whole number up to it has a double of its own (RFC 8259, 6).
@@ -57,6 +59,20 @@ def shortened(text: str, characters: int) -> str:
     return "".join(character if character.isprintable() else "�" for character in shown)
 
 
+def by_content(draft: Draft, params: bytes) -> bytes:
+    """The params as canonical JSON with the content of each upload in the place of its id.
+
+    So the same content under the id of another upload, sent again after a lost answer, is the same request.
+    """
+    if not draft.attachments:
+        return params
+    contents = {
+        each.param: {"sha256": each.content.sha256.hex(), "contentType": each.content.content_type}
+        for each in draft.attachments
+    }
+    return canonical_json({**draft.params, **contents})
+
+
 def fingerprint(draft: Draft, *, params: bytes, retry: RetryPolicy, secret_digest: bytes) -> bytes:
     """SHA-256 over all that a caller asked for, with what is left out and what is its default counted as the same.
 
@@ -81,5 +97,21 @@ def fingerprint(draft: Draft, *, params: bytes, retry: RetryPolicy, secret_diges
         "callbackUrl": draft.callback_url,
         "callbackSecret": secret_digest.hex(),
         "metadata": dict(draft.metadata),
+    }
+    return hashlib.sha256(canonical_json(document)).digest()
+
+
+def fingerprint_of_batch(jobs: Sequence[bytes], *, callback_url: str, secret_digest: bytes) -> bytes:
+    """SHA-256 over all that a caller asked for with a batch; no job has the same.
+
+    Args:
+        jobs: The fingerprints of its jobs, in order.
+        callback_url: Its own.
+        secret_digest: Of its own callback secret, keyed.
+    """
+    document = {
+        "jobs": [job.hex() for job in jobs],
+        "callbackUrl": callback_url,
+        "callbackSecret": secret_digest.hex(),
     }
     return hashlib.sha256(canonical_json(document)).digest()

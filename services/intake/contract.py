@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING
 from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
-from services.intake.domain import FIRST_REVISION, Change, State
-from shared import streams, views
+from services.intake.changes import BatchPlace, Change
+from services.intake.domain import FIRST_REVISION, State
+from services.intake.offload import is_large, stored
+from shared import observability, streams, views
 from shared.bus import Outgoing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
-    from services.intake.domain import JobRequest, Record
+    from services.intake.changes import Record
+    from services.intake.domain import Attachment, JobRequest
+    from shared.identity import Principal
+    from shared.sealing import Sealer
 
 
-def first_job(job_id: str, request: JobRequest, *, now: datetime, trace_id: str) -> jobs_pb2.Job:
+def first_job(job_id: str, request: JobRequest, *, now: datetime, trace_id: str, batch_id: str = "") -> jobs_pb2.Job:
     """The job as it is first answered: QUEUED."""
     job = jobs_pb2.Job(
         id=job_id,
@@ -29,6 +35,7 @@ def first_job(job_id: str, request: JobRequest, *, now: datetime, trace_id: str)
         max_attempts=request.retry.max_attempts,
         metadata=request.metadata,
         trace_id=trace_id,
+        batch_id=batch_id,
         revision=FIRST_REVISION,
     )
     job.created_at.FromDatetime(now)
@@ -40,31 +47,47 @@ def first_job(job_id: str, request: JobRequest, *, now: datetime, trace_id: str)
 
 
 def submitted_message(
-    job: jobs_pb2.Job, request: JobRequest, *, tenant: str, principal: str, sealed_secret: bytes, traceparent: str
+    job: jobs_pb2.Job,
+    request: JobRequest,
+    *,
+    principal: Principal,
+    sealer: Sealer,
+    membership: events_pb2.BatchMembership | None = None,
 ) -> Outgoing:
-    """The `submitted` event of the job as a message; its id is the job's, so that the log takes it once."""
+    """The `submitted` event of the job as a message; its id is the job's, so that the log takes it once.
+
+    Args:
+        job: As first answered.
+        request: What was asked for.
+        principal: Who submits.
+        sealer: Seals its callback secret.
+        membership: Its place in a batch.
+    """
     retry = jobs_pb2.RetryPolicy(max_attempts=request.retry.max_attempts)
     retry.initial_backoff.FromTimedelta(request.retry.initial_backoff)
     retry.max_backoff.FromTimedelta(request.retry.max_backoff)
     submission = events_pb2.Submission(
         job=job,
-        params=request.params,
+        params=b"" if is_large(request.params) else request.params,
+        stored_params=stored(request.params) if is_large(request.params) else None,
+        uploads=_uploads(request.attachments),
         cache_policy=jobs_pb2.CachePolicy.Mode.Value(request.cache_mode),
         retry=retry,
         callback_url=request.callback_url,
-        sealed_callback_secret=sealed_secret,
+        sealed_callback_secret=sealed(request.callback_secret, sealer, principal.tenant, job.id),
         method_class=request.method_class,
         idempotent=request.idempotent,
-        principal=principal,
+        principal=principal.id,
         idempotency_key=request.idempotency_key,
         fingerprint=request.fingerprint,
         lane=request.lane,
+        batch=membership,
     )
     submission.attempt_timeout.FromTimedelta(request.attempt_timeout)
     event = events_pb2.JobEvent(
         type=events_pb2.JobEvent.SUBMITTED,
         job_id=job.id,
-        tenant=tenant,
+        tenant=principal.tenant,
         upstream=job.upstream,
         revision=FIRST_REVISION,
         time=job.created_at,
@@ -75,8 +98,33 @@ def submitted_message(
         subject=streams.job_subject("submitted", job.upstream),
         payload=event.SerializeToString(),
         message_id=job.id,
-        traceparent=traceparent,
+        traceparent=observability.current_traceparent(),
     )
+
+
+def sealed(secret: str, sealer: Sealer, tenant: str, signs_for: str) -> bytes:
+    """A callback secret as the log may hold it; none for none.
+
+    Args:
+        secret: Empty for none.
+        sealer: Of the purpose `CALLBACK_SECRET`.
+        tenant: Whose.
+        signs_for: The id of the job or batch of whose end it signs the news; it opens for nothing else.
+    """
+    return sealer.seal(secret.encode(), tenant, signs_for) if secret else b""
+
+
+def _uploads(attachments: Iterable[Attachment]) -> list[events_pb2.AttachedUpload]:
+    """Each upload once, though several params may name it."""
+    return [
+        events_pb2.AttachedUpload(
+            upload_id=each.upload_id,
+            content_type=each.content.content_type,
+            size=each.content.size,
+            sha256=each.content.sha256,
+        )
+        for each in {each.upload_id: each for each in attachments}.values()
+    ]
 
 
 def change_of(event: events_pb2.JobEvent) -> Change:
@@ -85,7 +133,8 @@ def change_of(event: events_pb2.JobEvent) -> Change:
     newest.CopyFrom(event)
     newest.ClearField("submission")  # the view has it as the job's own record
     submission = event.submission if event.HasField("submission") else None
-    ended = state_of(event.state).terminal
+    state = state_of(event.state)
+    ended = state.terminal
     end = event.finished_at if event.HasField("finished_at") else event.time
     return Change(
         tenant=event.tenant,
@@ -95,8 +144,19 @@ def change_of(event: events_pb2.JobEvent) -> Change:
         at=event.time.ToDatetime(tzinfo=UTC),
         job=submission.job.SerializeToString() if submission else None,
         finished_at=end.ToDatetime(tzinfo=UTC) if ended else None,
+        state=state,
         idempotency_key=submission.idempotency_key if submission else "",
         fingerprint=submission.fingerprint if submission else b"",
+        place=_place(submission.batch) if submission and submission.HasField("batch") else None,
+    )
+
+
+def _place(membership: events_pb2.BatchMembership) -> BatchPlace:
+    return BatchPlace(
+        batch_id=membership.id,
+        index=membership.index,
+        size=membership.size,
+        callback=membership.SerializeToString() if membership.index == 0 else None,
     )
 
 

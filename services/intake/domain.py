@@ -28,8 +28,12 @@ MAX_WATCH = timedelta(minutes=5)
 HEARTBEAT = timedelta(seconds=15)
 #: The revision of `submitted`, and of a job as first answered.
 FIRST_REVISION = 1
-#: Beyond it params go to the object store; until there is one they are refused.
-MAX_PARAMS_BYTES = 64 * 1024
+#: Jobs of a batch, at most.
+MAX_BATCH_JOBS = 100
+#: Of params as canonical JSON.
+MAX_PARAMS_BYTES = 1024 * 1024
+#: Beyond it params go to the object store instead of travelling in messages.
+MAX_INLINE_PARAMS_BYTES = 64 * 1024
 
 
 class Priority(StrEnum):
@@ -79,21 +83,42 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What an upload is: its bytes' number and SHA-256, and their type."""
+
+    size: int
+    sha256: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """An upload that a param names."""
+
+    param: str
+    upload_id: str
+    content: Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A request as it was read: of the right types, and not yet judged.
 
     Args:
         params: Empty where they are too large to be read.
+        params_bytes: How much there was to read.
         connection_field: Which of `connectionId` and `tokenId` was given, or an empty text.
         priority: None where the number is outside the enum.
         cache_mode: The same.
         max_attempts: 0 where it was left to the default.
+        attachments: The uploads that the params name, when they have been looked up.
         faults: What could not be read at all; judging adds to them.
     """
 
     upstream: str
     method: str
     params: Mapping[str, Any]
+    params_bytes: int = 0
     params_too_large: bool = False
     connection_field: str = ""
     connection: str = ""
@@ -108,6 +133,23 @@ class Draft:
     callback_secret: str = field(default="", repr=False)
     metadata: Mapping[str, str]
     idempotency_key: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    faults: tuple[FieldViolation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchDraft:
+    """A request for a batch as it was read.
+
+    Args:
+        jobs: In order; none of them has an idempotency key.
+        faults: What could not be read at all, and what is no job's own.
+    """
+
+    jobs: tuple[Draft, ...]
+    callback_url: str = ""
+    callback_secret: str = field(default="", repr=False)
+    idempotency_key: str = ""
     faults: tuple[FieldViolation, ...] = ()
 
 
@@ -118,6 +160,7 @@ class JobRequest:
     Args:
         params: Canonical JSON.
         lane: Where it stands in line within its tenant; empty for the common lane.
+        attachments: The uploads that the params name.
         fingerprint: Equal for equal requests, whenever they are made.
     """
 
@@ -136,8 +179,47 @@ class JobRequest:
     idempotent: bool
     attempt_timeout: timedelta
     lane: str
+    attachments: tuple[Attachment, ...] = ()
     idempotency_key: str
     fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRequest:
+    """A request for a batch that was found good.
+
+    Args:
+        jobs: In order.
+        fingerprint: Equal for equal requests, whenever they are made.
+    """
+
+    jobs: tuple[JobRequest, ...]
+    callback_url: str
+    callback_secret: str = field(repr=False)
+    idempotency_key: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What asks to be admitted, all or none: a job, or a batch of them.
+
+    Args:
+        id: The job's or the batch's; what its idempotency key stands for.
+        jobs: Each job's id, and the job as it will first be answered, in order.
+        idempotency_key: Empty for none.
+        fingerprint: Of the request.
+    """
+
+    id: str
+    jobs: tuple[tuple[str, bytes], ...]
+    idempotency_key: str
+    fingerprint: bytes
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it is a batch, of one job or more."""
+        return self.jobs[0][0] != self.id
 
 
 class Outcome(StrEnum):
@@ -184,49 +266,14 @@ class Admission:
     """The store's answer to a request.
 
     Args:
-        job_id: The job admitted, or the one that the key stands for.
-        job: Where an earlier try has left the job's record behind: that record, which stands.
-        pending: The tenant's unfinished jobs, where the job was refused.
-        drain: How fast they end, where the job was refused.
+        id: The job or batch admitted, or the one that the key stands for.
+        standing: Of each job, where an earlier try has left its record behind: that record, which stands.
+        pending: The tenant's unfinished jobs, where it was refused.
+        drain: How fast they end, where it was refused.
     """
 
     outcome: Outcome
-    job_id: str
-    job: bytes | None = None
+    id: str
+    standing: tuple[bytes | None, ...] = ()
     pending: int = 0
     drain: Drain = Drain()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """A job in the hot view.
-
-    Args:
-        job: The job as first answered; None where only later events have been seen so far.
-        event: The newest event, without the submission; None before the first was seen.
-    """
-
-    job: bytes | None
-    event: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What one event changes in the hot view.
-
-    Args:
-        at: When it happened.
-        job: The job as first answered, where the event is `submitted`.
-        finished_at: Set where the job has ended.
-        idempotency_key: The key it came with, where the event is `submitted`; empty for none.
-    """
-
-    tenant: str
-    job_id: str
-    revision: int
-    event: bytes
-    at: datetime
-    job: bytes | None = None
-    finished_at: datetime | None = None
-    idempotency_key: str = ""
-    fingerprint: bytes = b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from google.protobuf.message import DecodeError
@@ -14,7 +15,8 @@ from shared import ids, observability, streams
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from services.intake.domain import Change
+    from services.intake.batch_ends import BatchEnds
+    from services.intake.changes import Change
     from services.intake.store import JobStore
     from services.intake.tally import Tally
     from shared.bus import Incoming
@@ -45,11 +47,21 @@ class Projection:
         store: The hot view.
         signaler: Tells every replica whose waiters to wake.
         tally: Counts unfinished jobs.
+        batch_ends: Tells of batches whose last job has ended.
         moved: Is told that events were applied.
     """
 
-    def __init__(self, *, store: JobStore, signaler: Signaler, tally: Tally, moved: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        signaler: Signaler,
+        tally: Tally,
+        batch_ends: BatchEnds,
+        moved: Callable[[], None],
+    ) -> None:
         self._store = store
+        self._batch_ends = batch_ends
         self._signaler = signaler
         self._tally = tally
         self._moved = moved
@@ -64,16 +76,17 @@ class Projection:
         if not changes:
             return
         metrics.PROJECTION_BATCH_EVENTS.observe(len(changes))
-        ended = await self._store.apply(changes)
-        self._tally.applied({change.tenant for change in changes}, ended=sum(ended))
+        applied = await self._store.apply(changes)
+        self._tally.applied({change.tenant for change in changes}, ended=sum(each.ended for each in applied))
         self._moved()
         # Signaled even where nothing was new: whoever applied it may have died before it said so.
         job_ids = dict.fromkeys(change.job_id for change in changes)
         await self._signaler.signal(streams.JOBS_CHANGED_SIGNAL, "\n".join(job_ids).encode())
+        await self._batch_ends.follow(changes, applied)
 
 
-def read_change(payload: bytes) -> Change:
-    """What an event changes.
+def read_change(payload: bytes, sequence: int) -> Change:
+    """What an event changes that has this sequence in the log.
 
     Raises:
         ValueError: It cannot be understood.
@@ -84,13 +97,13 @@ def read_change(payload: bytes) -> Change:
         raise ValueError(str(error)) from error
     if not change.tenant or ids.upstream_of(change.job_id) is None or change.revision < 1:
         raise ValueError("it lacks the tenant, the job's id or the revision")
-    return change
+    return replace(change, sequence=sequence)
 
 
 def _read(message: Incoming) -> Change | None:
     """What the message changes; None, and never again, where it cannot be understood."""
     try:
-        return read_change(message.payload)
+        return read_change(message.payload, message.sequence)
     except ValueError as error:
         return _dropped(message, str(error))
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from penstock.jobs.v1 import jobs_pb2
 
-from services.intake.canonical import number
-from services.intake.domain import MAX_PARAMS_BYTES, MAX_WAIT, CacheMode, Draft, Priority
+from services.intake.canonical import number, shortened
+from services.intake.domain import MAX_BATCH_JOBS, MAX_PARAMS_BYTES, MAX_WAIT, BatchDraft, CacheMode, Draft, Priority
 from services.intake.idempotency import read_key
 from shared.errors import FieldViolation, InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from google.protobuf.duration_pb2 import Duration
     from google.protobuf.struct_pb2 import Struct, Value
     from google.protobuf.timestamp_pb2 import Timestamp
+    from penstock.jobs.v1 import batches_pb2
 
 _PRIORITIES = {
     jobs_pb2.Job.PRIORITY_UNSPECIFIED: Priority.NORMAL,
@@ -67,12 +69,14 @@ def read_draft(request: jobs_pb2.SubmitJobRequest, metadata: Mapping[str, str]) 
             FieldViolation("cachePolicy", f"{request.cache_policy} is none; send one of {', '.join(CacheMode)}")
         )
     key, key_faults = read_key(request.request_id, metadata)
-    too_large = request.params.ByteSize() > _MAX_STRUCT_BYTES
+    params_bytes = request.params.ByteSize()
+    too_large = params_bytes > _MAX_STRUCT_BYTES
     retry = request.retry
     return Draft(
         upstream=request.upstream,
         method=request.method,
         params={} if too_large else read_struct(request.params),
+        params_bytes=params_bytes,
         params_too_large=too_large,
         connection_field=_CONNECTION_FIELDS[connection] if connection else "",
         connection=request.connection_id or request.token_id,
@@ -95,6 +99,48 @@ def read_draft(request: jobs_pb2.SubmitJobRequest, metadata: Mapping[str, str]) 
         idempotency_key=key,
         faults=(*faults, *key_faults),
     )
+
+
+def read_batch_draft(request: batches_pb2.SubmitBatchRequest, metadata: Mapping[str, str]) -> BatchDraft:
+    """The request for a batch as a draft; its jobs are read only where there are no more than a batch may have.
+
+    Args:
+        request: As it came.
+        metadata: The call's, which may carry the idempotency key.
+    """
+    key, faults = read_key(request.request_id, metadata)
+    count = len(request.jobs)
+    if not 1 <= count <= MAX_BATCH_JOBS:
+        faults.append(FieldViolation("jobs", f"has {count} jobs; a batch takes 1 to {MAX_BATCH_JOBS}"))
+    else:
+        faults += [fault for index, job in enumerate(request.jobs) for fault in _batch_job_faults(request, job, index)]
+    return BatchDraft(
+        jobs=tuple(_read_batch_job(request, job) for job in request.jobs[:MAX_BATCH_JOBS]),
+        callback_url=request.callback_url,
+        callback_secret=request.callback_secret,
+        idempotency_key=key,
+        faults=tuple(faults),
+    )
+
+
+def _read_batch_job(request: batches_pb2.SubmitBatchRequest, job: jobs_pb2.SubmitJobRequest) -> Draft:
+    draft = read_draft(job, {})
+    return replace(draft, upstream=draft.upstream or request.upstream, idempotency_key="")
+
+
+def _batch_job_faults(
+    request: batches_pb2.SubmitBatchRequest, job: jobs_pb2.SubmitJobRequest, index: int
+) -> Iterable[FieldViolation]:
+    if job.request_id:
+        yield FieldViolation(
+            f"jobs[{index}].requestId", "stands for all of a batch; send it beside jobs, or as Idempotency-Key"
+        )
+    if request.upstream and job.upstream not in {"", request.upstream}:
+        given, all_of_it = (shortened(name, _MAX_SHOWN_CHARACTERS) for name in (job.upstream, request.upstream))
+        yield FieldViolation(
+            f"jobs[{index}].upstream",
+            f"is {given!r}, and the batch is for {all_of_it!r}; leave one of them out, or send it to /api/v1/batches",
+        )
 
 
 def read_struct(struct: Struct) -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
 A script that runs on a server that is not known (`lua/guard.lua`) says so. Then nothing is admitted until one replica
 has applied again what the log tells: from the floor on, where the server has lost only its last writes; all of the log,
-the 7 days that it is kept, where the floor is lost too. Of that, jobs that ended over a day ago are passed over. Events
-may come by the projection at the same time, for it does not matter how often one is applied.
+the 7 days that it is kept, where the floor is lost too. Of that, jobs that ended over a day ago are passed over, unless
+another one of their batch has not. Events may come by the projection at the same time, for it does not matter how often
+one is applied.
 
 Meanwhile jobs are read as they are found, in the hot view or in history. One found in neither is not said to be
 unknown: the call is UNAVAILABLE, as every submit is. A job may be shown in an older state than before until its events
 have been applied again.
 
-One thing is not made good. Where Redis is lost whole while the first submit under an idempotency key is on its way to
-the log, a retry that comes after the rebuild and before the log shows that job makes a second one.
+One thing is not made good. Where Redis loses a submit under an idempotency key, with its last writes or with all, while
+it is on its way to the log, a retry that comes after the rebuild and before the log shows its job makes a second one.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from services.intake import metrics
 from services.intake.backlog import Backlog
+from services.intake.layout import FINISHED_LIFETIME
 from services.intake.projection import read_change
-from services.intake.store import FINISHED_LIFETIME, server_id
+from services.intake.store import server_id
 from shared import observability, streams
 from shared.errors import PenstockError, Unavailable
 from shared.retry import Backoff, until_done
@@ -31,7 +33,8 @@ from shared.retry import Backoff, until_done
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from services.intake.domain import Change
+    from services.intake.batch_ends import BatchEnds
+    from services.intake.changes import Change
     from services.intake.floor import Floor
     from services.intake.known_servers import KnownServers
     from services.intake.rebuilds import Rebuilds
@@ -64,6 +67,7 @@ class Rebuilder:
         rebuilds: What replicas agree on.
         bus: Has the log.
         store: What is rebuilt.
+        batch_ends: The same for batches.
         floor: From where.
         tally: Counts what was rebuilt.
     """
@@ -76,6 +80,7 @@ class Rebuilder:
         rebuilds: Rebuilds,
         bus: Bus,
         store: JobStore,
+        batch_ends: BatchEnds,
         floor: Floor,
         tally: Tally,
     ) -> None:
@@ -84,6 +89,7 @@ class Rebuilder:
         self._rebuilds = rebuilds
         self._bus = bus
         self._store = store
+        self._batch_ends = batch_ends
         self._floor = floor
         self._tally = tally
 
@@ -176,7 +182,7 @@ class Rebuilder:
 
     async def _apply(self, changes: Sequence[Change], renewal: _Renewal) -> None:
         for part in _parts(changes):
-            await self._store.apply(part)
+            await self._batch_ends.note(part, await self._store.apply(part))
             metrics.REBUILT_EVENTS.inc(len(part))
             self._tally.applied({change.tenant for change in part}, ended=0)
             await renewal.due()
@@ -224,7 +230,7 @@ def _changes(batch: Sequence[Stored]) -> list[Change]:
     changes: list[Change] = []
     for message in batch:
         try:
-            changes.append(read_change(message.payload))
+            changes.append(read_change(message.payload, message.sequence))
         except ValueError:  # dropped then, and now
             continue
     return changes

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
 from services.intake import sse
+from services.intake.aside import aside
 from services.intake.domain import DEFAULT_WAIT, HEARTBEAT
-from services.intake.reading import read_after, read_draft, read_timeout
+from services.intake.reading import read_after, read_batch_draft, read_draft, read_timeout
 from shared.rpc import call as current_call
 
 if TYPE_CHECKING:
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
 
     import grpc
     from google.api import httpbody_pb2
+    from penstock.jobs.v1 import batches_pb2
 
+    from services.intake.batch_reader import BatchReader
+    from services.intake.batch_submitter import BatchSubmitter
     from services.intake.canceler import Canceler
     from services.intake.explainer import Explainer
     from services.intake.reader import JobReader
+    from services.intake.results import Results
     from services.intake.submitter import Submitter
     from services.intake.watching import Watcher
 
@@ -31,10 +36,13 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
     Args:
         submitter: Takes jobs in.
-        reader: Tells how they stand.
+        batch_submitter: Takes batches in.
+        reader: Tells how jobs stand.
+        batches: Tells how batches stand.
         watcher: Tells what happens to them.
         canceler: Cancels them.
         explainer: Says why they wait.
+        results: Answers with what they came to.
         heartbeat: How long nothing may be sent on a stream of server-sent events.
     """
 
@@ -42,17 +50,23 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self,
         *,
         submitter: Submitter,
+        batch_submitter: BatchSubmitter,
         reader: JobReader,
+        batches: BatchReader,
         watcher: Watcher,
         canceler: Canceler,
         explainer: Explainer,
+        results: Results,
         heartbeat: timedelta = HEARTBEAT,
     ) -> None:
         self._submitter = submitter
+        self._batch_submitter = batch_submitter
         self._reader = reader
+        self._batches = batches
         self._watcher = watcher
         self._canceler = canceler
         self._explainer = explainer
+        self._results = results
         self._heartbeat = heartbeat
 
     async def SubmitJob(  # noqa: N802  gRPC's name
@@ -62,8 +76,9 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         del context
         current_call.current_tenant()  # raises for a service, whose jobs would belong to nobody
         call = current_call.current()
+        metadata = call.metadata if call else {}
         return await self._submitter.submit(
-            read_draft(request, call.metadata if call else {}),
+            await aside(lambda: read_draft(request, metadata), size=request.params.ByteSize()),
             current_call.current_principal(),
             remaining_s=call.remaining_s() if call else None,
         )
@@ -130,6 +145,20 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         del context
         return await self._explainer.explain(current_call.current_tenant(), request.job_id)
 
+    async def GetJobResult(  # noqa: N802  gRPC's name
+        self, request: jobs_pb2.GetJobResultRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> httpbody_pb2.HttpBody:
+        """Answers with a job's result, or with a link to it."""
+        call = current_call.current()
+        answer = await self._results.answer(
+            current_call.current_tenant(),
+            request.job_id,
+            upstream=request.upstream,
+            metadata=call.metadata if call else {},
+        )
+        await context.send_initial_metadata(answer.metadata)
+        return answer.body
+
     async def CancelJob(  # noqa: N802  gRPC's name
         self, request: jobs_pb2.CancelJobRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> jobs_pb2.Job:
@@ -138,3 +167,31 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         return await self._canceler.cancel(
             current_call.current_tenant(), request.job_id, upstream=request.upstream, force=request.force
         )
+
+    async def SubmitBatch(  # noqa: N802  gRPC's name
+        self, request: batches_pb2.SubmitBatchRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> batches_pb2.Batch:
+        """Accepts a batch of jobs, all or none."""
+        del context
+        current_call.current_tenant()  # raises for a service, whose jobs would belong to nobody
+        call = current_call.current()
+        metadata = call.metadata if call else {}
+        return await self._batch_submitter.submit(
+            await aside(lambda: read_batch_draft(request, metadata), size=request.ByteSize()),
+            current_call.current_principal(),
+            remaining_s=call.remaining_s() if call else None,
+        )
+
+    async def GetBatch(  # noqa: N802  gRPC's name
+        self, request: batches_pb2.GetBatchRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> batches_pb2.Batch:
+        """Answers with a batch as it stands."""
+        del context
+        return await self._batches.get(current_call.current_tenant(), request.batch_id)
+
+    async def CancelBatch(  # noqa: N802  gRPC's name
+        self, request: batches_pb2.CancelBatchRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> batches_pb2.Batch:
+        """Cancels the jobs of a batch that wait, with force also those that run."""
+        del context
+        return await self._canceler.cancel_batch(current_call.current_tenant(), request.batch_id, force=request.force)

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from services.intake import canonical
 from services.intake.canonical import join, shortened
-from services.intake.domain import DEFAULT_LIFETIME, MAX_AHEAD, MAX_PARAMS_BYTES, JobRequest, RetryPolicy
+from services.intake.domain import DEFAULT_LIFETIME, MAX_AHEAD, MAX_PARAMS_BYTES, BatchRequest, JobRequest, RetryPolicy
 from services.intake.lanes import lane_of
 from shared.addresses import ForbiddenAddressError
 from shared.errors import FieldViolation, InvalidArgument, TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from services.intake.catalogue import Method, Upstream
-    from services.intake.domain import Draft
+    from services.intake.domain import BatchDraft, Draft
     from shared.addresses import AddressGuard
 
 MAX_ATTEMPTS = 20
@@ -60,17 +60,53 @@ class Validator:
             InvalidArgument: It names every fault, up to `MAX_FAULTS`.
             TooLarge: The same, where the params are too large.
         """
+        judged = self._judged(draft, upstreams, now)
+        if isinstance(judged, JobRequest):
+            return judged
+        raise _refusal(judged)
+
+    def judge_batch(self, draft: BatchDraft, *, upstreams: Mapping[str, Upstream], now: datetime) -> BatchRequest:
+        """The request for a batch that the draft is, found good.
+
+        Raises:
+            InvalidArgument: It names every fault of every job, up to `MAX_FAULTS`, and all jobs that have any.
+            TooLarge: The same, where params are too large.
+        """
+        faults = [*draft.faults, *self._callback_faults(draft.callback_url, draft.callback_secret)]
+        good: list[JobRequest] = []
+        faulty: list[int] = []
+        for index, job in enumerate(draft.jobs):
+            judged = self._judged(job, upstreams, now)
+            if isinstance(judged, JobRequest):
+                good.append(judged)
+            else:
+                faulty.append(index)
+                faults += [FieldViolation(f"jobs[{index}].{fault.field}", fault.description) for fault in judged]
+        if faults:
+            raise _refusal(faults, faulty_jobs=faulty)
+        return BatchRequest(
+            jobs=tuple(good),
+            callback_url=draft.callback_url,
+            callback_secret=draft.callback_secret,
+            idempotency_key=draft.idempotency_key,
+            fingerprint=self.fingerprint_of_batch(draft, [job.fingerprint for job in good]),
+        )
+
+    def _judged(
+        self, draft: Draft, upstreams: Mapping[str, Upstream], now: datetime
+    ) -> JobRequest | list[FieldViolation]:
+        """The request, or all that is wrong with it."""
         faults = list(draft.faults)
         method = _method(draft, upstreams, faults)
         params, params_faults = _params(draft, method)
         faults += params_faults
         faults += _connection_faults(draft)
         faults += _metadata_faults(draft.metadata)
-        faults += self._callback_faults(draft)
+        faults += self._callback_faults(draft.callback_url, draft.callback_secret)
         faults += _retry_faults(draft)
         faults += _time_faults(draft, now)
         if faults or method is None or params is None:
-            raise _refusal(faults)
+            return faults
         retry = _retry_policy(draft)
         return JobRequest(
             upstream=draft.upstream,
@@ -87,6 +123,7 @@ class Validator:
             method_class=method.kind,
             idempotent=method.idempotent,
             attempt_timeout=_attempt_timeout(draft.params, method),
+            attachments=draft.attachments,
             lane=lane_of(draft.params, connection=draft.connection, lane_param=upstreams[draft.upstream].lane_param),
             idempotency_key=draft.idempotency_key,
             fingerprint=self.fingerprint(draft, params),
@@ -95,18 +132,29 @@ class Validator:
     def fingerprint(self, draft: Draft, params: bytes) -> bytes:
         """What tells this request from others; it does not hang on the catalogue, nor on the time."""
         secret_digest = self._digest(draft.callback_secret.encode())
+        params = canonical.by_content(draft, params)
         return canonical.fingerprint(draft, params=params, retry=_retry_policy(draft), secret_digest=secret_digest)
 
-    def _callback_faults(self, draft: Draft) -> Iterable[FieldViolation]:
-        if draft.callback_url:
+    def fingerprint_of_batch(self, draft: BatchDraft, jobs: Sequence[bytes]) -> bytes:
+        """What tells a batch from others, and from every job.
+
+        Args:
+            draft: The batch.
+            jobs: The fingerprints of its jobs, in order.
+        """
+        return canonical.fingerprint_of_batch(
+            jobs, callback_url=draft.callback_url, secret_digest=self._digest(draft.callback_secret.encode())
+        )
+
+    def _callback_faults(self, url: str, secret: str) -> Iterable[FieldViolation]:
+        if url:
             try:
-                self._guard.check_url(draft.callback_url)
+                self._guard.check_url(url)
             except ForbiddenAddressError as error:
                 yield FieldViolation("callbackUrl", str(error))
-        secret = draft.callback_secret
         if not secret:
             return
-        if not draft.callback_url:
+        if not url:
             yield FieldViolation(
                 "callbackSecret", "signs a callback, and there is no callbackUrl; give both or neither"
             )
@@ -236,11 +284,13 @@ def _attempt_timeout(params: Mapping[str, Any], method: Method) -> timedelta:
     return timedelta(seconds=asked) if isinstance(asked, int | float) else method.timeout
 
 
-def _refusal(faults: list[FieldViolation]) -> InvalidArgument:
+def _refusal(faults: list[FieldViolation], *, faulty_jobs: Iterable[int] = ()) -> InvalidArgument:
     told = faults[:MAX_FAULTS]
     message = InvalidArgument.of(told).message
+    metadata = {"faulty_jobs": jobs} if (jobs := ",".join(map(str, faulty_jobs))) else {}
     if len(faults) > MAX_FAULTS:
         message += f"; and {len(faults) - MAX_FAULTS} more faults"
-    if _TOO_LARGE in faults:
-        return TooLarge(message, told, metadata={"limit_bytes": str(MAX_PARAMS_BYTES)})
-    return InvalidArgument(message, told)
+        message += f", in all of the jobs {jobs}" if jobs else ""
+    if any(fault.description == _TOO_LARGE.description for fault in faults):
+        return TooLarge(message, told, metadata={"limit_bytes": str(MAX_PARAMS_BYTES), **metadata})
+    return InvalidArgument(message, told, metadata=metadata)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from penstock.webhooks.v1 import webhooks_pb2_grpc
 
+from services.webhooks import notices
 from services.webhooks.attempts import Attempts
 from services.webhooks.collector import CONSUMER, Collector
 from services.webhooks.config import Config
 from services.webhooks.dispatcher import Dispatcher
 from services.webhooks.domain import RetrySchedule
+from services.webhooks.notices import NoticeCollector
 from services.webhooks.sender import Sender
 from services.webhooks.servicer import CallbackSecretServicer
 from services.webhooks.signing import TenantSecrets
@@ -75,6 +77,8 @@ async def serve(config: Config, process: Process) -> None:
     process.on_drain(dispatcher.drain)
     collector = Collector(job_log=bus, store=store, clock=clock, wake=dispatcher.wake)
     process.loop("collector", lambda: bus.consumer(streams.JOBS, CONSUMER).run(collector.handle))
+    notice_collector = NoticeCollector(store=store, clock=clock, wake=dispatcher.wake)
+    process.loop("notices", lambda: bus.consumer(streams.NOTICES, notices.CONSUMER).run(notice_collector.handle))
     await process.serve(
         (
             webhooks_pb2_grpc.add_CallbackSecretServiceServicer_to_server,

@@ -70,9 +70,9 @@ class Attempts:
     async def make(self, delivery: Delivery) -> bool:
         """Makes the attempt that a claim has counted; answers, when its outcome is kept, whether another follows."""
         bound = structlog.contextvars.bound_contextvars(
-            job=delivery.job_id, tenant=delivery.tenant, delivery=delivery.id, attempt=delivery.attempts
+            about=delivery.about, tenant=delivery.tenant, delivery=delivery.id, attempt=delivery.attempts
         )
-        attributes = {"penstock.job": delivery.job_id, "penstock.attempt": delivery.attempts}
+        attributes = {"penstock.about": delivery.about, "penstock.attempt": delivery.attempts}
         with bound, observability.span("delivery", traceparent=delivery.traceparent, attributes=attributes):
             try:
                 return await self._make(delivery)
@@ -120,7 +120,7 @@ class Attempts:
         """
         if not delivery.sealed_secret:
             return self._secrets.secret(delivery.tenant)
-        return self._sealer.open(delivery.sealed_secret, delivery.tenant, delivery.job_id).decode()
+        return self._sealer.open(delivery.sealed_secret, delivery.tenant, delivery.about).decode()
 
     def _tell(self, after: Delivery, seconds: float) -> None:
         metrics.ATTEMPTS.labels(after.last_reason).inc()

@@ -89,9 +89,9 @@ class Collector:
         return Delivery(
             id=delivery_id(event.job_id, event.revision),
             tenant=event.tenant,
-            job_id=event.job_id,
+            about=event.job_id,
             url=submission.callback_url,
-            host=_host(submission.callback_url),
+            host=host_of(submission.callback_url),
             event_type=EVENT_TYPES[event.type],
             event_time=to_milliseconds(event.time.ToDatetime(tzinfo=UTC)),
             payload=payload_of(event, submission.job),
@@ -136,7 +136,7 @@ def _dropped(message: Incoming, why: str) -> None:
     message.term()
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
     """The URL's host, and its port unless it is the usual one; empty for what is no URL, which the sender refuses."""
     try:
         return url_as_given(url).host_port_subcomponent or ""

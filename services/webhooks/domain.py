@@ -99,7 +99,8 @@ class Delivery:
     #: Made of the event, so that an event that comes again makes no second delivery; also the `webhook-id`.
     id: str
     tenant: str
-    job_id: str
+    #: The id of the job or batch that it tells of.
+    about: str
     url: str = field(repr=False)
     #: Whom it is for, as logs and limits name it: the URL's host, and its port unless it is the usual one.
     host: str

@@ -1,19 +1,26 @@
 """What a receiver is sent: `{"type", "timestamp", "data"}`, as Standard Webhooks 1.0.0 recommends.
 
 `type` is the event's, such as `job.succeeded`; `timestamp` is the event's too, in RFC 3339; `data` is the job as GetJob
-answers it, in proto3 JSON. A message of more than 20 KB goes without the content of the job's result: its `contentType`
-and `size` stay, and the receiver fetches the rest by the job's id.
+answers it, in proto3 JSON; for `batch.finished` it is the batch without its jobs. A message of more than 20 KB goes
+without the content of the job's result: its `contentType`, `size` and, where it has one, `url` stay, and the receiver
+fetches the rest by the job's id.
 """
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from google.protobuf import json_format
 from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
 from shared import views
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from google.protobuf.timestamp_pb2 import Timestamp
+    from penstock.events.v1 import notices_pb2
 
 #: Standard Webhooks: "we recommend that webhook payloads be kept under 20kb".
 MAX_BYTES = 20 * 1024
@@ -27,6 +34,15 @@ EVENT_TYPES = {
 }
 
 
+#: What the notice of a batch's end is called.
+BATCH_FINISHED = "batch.finished"
+
+
+def batch_payload(notice: notices_pb2.Notice) -> bytes:
+    """The body that tells of a batch's end."""
+    return _encoded(BATCH_FINISHED, notice.time, notice.batch_finished.batch)
+
+
 def payload_of(event: events_pb2.JobEvent, submitted: jobs_pb2.Job) -> bytes:
     """The body that tells of an event.
 
@@ -37,17 +53,13 @@ def payload_of(event: events_pb2.JobEvent, submitted: jobs_pb2.Job) -> bytes:
     job = jobs_pb2.Job()
     job.CopyFrom(submitted)
     views.apply(event, job)
-    body = _encoded(event, job)
+    body = _encoded(EVENT_TYPES[event.type], event.time, job)
     if len(body) > MAX_BYTES and job.HasField("result"):
-        job.result.ClearField("content")
-        body = _encoded(event, job)
+        views.without_content(job.result)
+        body = _encoded(EVENT_TYPES[event.type], event.time, job)
     return body
 
 
-def _encoded(event: events_pb2.JobEvent, job: jobs_pb2.Job) -> bytes:
-    message = {
-        "type": EVENT_TYPES[event.type],
-        "timestamp": event.time.ToJsonString(),
-        "data": json_format.MessageToDict(job),
-    }
+def _encoded(kind: str, time: Timestamp, data: Message) -> bytes:
+    message = {"type": kind, "timestamp": time.ToJsonString(), "data": json_format.MessageToDict(data)}
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()

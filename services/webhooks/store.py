@@ -174,7 +174,7 @@ def _document(delivery: Delivery) -> Document:
     return {
         "_id": delivery.id,
         "tenant": delivery.tenant,
-        "job_id": delivery.job_id,
+        "about": delivery.about,
         "url": delivery.url,
         "host": delivery.host,
         "event_type": delivery.event_type,
@@ -196,7 +196,7 @@ def _delivery(document: Document) -> Delivery:
     return Delivery(
         id=document["_id"],
         tenant=document["tenant"],
-        job_id=document["job_id"],
+        about=document["about"],
         url=document["url"],
         host=document["host"],
         event_type=document["event_type"],

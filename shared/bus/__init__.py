@@ -3,7 +3,7 @@
 from shared.bus.bucket import Bucket, Conflict, Entry
 from shared.bus.connection import Bus, connect
 from shared.bus.consumer import Consumer
-from shared.bus.group import MAX_GROUP, GroupPublisher
+from shared.bus.group import MAX_GROUP, GroupPublisher, Unit
 from shared.bus.messages import Incoming, Outgoing
 from shared.bus.reader import Reader, Stored
 
@@ -19,5 +19,6 @@ __all__ = [
     "Outgoing",
     "Reader",
     "Stored",
+    "Unit",
     "connect",
 ]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js.api import ConsumerConfig
 
+    from shared.bus.group import Unit
     from shared.bus.messages import Outgoing
     from shared.config import Secret
 
@@ -117,12 +118,32 @@ class Bus:
         """
         for start in range(0, len(messages), MAX_GROUP):
             batch = messages[start : start + MAX_GROUP]
-            if len(batch) < _ATOMIC_FROM:
+            if len(batch) < _ATOMIC_FROM or not await self._publish_atomically(batch):
                 await self._publish_singly(batch)
-            else:
-                await self._publish_atomically(batch)
 
-    async def _publish_atomically(self, batch: Sequence[Outgoing]) -> None:
+    async def publish_units(self, units: Sequence[Unit]) -> None:
+        """Publishes units of messages of one stream, of which each is on disk as a whole or not at all.
+
+        All go as one atomic batch, `MAX_GROUP` messages at most; where the stream knows one of the ids already, each
+        unit by itself.
+
+        Raises:
+            Unavailable: The server does not answer, or refuses. Any of the units may be on disk.
+        """
+        single = [unit[0] for unit in units if len(unit) == 1]
+        if len(single) == len(units) < _ATOMIC_FROM:
+            return await self._publish_singly(single)
+        if await self._publish_atomically([message for unit in units for message in unit]):
+            return None
+        if single:
+            await self._publish_singly(single)
+        for unit in units:
+            if len(unit) > 1:
+                await self._publish_atomically(unit)  # refused because it is known: then all of it is on disk
+        return None
+
+    async def _publish_atomically(self, batch: Sequence[Outgoing]) -> bool:
+        """Answers whether it was taken; it is not where the stream knows one of the ids."""
         batch_id = str(ids.uuid7())
         headers = [
             message.headers() | {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
@@ -139,11 +160,9 @@ class Bus:
             )
         answer: dict[str, Any] = json.loads(reply.data)
         refusal = answer.get("error")
-        if refusal is None:
-            return
-        if refusal.get("err_code") != _DUPLICATE_IN_BATCH:
+        if refusal is not None and refusal.get("err_code") != _DUPLICATE_IN_BATCH:
             raise unavailable(f"NATS refused a batch: {refusal.get('description')}")
-        await self._publish_singly(batch)
+        return refusal is None
 
     def consumer(self, stream: str, config: ConsumerConfig) -> Consumer:
         """A consumer of the stream, shared by all who name it so."""
@@ -213,7 +232,7 @@ class Bus:
 
     def group_publisher(self) -> GroupPublisher:
         """A publisher that gathers what many callers publish at the same time."""
-        return GroupPublisher(self.publish)
+        return GroupPublisher(self.publish_units)
 
 
 async def connect(url: Secret, name: str, limits: streams.StreamLimits | None = None) -> Bus:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shared.errors import PenstockError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
     from shared.bus.messages import Outgoing
 
@@ -24,12 +25,12 @@ class GroupPublisher:
     Whatever comes while one batch is on its way to the disk makes up the next one, so that nothing waits for a timer.
 
     Args:
-        publish: Publishes many messages, of one stream.
+        publish: Publishes many units of one stream, each whole or not at all.
     """
 
-    def __init__(self, publish: Callable[[Sequence[Outgoing]], Awaitable[None]]) -> None:
+    def __init__(self, publish: Callable[[Sequence[Unit]], Awaitable[None]]) -> None:
         self._publish = publish
-        self._waiting: deque[tuple[Outgoing, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[Unit, asyncio.Future[None]]] = deque()
         self._arrived = asyncio.Event()
 
     async def publish(self, message: Outgoing) -> None:
@@ -38,8 +39,19 @@ class GroupPublisher:
         Raises:
             Unavailable: The server does not answer. The message may be on disk.
         """
+        await self.publish_whole((message,))
+
+    async def publish_whole(self, messages: Unit) -> None:
+        """The same with messages of which none is ever on disk without the others.
+
+        Args:
+            messages: 1 to `MAX_GROUP`. Each has an id that only comes with these others.
+
+        Raises:
+            Unavailable: The server does not answer. They may be on disk.
+        """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((message, done))
+        self._waiting.append((messages, done))
         self._arrived.set()
         await done
 
@@ -49,12 +61,18 @@ class GroupPublisher:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
-                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_GROUP))]
-                await self._publish_group(group)
+                await self._publish_group(self._next_group())
 
-    async def _publish_group(self, group: Sequence[tuple[Outgoing, asyncio.Future[None]]]) -> None:
+    def _next_group(self) -> list[tuple[Unit, asyncio.Future[None]]]:
+        group = [self._waiting.popleft()]
+        count = len(group[0][0])
+        while self._waiting and (count := count + len(self._waiting[0][0])) <= MAX_GROUP:
+            group.append(self._waiting.popleft())
+        return group
+
+    async def _publish_group(self, group: Sequence[tuple[Unit, asyncio.Future[None]]]) -> None:
         try:
-            await self._publish([message for message, _ in group])
+            await self._publish([unit for unit, _ in group])
         except PenstockError as error:  # handed to every caller
             for _, done in group:
                 if not done.done():
@@ -63,3 +81,7 @@ class GroupPublisher:
             for _, done in group:
                 if not done.done():
                     done.set_result(None)
+
+
+#: What goes to disk as a whole, or not at all.
+Unit = Sequence["Outgoing"]

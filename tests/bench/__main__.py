@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import completed, machine, peers, rows, submits
+from tests.bench import completed, holds, machine, peers, rows, submits
 from tests.bench import mesh as mesh_
 from tests.bench.report import Report
 from tests.bench.sizes import SIZES
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 #: What is slow once, such as a first connection, is no job's cost.
 _WARM_UP_JOBS = 500
-_NO_BATCHES = "batch_accepted_per_s: SubmitBatch does not exist yet"
 _NO_PEERS = "ratio_to_celery, ratio_to_arq, ratio_to_taskiq: the peers did not run; peers=1 has them run"
 
 
@@ -48,10 +47,12 @@ def main() -> None:
             machine=about,
             versions={**machine.versions(layout), **(peers.versions() if with_peers else {})},
             settings=machine.settings(layout),
-            left_out=[_NO_BATCHES] if with_peers else [_NO_BATCHES, _NO_PEERS],
+            left_out=[] if with_peers else [_NO_PEERS],
         )
-        ours = _completed(mesh, size)
-        for row in chain(rows.of_completed(ours), _of_mesh(mesh, size)):
+        ours = _completed(mesh, size, batched=False)
+        for row in chain(
+            rows.of_completed(ours), rows.of_batched(_completed(mesh, size, batched=True)), _of_mesh(mesh, size)
+        ):
             _add(report, row)
     for row in chain(rows.of_peers(ours, size) if with_peers else (), rows.of_queue(size)):
         _add(report, row)
@@ -59,14 +60,20 @@ def main() -> None:
     _say(f"\n{report.text()}\n\nwritten to {arguments.output}")
 
 
-def _completed(mesh: Mesh, size: Size) -> Completed:
-    completed.measure(mesh, jobs=_WARM_UP_JOBS, tenants=size.tenants, lanes=size.lanes, prefix="warm-up")
-    return completed.measure(mesh, jobs=size.jobs, tenants=size.tenants, lanes=size.lanes, prefix="completed")
+def _completed(mesh: Mesh, size: Size, *, batched: bool) -> Completed:
+    way = "batched" if batched else "single"
+    for jobs, prefix in ((_WARM_UP_JOBS, f"warm-up-{way}"), (size.jobs, way)):
+        measured = completed.measure(
+            mesh, jobs=jobs, tenants=size.tenants, lanes=size.lanes, prefix=prefix, batched=batched
+        )
+    return measured
 
 
 def _of_mesh(mesh: Mesh, size: Size) -> Iterator[Row]:
     for each in submits.measure(mesh, callers=size.callers, seconds=size.submit_seconds, tenants=size.tenants):
         yield from rows.of_submits(each)
+    for held in holds.measure(mesh, number=size.held, rest_seconds=size.held_rest_seconds):
+        yield rows.of_held(held)
     yield rows.of_rest(mesh, size)
 
 

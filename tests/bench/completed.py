@@ -1,4 +1,4 @@
-"""The row `completed_jobs_per_s`: jobs submitted, called and seen terminal in history."""
+"""The rows `completed_jobs_per_s` and `batch_…`: jobs submitted, called and seen terminal in history."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tests.bench.mesh import Mesh
 
 _CALLERS = 64
+#: Jobs of a batch, and how many batches are on their way at a time.
+BATCH_SIZE = 100
+_BATCH_CALLERS = 4
 _TIMEOUT_S = 900.0
 
 
@@ -45,17 +48,22 @@ class Completed:
         return {name: seconds * 1000 / self.jobs for name, seconds in self.cpu_s.items()}
 
 
-def measure(mesh: Mesh, *, jobs: int, tenants: int, lanes: int, prefix: str = "run") -> Completed:
+def measure(mesh: Mesh, *, jobs: int, tenants: int, lanes: int, prefix: str, batched: bool = False) -> Completed:
     """Runs jobs through all of the mesh.
 
     Args:
-        jobs: How many.
+        jobs: How many; where they are batched, a multiple of `BATCH_SIZE`.
         tenants: Whose, in turn.
         lanes: In all.
         prefix: Of the tenants' names: new ones, so that history shows these jobs alone.
+        batched: Whether they are submitted in batches.
     """
     names = [f"{prefix}-{number}" for number in range(tenants)]
-    load = mesh.grpc_submits(names, lanes=max(1, lanes // tenants), callers=_CALLERS, count=jobs, seconds=_TIMEOUT_S)
+    each = max(1, lanes // tenants)
+    if batched:
+        load = mesh.grpc_batches(names, lanes=each, size=BATCH_SIZE, callers=_BATCH_CALLERS, count=jobs // BATCH_SIZE)
+    else:
+        load = mesh.grpc_submits(names, lanes=each, callers=_CALLERS, count=jobs, seconds=_TIMEOUT_S)
     census = Census(mesh.stack.layout, names)
     with Caller(load) as caller:
         usage = Usage(mesh.stack)
@@ -63,7 +71,7 @@ def measure(mesh: Mesh, *, jobs: int, tenants: int, lanes: int, prefix: str = "r
         caller.start()
         submits = caller.outcome()
         if submits.errors:
-            raise RuntimeError(f"{submits.errors} of {jobs} submits failed: {submits.samples}")
+            raise RuntimeError(f"{submits.errors} of {submits.calls} submits failed: {submits.samples}")
         ended = census.wait_for(jobs, timeout_s=_TIMEOUT_S)
         used = usage.by_program()
     if (succeeded := census.succeeded()) != jobs:

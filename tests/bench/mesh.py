@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from google.protobuf import json_format
-from penstock.jobs.v1 import jobs_pb2
+from penstock.jobs.v1 import batches_pb2, jobs_pb2
 
 from deploy.local import client_settings, commands, layout, programs
 from deploy.local.layout import Options
@@ -39,6 +39,8 @@ _TOKEN_LIFETIME = timedelta(hours=6)
 #: Unfinished jobs that a tenant may have here.
 MAX_PENDING_JOBS = 1_000_000
 _SUBMIT_RPC = "/penstock.jobs.v1.JobService/SubmitJob"
+_BATCH_RPC = "/penstock.jobs.v1.JobService/SubmitBatch"
+_BATCH_TIMEOUT_S = 900.0
 _SUBMIT_PATH = "/api/v1/jobs"
 
 
@@ -78,6 +80,27 @@ class Mesh:
             callers=callers,
             count=count,
             seconds=seconds,
+        )
+
+    def grpc_batches(self, tenants: Iterable[str], *, lanes: int, size: int, callers: int, count: int) -> Load:
+        """The same with batches.
+
+        Args:
+            lanes: Of each tenant; each batch has jobs of all of them.
+            size: Jobs of a batch.
+            count: Batches.
+        """
+        jobs = [_request(number % lanes) for number in range(size)]
+        batch = batches_pb2.SubmitBatchRequest(jobs=jobs).SerializeToString()
+        calls = [Call(self._identities.mint(tenant, lifetime=_TOKEN_LIFETIME), batch) for tenant in tenants]
+        return Load(
+            protocol="grpc",
+            address=self.stack.layout.address("intake"),
+            path=_BATCH_RPC,
+            calls=calls,
+            callers=callers,
+            count=count,
+            seconds=_BATCH_TIMEOUT_S,
         )
 
     def http_submits(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.bench import peers, queue_growth, rest
+from tests.bench.completed import BATCH_SIZE
 from tests.bench.report import Mark, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.bench.completed import Completed
+    from tests.bench.holds import Held
     from tests.bench.mesh import Mesh
     from tests.bench.sizes import Size
     from tests.bench.submits import Submits
@@ -30,6 +32,28 @@ def of_completed(ours: Completed) -> Iterator[Row]:
     )
     yield Row(
         name="cpu_s_per_1000_jobs",
+        value=sum(ours.cpu_s_per_1000.values()),
+        unit="s",
+        details=dict(ours.cpu_s_per_1000),
+    )
+
+
+def of_batched(ours: Completed) -> Iterator[Row]:
+    """The same jobs in batches: how fast they are accepted while the mesh calls them, and how fast all of it goes."""
+    yield Row(
+        name="batch_accepted_per_s",
+        value=ours.submits.per_second * BATCH_SIZE,
+        unit="jobs/s",
+        details={"p95_ms_of_a_batch": ours.submits.latency_ms(0.95), "jobs_of_a_batch": BATCH_SIZE},
+    )
+    yield Row(
+        name="batch_completed_jobs_per_s",
+        value=ours.per_second,
+        unit="jobs/s",
+        details={"jobs": ours.jobs, "seconds": ours.seconds},
+    )
+    yield Row(
+        name="batch_cpu_s_per_1000_jobs",
         value=sum(ours.cpu_s_per_1000.values()),
         unit="s",
         details=dict(ours.cpu_s_per_1000),
@@ -60,6 +84,28 @@ def of_submits(submits: Submits) -> Iterator[Row]:
     )
     if submits.load.protocol == "http":
         yield Row(name=f"ext_authz_cpu_{name}", value=submits.auth_cpu_ms, unit="ms of auth a request")
+
+
+def of_held(held: Held) -> Row:
+    """Clients that wait at the same time: how late they knew, what one of them costs, and that none was left out."""
+    return Row(
+        name=f"{held.kind}_{held.number}",
+        value=held.latency_ms(0.95),
+        unit="ms (p95) from the end to its client",
+        details={
+            "p50_ms": held.latency_ms(0.5),
+            "p99_ms": held.latency_ms(0.99),
+            "told": len(held.latencies_ms),
+            "ends_s": held.ends_s,
+            "coming_s": held.coming_s,
+            "repeated": held.repeated,
+            "refused": held.refused,
+            **{f"{program}_kib_each": size / 1024 for program, size in held.bytes_each.items()},
+            **{f"{program}_cpu_percent_at_rest": held.rest_percent[program] for program in held.bytes_each},
+            "load_cpu_s": held.load_cpu_s,
+            **({"such_refusals": " | ".join(held.samples)} if held.samples else {}),
+        },
+    )
 
 
 def of_rest(mesh: Mesh, size: Size) -> Row:

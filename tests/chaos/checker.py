@@ -36,6 +36,10 @@ class Story:
     calls: Mapping[int, int]
     #: Callbacks that were taken, by job id: the states they told.
     callbacks: Mapping[str, Sequence[str]]
+    #: The numbers of the jobs of each accepted batch, in order.
+    batches: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    #: Callbacks that told of a batch's end, by its id: the counts they told.
+    batch_ends: Mapping[str, Sequence[Mapping[str, int]]] = field(default_factory=dict)
     #: Terminal events in the log, by job id: the revisions they had.
     ends: Mapping[str, Iterable[int]] = field(default_factory=dict)
     #: Fences under which an attempt was begun, by the log, by job id.
@@ -69,6 +73,8 @@ def contradictions(story: Story) -> list[str]:
             found.append(f"{job_id} was accepted, and is not in history")
         else:
             found += _of_one(number, end, story)
+    for batch_id, numbers in story.batches.items():
+        found += _of_batch(batch_id, [ends.get(id_of.get(number, ""), {}) for number in numbers], story)
     found += [each for told in story.told if told.job_id in ends for each in _of_answer(told, ends[told.job_id])]
     return found
 
@@ -118,6 +124,20 @@ def _of_callbacks(number: int, end: Mapping[str, Any], story: Story) -> list[str
     if not story.submitted[number].callback and callbacks:
         found.append(f"{job_id} asked for no callback, and one came")
     return found
+
+
+def _of_batch(batch_id: str, ends: Sequence[Mapping[str, Any]], story: Story) -> list[str]:
+    """What is wrong with one batch: its jobs' ends, and what was told of its own."""
+    found = [f"{end.get('id')} is not of {batch_id}" for end in ends if end.get("batchId") != batch_id]
+    counts = {_camel(state): count for state, count in Counter(end.get("state", "") for end in ends).items()}
+    told = story.batch_ends.get(batch_id, ())
+    found += [f"a callback of {batch_id} told {each}, and it ended {counts}" for each in told if each != counts]
+    return found if told else [*found, f"the callback of {batch_id} never arrived"]
+
+
+def _camel(state: str) -> str:
+    first, *others = state.lower().split("_")
+    return first + "".join(part.title() for part in others)
 
 
 def _of_answer(told: Told, end: Mapping[str, Any]) -> list[str]:

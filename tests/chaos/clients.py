@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
 from tests.chaos.checker import Submitted, Told
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Between two tries of one request.
 _PAUSE_S = 0.25
@@ -33,24 +36,34 @@ class Client:
     session: aiohttp.ClientSession
     url: str
     told: list[Told] = field(default_factory=list)
+    #: The numbers of the jobs of each accepted batch.
+    batches: dict[str, tuple[int, ...]] = field(default_factory=dict)
     #: Answers that were no success, by status; 0 for a broken connection.
     troubles: dict[int, int] = field(default_factory=dict)
 
     async def submit(self, number: int, asked: Submitted, far_end: str, secret: str) -> str:
         """Submits a job until it is accepted, always under the same key; answers with its id."""
-        body: dict[str, Any] = {
-            "upstream": "http",
-            "method": "http.post" if asked.post else "http.get",
-            "params": {"url": f"{far_end}/call?job={number}", "timeoutS": 5},
-            "retry": {"maxAttempts": 20, "initialBackoff": "0.2s", "maxBackoff": "2s"},
+        job = await self._accepted("/api/v1/jobs", _job(number, asked, far_end, secret), key=f"chaos-{number}")
+        self._note(number, job)
+        return job["id"]
+
+    async def submit_batch(self, asked: Mapping[int, Submitted], far_end: str, secret: str) -> None:
+        """Submits jobs, by their numbers, as a batch, until it is accepted, always under the same key."""
+        body = {
+            "jobs": [_job(number, each, far_end, secret) for number, each in asked.items()],
+            "callbackUrl": f"{far_end}/callback",
+            "callbackSecret": secret,
         }
-        if asked.callback:
-            body |= {"callbackUrl": f"{far_end}/callback", "callbackSecret": secret}
+        batch = await self._accepted("/api/v1/batches", body, key=f"chaos-batch-{min(asked)}")
+        self.batches[batch["id"]] = tuple(asked)
+        for number, job in zip(asked, batch["jobs"], strict=True):
+            self._note(number, job)
+
+    async def _accepted(self, path: str, body: dict[str, Any], *, key: str) -> dict[str, Any]:
         while True:
-            job = await self._call("POST", "/api/v1/jobs", json=body, headers={"Idempotency-Key": f"chaos-{number}"})
-            if job is not None:
-                self._note(number, job)
-                return job["id"]
+            answer = await self._call("POST", path, json=body, headers={"Idempotency-Key": key})
+            if answer is not None:
+                return answer
             await asyncio.sleep(_PAUSE_S)
 
     async def look(self, number: int, job_id: str) -> None:
@@ -96,3 +109,15 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, ConnectionError):  # tried again by whoever asked
             self.troubles[0] = self.troubles.get(0, 0) + 1
         return None
+
+
+def _job(number: int, asked: Submitted, far_end: str, secret: str) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "upstream": "http",
+        "method": "http.post" if asked.post else "http.get",
+        "params": {"url": f"{far_end}/call?job={number}", "timeoutS": 5},
+        "retry": {"maxAttempts": 20, "initialBackoff": "0.2s", "maxBackoff": "2s"},
+    }
+    if asked.callback:
+        body |= {"callbackUrl": f"{far_end}/callback", "callbackSecret": secret}
+    return body

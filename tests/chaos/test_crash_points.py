@@ -6,13 +6,19 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
-from shared import ids
+from shared import ids, objects
 from shared.crash_points import CrashPoint
+from shared.objects import result_key
+from tests import object_stores
+from tests.chaos.checker import Submitted
+from tests.chaos.clients import Client
 from tests.chaos.far_end import far_end
 from tests.e2e import mesh as mesh_
 from tests.e2e.api import Api
+from tests.fakes import large_far_end
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 2.0
 #: For a lease to run out, and what follows.
 END_S = 60.0
+#: Bytes of an answer that is stored.
+LARGE = 300_000
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +50,12 @@ class Scene:
     end: FarEnd
     number: int = 1  # not a multiple of ten, so that the far end refuses nothing
 
-    async def submit(self, method: str) -> dict[str, Any]:
+    async def submit(self, method: str, url: str = "") -> dict[str, Any]:
         """A job, submitted under one key until it is accepted."""
         body = {
             "upstream": "http",
             "method": method,
-            "params": {"url": f"{self.end.url}/call?job={self.number}", "timeoutS": TIMEOUT_S},
+            "params": {"url": url or f"{self.end.url}/call?job={self.number}", "timeoutS": TIMEOUT_S},
             "retry": {"maxAttempts": 3, "initialBackoff": "0.1s"},
         }
         headers = {"Idempotency-Key": ids.new_request_id()}
@@ -69,10 +77,10 @@ class Scene:
 
         return await eventually(over, within=END_S)
 
-    async def crashed(self, point: CrashPoint, method: str) -> dict[str, Any]:
+    async def crashed(self, point: CrashPoint, method: str, url: str = "") -> dict[str, Any]:
         """A job at its end, on whose way a process died at the point."""
         armed = self.mesh.arm(point)
-        job = await self.submit(method)
+        job = await self.submit(method, url)
         ended = await self.ended(job["id"])
         assert not armed.exists(), f"nothing died at {point}"
         assert ended["id"] == job["id"]
@@ -106,6 +114,27 @@ async def test_a_crash_before_or_after_the_call_costs_neither_a_call_nor_an_atte
     assert scene.mesh.submitted() == before + 1, "the retry found the same job"
 
 
+@pytest.mark.parametrize(
+    ("point", "first"),
+    [(CrashPoint.INTAKE_ADMITTED, 11), (CrashPoint.INTAKE_PUBLISHED, 21), (CrashPoint.INTAKE_BATCH_ENDED, 31)],
+)
+async def test_a_batch_is_accepted_once_and_its_end_is_told_whatever_dies(
+    scene: Scene, point: CrashPoint, first: int
+) -> None:
+    before, armed = scene.mesh.submitted(), scene.mesh.arm(point)
+    client = Client(aiohttp.ClientSession(headers={"Authorization": f"Bearer {scene.api.key}"}), scene.mesh.url)
+    async with client.session:
+        asked = {number: Submitted(post=False, callback=False) for number in range(first, first + 5)}
+        await client.submit_batch(asked, scene.end.url, scene.end.secret.decode())
+    [batch_id] = client.batches
+    await eventually(lambda: scene.end.callbacks.get(batch_id, [{}])[-1].get("type"), within=END_S)
+    assert not armed.exists(), f"nothing died at {point}"
+    assert scene.end.callbacks[batch_id][-1]["data"]["counts"] == {"succeeded": 5}
+    assert scene.end.bad_callbacks == []
+    assert scene.mesh.submitted() == before + 5
+    assert {scene.end.calls[number] for number in asked} == {1}
+
+
 @pytest.mark.parametrize(("point", "calls"), [(CrashPoint.UPSTREAM_STARTED, 1), (CrashPoint.UPSTREAM_CALLED, 2)])
 async def test_a_lost_call_of_an_idempotent_method_is_made_again_and_counted(
     scene: Scene, point: CrashPoint, calls: int
@@ -113,6 +142,21 @@ async def test_a_lost_call_of_an_idempotent_method_is_made_again_and_counted(
     ended = await scene.crashed(point, "http.get")
     assert (ended["state"], ended["attempt"]) == ("SUCCEEDED", 2)
     assert scene.end.calls[scene.number] == calls
+
+
+async def test_what_was_stored_by_an_attempt_that_is_lost_is_no_result_and_that_of_the_next_one_is(
+    scene: Scene,
+) -> None:
+    async with large_far_end.large_far_end() as far:
+        ended = await scene.crashed(CrashPoint.UPSTREAM_CALLED, "http.get", f"{far.url}/large/{LARGE}")
+        assert len(far.received) == 2
+    assert (ended["state"], ended["attempt"], ended["result"]["size"]) == ("SUCCEEDED", 2, str(LARGE))
+    store = await objects.connect(object_stores.settings_of(scene.mesh.stack))
+    lost = await store.head(result_key("dev", ended["id"], 1))
+    await store.close()
+    assert lost is not None, "it had not been stored when the worker died"
+    answer = await asyncio.to_thread(scene.api.call, "GET", ended["result"]["url"])
+    assert f"/{ended['id']}/2?" in answer.headers["location"]
 
 
 @pytest.mark.parametrize(

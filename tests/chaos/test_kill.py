@@ -25,7 +25,7 @@ from tests.e2e import mesh as mesh_
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Coroutine, Iterable, Mapping
 
     from tests.chaos.schedule import Step
     from tests.e2e.mesh import Mesh
@@ -35,6 +35,8 @@ JOB_COUNT = int(os.environ.get("CHAOS_JOBS", "2000"))
 SUBMITTERS = 8
 #: Jobs are spread over the whole schedule, so that each strike meets some in every state.
 SUBMITS_PER_S = 25.0
+#: One of so many groups of so many jobs comes as a batch.
+BATCH_SIZE, BATCHED_EVERY = 5, 4
 #: After the last strike, until everything has ended and every callback has come.
 SETTLE_S = 180.0
 TARGETS = tuple(program for program in PROGRAMS if program.tier is not Tier.DEMO)
@@ -80,6 +82,14 @@ async def client_of(mesh: Mesh, tenant: str, resources: AsyncExitStack) -> Clien
     return Client(await resources.enter_async_context(session), mesh.url)
 
 
+async def _placed(work: Coroutine[None, None, None], places: asyncio.Semaphore) -> None:
+    """Does it, and gives its place back."""
+    try:
+        await work
+    finally:
+        places.release()
+
+
 class Run:
     """The work that goes on while things die, and what is found when it is over."""
 
@@ -95,23 +105,29 @@ class Run:
         count = int(minutes * 60 * SUBMITS_PER_S) or JOB_COUNT
         async with asyncio.TaskGroup() as group:
             places = asyncio.Semaphore(SUBMITTERS * len(self._clients))
-            for number in range(count):
-                asked = Submitted(post=self._chance.random() < 0.5, callback=number % 2 == 0)
-                self._submitted[number] = asked
-                await places.acquire()
-                group.create_task(self._one(number, asked, places))
-                await asyncio.sleep(1 / SUBMITS_PER_S)
+            for number in range(0, count, BATCH_SIZE):
+                asked = {each: self._asked(each) for each in range(number, min(number + BATCH_SIZE, count))}
+                self._submitted |= asked
+                batched = number % (BATCH_SIZE * BATCHED_EVERY) == 0
+                for work in [self._batch(asked)] if batched else [self._one(*each) for each in asked.items()]:
+                    await places.acquire()
+                    group.create_task(_placed(work, places))
+                    await asyncio.sleep((len(asked) if batched else 1) / SUBMITS_PER_S)
 
-    async def _one(self, number: int, asked: Submitted, places: asyncio.Semaphore) -> None:
+    def _asked(self, number: int) -> Submitted:
+        return Submitted(post=self._chance.random() < 0.5, callback=number % 2 == 0)
+
+    async def _batch(self, asked: Mapping[int, Submitted]) -> None:
+        client = self._clients[min(asked) % len(self._clients)]
+        await client.submit_batch(asked, self._end.url, self._end.secret.decode())
+
+    async def _one(self, number: int, asked: Submitted) -> None:
         client = self._clients[number % len(self._clients)]
-        try:
-            job_id = await client.submit(number, asked, self._end.url, self._end.secret.decode())
-            if number % 3 == 0:
-                await client.look(number, job_id)
-            elif number % 3 == 1:
-                await client.wait(number, job_id)
-        finally:
-            places.release()
+        job_id = await client.submit(number, asked, self._end.url, self._end.secret.decode())
+        if number % 3 == 0:
+            await client.look(number, job_id)
+        elif number % 3 == 1:
+            await client.wait(number, job_id)
 
     async def settled(self) -> Story:
         """Everything that was seen, once every job has ended by history and every callback has come."""
@@ -124,6 +140,7 @@ class Run:
                 for told in story.told
                 if story.submitted[told.number].callback and not story.callbacks.get(told.job_id)
             ]
+            silent += [batch_id for batch_id in story.batches if not story.batch_ends.get(batch_id)]
             if len(story.history) >= len(self._submitted) and not unfinished and not silent:
                 return story
             if time.monotonic() > deadline:  # the checker says what is missing
@@ -141,16 +158,21 @@ class Run:
             if event.type == events_pb2.JobEvent.STARTED:
                 fences[event.job_id].append(message_id)
         told: list[Told] = [each for client in self._clients for each in client.told]
-        callbacks = {
-            job_id: [payload["data"]["state"] for payload in payloads if "data" in payload]
-            for job_id, payloads in self._end.callbacks.items()
+        batches = {batch_id: numbers for client in self._clients for batch_id, numbers in client.batches.items()}
+        taken = {
+            about: [payload["data"] for payload in payloads if "data" in payload]
+            for about, payloads in self._end.callbacks.items()
         }
         return Story(
             submitted=self._submitted,
             told=told,
             history=history,
             calls=self._end.calls,
-            callbacks=callbacks,
+            callbacks={
+                job_id: [data["state"] for data in told] for job_id, told in taken.items() if job_id not in batches
+            },
+            batches=batches,
+            batch_ends={batch_id: [data["counts"] for data in taken.get(batch_id, ())] for batch_id in batches},
             ends=ends,
             fences=fences,
         )

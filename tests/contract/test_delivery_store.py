@@ -44,7 +44,7 @@ def make(*, due: datetime = NOW, host: str = "client.example", **changes: Any) -
     delivery = Delivery(
         id=delivery_id(job_id, 4),
         tenant="acme",
-        job_id=job_id,
+        about=job_id,
         url=f"https://{host}/hook?token=1",
         host=host,
         event_type="job.succeeded",

@@ -55,6 +55,7 @@ def submitted(
     at: datetime = NOW,
     method: str = "http.get",
     priority: jobs_pb2.Job.Priority = jobs_pb2.Job.NORMAL,
+    batch_id: str = "",
 ) -> Entry:
     event = events_pb2.JobEvent(
         type=events_pb2.JobEvent.SUBMITTED,
@@ -67,7 +68,7 @@ def submitted(
     event.time.FromDatetime(at)
     job = event.submission.job
     job.MergeFrom(jobs_pb2.Job(id=job_id, upstream="http", method=method, state=jobs_pb2.Job.QUEUED, revision=1))
-    job.priority = priority
+    job.priority, job.batch_id = priority, batch_id
     job.metadata["$set"] = "$tenant"  # a caller's text is never read as a part of the update
     job.created_at.FromDatetime(at)
     return entry_of(event)
@@ -231,12 +232,31 @@ async def test_lists_read_no_result(store: HistoryStore) -> None:
     assert event_in(record.event).result.size == 4
 
 
+async def test_a_batch_is_its_tenants_jobs_without_the_content_of_results(store: HistoryStore) -> None:
+    batch, other = ids.new_batch_id(), ids.new_batch_id()
+    ours = [ids.job_id_in_batch(batch, index, "http") for index in range(3)]
+    await store.apply([submitted(job_id, batch_id=batch) for job_id in ours])
+    await store.apply([later(ours[1], 2, jobs_pb2.Job.SUCCEEDED, text="body")])
+    await store.apply([submitted(ids.new_job_id("http"), batch_id=other), submitted(ids.new_job_id("http"))])
+    await store.apply([submitted(ids.new_job_id("http"), batch_id=batch, tenant="other")])
+    found = await store.batch("acme", batch)
+    assert sorted(jobs_pb2.Job.FromString(record.job).id for record in found) == ours
+    assert [record.result for record in found] == [None] * 3
+    assert await store.batch("acme", ids.new_batch_id()) == []
+
+
 async def test_lists_and_lookups_use_an_index(mongo: mongo.Client) -> None:
     store = MongoHistory(database_of(mongo))
     await store.create_indexes()
     await store.apply([submitted(ids.new_job_id("http"), at=NOW + timedelta(seconds=number)) for number in range(50)])
     after = Position(created_at=NOW + timedelta(seconds=30), id="http-z")
-    for wanted in (Filter(), Filter(states=("QUEUED",)), Filter(upstream="http", method="http.get")):
+    lists = (
+        Filter(),
+        Filter(states=("QUEUED",)),
+        Filter(upstream="http", method="http.get"),
+        Filter(batch_id="batch_1"),
+    )
+    for wanted in lists:
         cursor = database_of(mongo).jobs.find(_query("acme", wanted, after)).sort(_NEWEST_FIRST).limit(5)
         plan = str((await cursor.explain())["queryPlanner"]["winningPlan"])
         assert "COLLSCAN" not in plan

@@ -16,9 +16,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from services.intake.domain import CLAIM_LIFETIME, Admission, Change, Outcome
+from services.intake.changes import Change
+from services.intake.domain import CLAIM_LIFETIME, Admission, Candidate, Outcome, State
 from services.intake.known_servers import KnownServers
-from services.intake.store import UNSEEN_PENDING_LIFETIME, RedisJobStore, server_id
+from services.intake.layout import UNSEEN_PENDING_LIFETIME
+from services.intake.store import RedisJobStore, server_id
 from shared import ids, kv
 from shared.config import Secret
 from tests.fakes.intake_store import FakeJobStore
@@ -143,10 +145,7 @@ class PendingMachine(RuleBasedStateMachine):
         return self.run(
             self.store.admit(
                 "acme",
-                job.id,
-                b"job",
-                idempotency_key=job.id,
-                fingerprint=b"1",
+                Candidate(id=job.id, jobs=((job.id, b"job"),), idempotency_key=job.id, fingerprint=b"1"),
                 max_pending=cap,
                 closed=closed,
             )
@@ -189,7 +188,7 @@ class PendingMachine(RuleBasedStateMachine):
     @rule(near=NEAR)
     def give_up(self, near: int) -> None:
         job = self.job(near)
-        self.run(self.store.release("acme", job.id, idempotency_key=job.id))
+        self.run(self.store.release("acme", job.id, [job.id], idempotency_key=job.id))
         job.lapses = 0.0
         if job.claimed is not None:
             job.claimed = 0.0
@@ -206,13 +205,14 @@ class PendingMachine(RuleBasedStateMachine):
                 at=at,
                 job=b"job" if revision == 1 else None,
                 finished_at=at if revision == LAST else None,
+                state=State.SUCCEEDED if revision == LAST else State.QUEUED,
                 idempotency_key=job.id if revision == 1 else "",
                 fingerprint=b"1" if revision == 1 else b"",
             )
             for revision in revisions
         ]
-        ended = self.run(self.store.apply(changes))
-        assert sum(ended) == (1 if LAST in revisions and job.newest < LAST else 0)
+        applied = self.run(self.store.apply(changes))
+        assert sum(each.ended for each in applied) == (1 if LAST in revisions and job.newest < LAST else 0)
         job.newest = max(job.newest, *revisions)
         if 1 in revisions:
             job.claimed = None

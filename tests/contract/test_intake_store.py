@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.intake.domain import Admission, Change, Outcome, Record
+from services.intake.changes import Change, Record
+from services.intake.domain import Admission, Candidate, Outcome, State
 from services.intake.known_servers import KnownServers
-from services.intake.store import FINISHED_LIFETIME, MIN_LIFETIME, RedisJobStore, server_id
+from services.intake.layout import FINISHED_LIFETIME, MIN_LIFETIME
+from services.intake.store import RedisJobStore, server_id
 from shared import ids
 from shared.errors import Unavailable
+from tests.fakes.intake_requests import aged_job_id
 from tests.fakes.intake_store import FakeJobStore
 from tests.waiting import eventually
 
@@ -63,15 +66,9 @@ async def admit(
     max_pending: int = 1000,
     closed: bool = False,
 ) -> Admission:
-    return await store.admit(
-        tenant,
-        job_id or ids.new_job_id("http"),
-        job,
-        idempotency_key=key,
-        fingerprint=fingerprint,
-        max_pending=max_pending,
-        closed=closed,
-    )
+    job_id = job_id or ids.new_job_id("http")
+    candidate = Candidate(id=job_id, jobs=((job_id, job),), idempotency_key=key, fingerprint=fingerprint)
+    return await store.admit(tenant, candidate, max_pending=max_pending, closed=closed)
 
 
 def change(
@@ -91,6 +88,7 @@ def change(
         event=f"event {revision}".encode(),
         at=at,
         finished_at=at if ended else None,
+        state=State.SUCCEEDED if ended else State.RUNNING,
         **more,  # type: ignore[arg-type]  fields of Change
     )
 
@@ -102,8 +100,8 @@ def submitted(job_id: str, *, key: str = "", age: timedelta = timedelta(0), job:
 async def test_a_job_without_a_key_is_admitted_and_can_be_read(store: JobStore) -> None:
     admission = await admit(store)
     assert admission.outcome is Outcome.ADMITTED
-    assert admission.job is None
-    assert await store.read("acme", admission.job_id) == Record(job=b"job", event=None)
+    assert admission.standing == (None,)
+    assert await store.read("acme", admission.id) == Record(job=b"job", event=None)
 
 
 async def test_an_unknown_job_is_none(store: JobStore) -> None:
@@ -112,18 +110,18 @@ async def test_an_unknown_job_is_none(store: JobStore) -> None:
 
 async def test_another_tenant_sees_neither_job_nor_key_nor_counts(store: JobStore) -> None:
     admission = await admit(store, key="k", max_pending=1)
-    assert await store.read("other", admission.job_id) is None
+    assert await store.read("other", admission.id) is None
     assert await store.find("other", "k", fingerprint=ONE) is None
     assert (await admit(store, tenant="other", key="k", fingerprint=OTHER, max_pending=1)).outcome is Outcome.ADMITTED
 
 
 async def test_a_key_is_in_flight_until_its_job_is_accepted_and_known_after(store: JobStore) -> None:
     first = await admit(store, key="k")
-    assert await admit(store, key="k") == Admission(outcome=Outcome.IN_FLIGHT, job_id=first.job_id)
+    assert await admit(store, key="k") == Admission(outcome=Outcome.IN_FLIGHT, id=first.id)
     assert await store.find("acme", "k", fingerprint=ONE) is None
-    await store.accept("acme", "k")
-    assert await admit(store, key="k") == Admission(outcome=Outcome.KNOWN, job_id=first.job_id)
-    assert await store.find("acme", "k", fingerprint=ONE) == first.job_id
+    await store.accept("acme", first.id, idempotency_key="k")
+    assert await admit(store, key="k") == Admission(outcome=Outcome.KNOWN, id=first.id)
+    assert await store.find("acme", "k", fingerprint=ONE) == first.id
     assert await store.find("acme", "k", fingerprint=OTHER) is None
 
 
@@ -131,8 +129,8 @@ async def test_a_key_is_in_flight_until_its_job_is_accepted_and_known_after(stor
 async def test_a_key_of_another_request_is_reused(store: JobStore, *, accepted: bool) -> None:
     first = await admit(store, key="k")
     if accepted:
-        await store.accept("acme", "k")
-    assert await admit(store, key="k", fingerprint=OTHER) == Admission(outcome=Outcome.REUSED, job_id=first.job_id)
+        await store.accept("acme", first.id, idempotency_key="k")
+    assert await admit(store, key="k", fingerprint=OTHER) == Admission(outcome=Outcome.REUSED, id=first.id)
 
 
 async def test_a_lapsed_claim_is_taken_up_by_one_retry_under_the_same_id(make_store: Callable[..., JobStore]) -> None:
@@ -144,39 +142,50 @@ async def test_a_lapsed_claim_is_taken_up_by_one_retry_under_the_same_id(make_st
 
     await eventually(lapsed)
     patient = make_store() if isinstance(store, RedisJobStore) else store
-    retries = await asyncio.gather(*(admit(patient, key="k", job_id=first.job_id, job=b"another") for _ in range(5)))
+    retries = await asyncio.gather(*(admit(patient, key="k", job_id=first.id, job=b"another") for _ in range(5)))
     outcomes = Counter(retry.outcome for retry in retries)
     assert outcomes == {Outcome.ADMITTED: 1, Outcome.IN_FLIGHT: 4}
     taken_up = next(retry for retry in retries if retry.outcome is Outcome.ADMITTED)
-    assert (taken_up.job_id, taken_up.job) == (first.job_id, b"first answer")
+    assert (taken_up.id, taken_up.standing) == (first.id, (b"first answer",))
 
 
 async def test_a_released_claim_may_be_taken_up_at_once(store: JobStore) -> None:
     first = await admit(store, key="k")
-    await store.release("acme", first.job_id, idempotency_key="k")
-    assert await admit(store, key="k") == Admission(outcome=Outcome.LAPSED, job_id=first.job_id)
-    assert (await admit(store, key="k", job_id=first.job_id)).outcome is Outcome.ADMITTED
+    await store.release("acme", first.id, [first.id], idempotency_key="k")
+    assert await admit(store, key="k") == Admission(outcome=Outcome.LAPSED, id=first.id)
+    assert (await admit(store, key="k", job_id=first.id)).outcome is Outcome.ADMITTED
 
 
 async def test_a_release_does_not_undo_an_acceptance(store: JobStore) -> None:
     first = await admit(store, key="k")
-    await store.accept("acme", "k")
-    await store.release("acme", first.job_id, idempotency_key="k")
+    await store.accept("acme", first.id, idempotency_key="k")
+    await store.release("acme", first.id, [first.id], idempotency_key="k")
     assert (await admit(store, key="k")).outcome is Outcome.KNOWN
 
 
 async def test_a_release_or_acceptance_of_an_unknown_key_makes_none(store: JobStore) -> None:
-    await store.release("acme", ids.new_job_id("http"), idempotency_key="k")
-    await store.accept("acme", "k")
+    unknown = ids.new_job_id("http")
+    await store.release("acme", unknown, [unknown], idempotency_key="k")
+    await store.accept("acme", unknown, idempotency_key="k")
     assert (await admit(store, key="k")).outcome is Outcome.ADMITTED
+
+
+async def test_a_release_or_acceptance_of_a_job_that_a_key_no_longer_stands_for_leaves_its_claim(
+    store: JobStore,
+) -> None:
+    before = ids.new_job_id("http")  # its record was lost while it was on its way
+    first = await admit(store, key="k")
+    await store.release("acme", before, [before], idempotency_key="k")
+    await store.accept("acme", before, idempotency_key="k")
+    assert await admit(store, key="k") == Admission(outcome=Outcome.IN_FLIGHT, id=first.id)
 
 
 async def test_no_more_jobs_are_pending_than_allowed(store: JobStore) -> None:
     first = [await admit(store, max_pending=3) for _ in range(3)]
     refused = await admit(store, key="k", max_pending=3)
     assert (refused.outcome, refused.pending) == (Outcome.FULL, 3)
-    assert await store.read("acme", refused.job_id) is None
-    await store.apply([change(first[0].job_id, 2, ended=True)])
+    assert await store.read("acme", refused.id) is None
+    await store.apply([change(first[0].id, 2, ended=True)])
     assert (await admit(store, key="k", max_pending=3)).outcome is Outcome.ADMITTED  # the key was not used up
 
 
@@ -193,14 +202,14 @@ async def test_a_job_that_the_log_never_shows_stops_counting(make_store: Callabl
 async def test_a_job_that_the_log_shows_goes_on_counting(make_store: Callable[..., JobStore]) -> None:
     store = make_store(unseen_pending_lifetime=SHORT)
     shown, unseen = await admit(store), await admit(store)
-    await store.apply([submitted(shown.job_id)])
+    await store.apply([submitted(shown.id)])
 
     async def unseen_has_lapsed() -> bool:
         return (await admit(store, max_pending=2)).outcome is Outcome.ADMITTED
 
     await eventually(unseen_has_lapsed)
     assert (await admit(store, max_pending=1)).outcome is Outcome.FULL
-    await store.apply([submitted(unseen.job_id)])  # late, and counted again
+    await store.apply([submitted(unseen.id)])  # late, and counted again
     assert (await admit(store, max_pending=2)).outcome is Outcome.FULL
 
 
@@ -229,9 +238,9 @@ async def test_every_event_after_the_submission_is_kept_in_order_whatever_the_or
 
 async def test_events_are_there_before_the_submission_and_nothing_is_there_of_it_alone(store: JobStore) -> None:
     early, fresh = ids.new_job_id("http"), await admit(store)
-    await store.apply([change(early, 3), change(early, 2), submitted(fresh.job_id)])
+    await store.apply([change(early, 3), change(early, 2), submitted(fresh.id)])
     assert await store.events("acme", early) == [b"event 2", b"event 3"]
-    assert await store.events("acme", fresh.job_id) == []
+    assert await store.events("acme", fresh.id) == []
     assert await store.events("acme", ids.new_job_id("http")) == []
 
 
@@ -258,21 +267,23 @@ async def test_an_event_before_its_submission_waits_for_it(store: JobStore) -> N
 
 async def test_what_the_log_says_of_a_job_stands(store: JobStore) -> None:
     admission = await admit(store, job=b"as admitted")
-    await store.apply([submitted(admission.job_id, job=b"as published")])
-    assert await store.read("acme", admission.job_id) == Record(job=b"as published", event=b"event 1")
+    await store.apply([submitted(admission.id, job=b"as published")])
+    assert await store.read("acme", admission.id) == Record(job=b"as published", event=b"event 1")
 
 
 async def test_the_log_accepts_a_key(store: JobStore) -> None:
     first = await admit(store, key="k")
-    await store.apply([submitted(first.job_id, key="k")])
-    assert await admit(store, key="k") == Admission(outcome=Outcome.KNOWN, job_id=first.job_id)
+    await store.apply([submitted(first.id, key="k")])
+    assert await admit(store, key="k") == Admission(outcome=Outcome.KNOWN, id=first.id)
 
 
-async def test_a_key_that_was_lost_comes_back_from_the_log_within_its_window(store: JobStore) -> None:
-    young, old = ids.new_job_id("http"), ids.new_job_id("http")
-    await store.apply([submitted(young, key="young", age=timedelta(hours=23))])
-    await store.apply([submitted(old, key="old", age=timedelta(hours=25))])
-    assert await admit(store, key="young") == Admission(outcome=Outcome.KNOWN, job_id=young)
+async def test_a_key_that_was_lost_comes_back_from_the_log_within_its_window_from_the_first_sight(
+    store: JobStore,
+) -> None:
+    """The job may have been accepted much later, when the request was repeated."""
+    young, old = aged_job_id(timedelta(hours=23)), aged_job_id(timedelta(hours=25))
+    await store.apply([submitted(young, key="young"), submitted(old, key="old", age=timedelta(hours=1))])
+    assert await admit(store, key="young") == Admission(outcome=Outcome.KNOWN, id=young)
     assert (await admit(store, key="old")).outcome is Outcome.ADMITTED
 
 
@@ -286,7 +297,7 @@ async def test_hundred_duplicates_at_once_admit_one(store: JobStore) -> None:
     admissions = await asyncio.gather(*(admit(store, key="k") for _ in range(100)))
     outcomes = Counter(admission.outcome for admission in admissions)
     assert outcomes == {Outcome.ADMITTED: 1, Outcome.IN_FLIGHT: 99}
-    assert len({admission.job_id for admission in admissions}) == 1
+    assert len({admission.id for admission in admissions}) == 1
 
 
 async def test_hundred_jobs_at_once_fill_the_places_and_no_more(store: JobStore) -> None:
@@ -297,17 +308,17 @@ async def test_hundred_jobs_at_once_fill_the_places_and_no_more(store: JobStore)
 
 async def test_a_job_that_was_given_up_does_not_count_until_the_log_shows_it(store: JobStore) -> None:
     first = await admit(store, max_pending=1)
-    await store.release("acme", first.job_id, idempotency_key="")
+    await store.release("acme", first.id, [first.id], idempotency_key="")
     second = await admit(store, max_pending=1)
     assert second.outcome is Outcome.ADMITTED
-    await store.apply([submitted(first.job_id)])
+    await store.apply([submitted(first.id)])
     assert (await admit(store, max_pending=2)).pending == 2
 
 
 async def test_giving_up_what_the_log_has_shown_changes_nothing(store: JobStore) -> None:
     first = await admit(store)
-    await store.apply([submitted(first.job_id)])
-    await store.release("acme", first.job_id, idempotency_key="")
+    await store.apply([submitted(first.id)])
+    await store.release("acme", first.id, [first.id], idempotency_key="")
     assert (await admit(store, max_pending=1)).outcome is Outcome.FULL
 
 
@@ -315,12 +326,12 @@ async def test_giving_up_what_the_log_has_shown_changes_nothing(store: JobStore)
 async def test_a_job_that_the_log_has_shown_is_not_taken_up_again(store: JobStore, *, ended: bool) -> None:
     """Its submission is on its way to the view yet: the claim stands, and a later event is there."""
     first = await admit(store, key="k")
-    await store.apply([change(first.job_id, 3, ended=ended)])
-    await store.release("acme", first.job_id, idempotency_key="k")
+    await store.apply([change(first.id, 3, ended=ended)])
+    await store.release("acme", first.id, [first.id], idempotency_key="k")
     assert (await admit(store, key="k")).outcome is Outcome.LAPSED
     for _ in range(2):
-        again = await admit(store, key="k", job_id=first.job_id)
-        assert again == Admission(outcome=Outcome.KNOWN, job_id=first.job_id)
+        again = await admit(store, key="k", job_id=first.id)
+        assert again == Admission(outcome=Outcome.KNOWN, id=first.id)
     expected = Outcome.ADMITTED if ended else Outcome.FULL
     assert (await admit(store, max_pending=1)).outcome is expected
 
@@ -329,20 +340,21 @@ async def test_when_all_tenants_have_too_many_nothing_new_is_admitted_and_what_i
     store: JobStore,
 ) -> None:
     first = await admit(store, key="k")
-    await store.accept("acme", "k")
+    await store.accept("acme", first.id, idempotency_key="k")
     refused = await admit(store, key="l", closed=True)
     assert (refused.outcome, refused.pending) == (Outcome.CLOSED, 1)
     assert (await admit(store, max_pending=1, closed=True)).outcome is Outcome.FULL  # the nearer reason
-    assert await admit(store, key="k", closed=True) == Admission(outcome=Outcome.KNOWN, job_id=first.job_id)
+    assert await admit(store, key="k", closed=True) == Admission(outcome=Outcome.KNOWN, id=first.id)
     assert (await admit(store, key="l")).outcome is Outcome.ADMITTED
 
 
 async def test_a_refusal_tells_how_fast_jobs_end(store: JobStore) -> None:
-    jobs = [(await admit(store)).job_id for _ in range(5)]
+    jobs = [(await admit(store)).id for _ in range(5)]
     nothing = (await admit(store, max_pending=1)).drain
     assert (nothing.ended, nothing.silence) == (0, None)
     ends = [change(job_id, 2, ended=True) for job_id in jobs[:3]]
-    assert await store.apply([submitted(jobs[4]), *ends, *ends]) == [False, True, True, True, False, False, False]
+    applied = await store.apply([submitted(jobs[4]), *ends, *ends])
+    assert [each.ended for each in applied] == [False, True, True, True, False, False, False]
     await store.apply([change(jobs[3], 2, ended=True, age=timedelta(minutes=5))])  # caught up with, and not of now
     drain = (await admit(store, max_pending=1)).drain
     assert drain.ended == 3
@@ -357,7 +369,8 @@ async def test_many_events_of_several_tenants_are_applied_at_once_each_to_its_jo
     jobs = [(ids.new_job_id("http"), f"tenant-{number % 3}") for number in range(200)]
     changes = [change(job_id, 1, tenant=tenant, job=job_id.encode()) for job_id, tenant in jobs]
     ends = [change(job_id, 2, tenant=tenant, ended=number % 2 == 0) for number, (job_id, tenant) in enumerate(jobs)]
-    assert await store.apply([*changes, *ends]) == [False] * 200 + [True, False] * 100
+    applied = await store.apply([*changes, *ends])
+    assert [each.ended for each in applied] == [False] * 200 + [True, False] * 100
     for job_id, tenant in jobs:
         assert await store.read(tenant, job_id) == Record(job=job_id.encode(), event=b"event 2")
     full = [(await admit(store, tenant=f"tenant-{number}", max_pending=1)).pending for number in range(3)]
@@ -377,7 +390,8 @@ async def test_a_store_that_has_lost_something_admits_nothing_and_says_so(
             assert refused.value.metadata == {"dependency": "redis", "state": "rebuilding"}
             assert refused.value.retry_after is not None
         job_id = ids.new_job_id("http")
-        assert await store.apply([submitted(job_id), change(job_id, 2, ended=True)]) == [False, True]
+        applied = await store.apply([submitted(job_id), change(job_id, 2, ended=True)])
+        assert [each.ended for each in applied] == [False, True]
         assert await store.read("acme", job_id) == Record(job=b"job", event=b"event 2")
     await asyncio.wait_for(servers.stranger(), 30)
 
@@ -385,7 +399,7 @@ async def test_a_store_that_has_lost_something_admits_nothing_and_says_so(
 async def test_redis_forgets_everything_in_time(redis: kv.Client, real: Callable[..., JobStore]) -> None:
     store = real()
     hour, day = 3600, 86400
-    unseen, running, ended, long_ended = [(await admit(store, key=f"key {n}")).job_id for n in range(4)]
+    unseen, running, ended, long_ended = [(await admit(store, key=f"key {n}")).id for n in range(4)]
     await store.apply([submitted(running), change(ended, 2, ended=True)])
     await store.apply([change(long_ended, 2, ended=True, age=FINISHED_LIFETIME)])
 
@@ -406,6 +420,6 @@ async def test_the_window_of_a_key_counts_from_its_first_sight(redis: kv.Client,
     store = real()
     first = await admit(store, key="k")
     await redis.pexpire("{intake:acme}:key:k", timedelta(hours=1))
-    await store.release("acme", first.job_id, idempotency_key="k")
-    await admit(store, key="k", job_id=first.job_id)
+    await store.release("acme", first.id, [first.id], idempotency_key="k")
+    await admit(store, key="k", job_id=first.id)
     assert await redis.pttl("{intake:acme}:key:k") <= timedelta(hours=1).total_seconds() * 1000

@@ -31,6 +31,13 @@ class FakeHistory:
             return None
         return Record(job=entry.submitted.job, event=entry.standing.event, result=entry.standing.result)
 
+    async def batch(self, tenant: str, batch_id: str) -> list[Record]:
+        return [
+            Record(job=entry.submitted.job, event=entry.standing.event, result=None)
+            for entry in self._entries.values()
+            if entry.submitted is not None and (entry.tenant, entry.submitted.batch_id) == (tenant, batch_id)
+        ]
+
     async def list(
         self, tenant: str, wanted: Filter, *, after: Position | None, limit: int
     ) -> list[tuple[Position, Record]]:

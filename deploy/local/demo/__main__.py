@@ -15,6 +15,7 @@ from deploy.local.demo import checks
 from deploy.local.demo.client import ApiError, Client, Job, get
 from deploy.local.demo.receiver import Receiver, receiver
 from deploy.local.demo.report import by_priority, summary
+from shared import ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ _JOBS = 100
 #: Submits under way at once.
 _SUBMITS = 16
 _REFUSALS = 2
+_BATCH_JOBS = 10
 _CALLBACK_PATIENCE_S = 60
 #: History follows the log within moments.
 _HISTORY_PATIENCE_S = 15
@@ -37,6 +39,7 @@ async def run(settings: Mapping[str, str], far_end: str) -> bool:
     async with (
         aiohttp.ClientSession(headers=headers) as session,
         receiver(settings[client_settings.WEBHOOK_SECRET], refusals=_REFUSALS) as hook,
+        receiver(settings[client_settings.WEBHOOK_SECRET], refusals=0) as batch_hook,
     ):
         client = Client(session, settings[client_settings.URL])
         plain = await _plain(client, far_end)
@@ -44,16 +47,23 @@ async def run(settings: Mapping[str, str], far_end: str) -> bool:
         print(f"3. {_JOBS} jobs of mixed priority")
         many = await _many(client, far_end, Progress())
         told = await _with_callback(client, far_end, hook)
-        jobs = [plain, failed, *many, told]
+        of_batch, mistakes_of_batch = await _batch(client, far_end, batch_hook)
+        jobs = [plain, failed, *many, told, *of_batch]
         forgotten = await _history(client, jobs)
     mistakes = [
         *checks.mistakes_of_plain(plain),
         *checks.mistakes_of_failed(failed),
         *checks.mistakes_of_many(many),
         *checks.mistakes_of_callback(told, hook),
+        *mistakes_of_batch,
         *forgotten,
     ]
-    print("\n" + summary([("plain", [plain]), ("503", [failed]), *by_priority(many), ("callback", [told])]))
+    print(
+        "\n"
+        + summary(
+            [("plain", [plain]), ("503", [failed]), *by_priority(many), ("callback", [told]), ("batch", of_batch)]
+        )
+    )
     for mistake in mistakes:
         print(f"NOT AS IT MUST BE: {mistake}", file=sys.stderr)
     return not mistakes
@@ -83,9 +93,21 @@ async def _with_callback(client: Client, far_end: str, hook: Receiver) -> Job:
     return job
 
 
+async def _batch(client: Client, far_end: str, hook: Receiver) -> tuple[list[Job], list[str]]:
+    """Its jobs as they ended, and what is not as it must be."""
+    print(f"5. A batch of {_BATCH_JOBS} jobs, submitted twice under one idempotency key; its end is told by a callback")
+    jobs, key = [get(f"{far_end}/anything?n={number}") for number in range(_BATCH_JOBS)], ids.new_request_id()
+    accepted, again = [await client.submit_batch(jobs, callback_url=hook.url, key=key) for _ in range(2)]
+    async with asyncio.timeout(_CALLBACK_PATIENCE_S):
+        await hook.taken.wait()
+    ended = await client.batch(accepted["id"])
+    print(f"   {ended['id']} {ended['counts']}")
+    return ended["jobs"], checks.mistakes_of_batch(accepted, again, ended, hook)
+
+
 async def _history(client: Client, jobs: Sequence[Job]) -> list[str]:
     """What history does not hold as it must, when it has had its time."""
-    print("5. History, read back through the API")
+    print("6. History, read back through the API")
     until = asyncio.get_running_loop().time() + _HISTORY_PATIENCE_S
     while True:
         mistakes = checks.mistakes_of_history(await client.listed(upstream="http"), jobs)

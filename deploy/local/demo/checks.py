@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deploy.local.demo.client import Job
+    from deploy.local.demo.client import Batch, Job
     from deploy.local.demo.receiver import Receiver
 
 PRIORITIES = ("HIGH", "NORMAL", "LOW")
@@ -68,6 +68,20 @@ def mistakes_of_callback(job: Job, receiver: Receiver) -> list[str]:
     told = [message.payload["data"] for message in receiver.messages]
     mistakes += [f"callback: it told {each['state']} of {each['id']}" for each in told if each != job]
     return mistakes
+
+
+def mistakes_of_batch(accepted: Batch, again: Batch, ended: Batch, receiver: Receiver) -> list[str]:
+    """Submitted twice, it is one batch; all of its jobs succeeded, and its end was told as it is shown."""
+    mistakes = [f"batch: {reason}" for reason in receiver.disbelieved]
+    if again["id"] != accepted["id"]:
+        mistakes.append(f"batch: {accepted['id']} was submitted again, and became {again['id']}")
+    if ended["counts"] != {"succeeded": accepted["size"]}:
+        mistakes.append(
+            f"batch: {ended['id']} has {ended['counts']}; all of its {accepted['size']} must have succeeded"
+        )
+    told = [message.payload["data"] for message in receiver.messages]
+    shown = {name: value for name, value in ended.items() if name != "jobs"}
+    return mistakes + [f"batch: its callback told {each}, and it is {shown}" for each in told if each != shown]
 
 
 def mistakes_of_history(listed: Sequence[Job], jobs: Sequence[Job]) -> list[str]:

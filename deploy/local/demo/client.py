@@ -7,11 +7,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import aiohttp
 
 Job = dict[str, Any]
+Batch = dict[str, Any]
 
 #: Of one `:wait`, and of the client's patience for one job.
 _WAIT_S, _PATIENCE_S = 30, 90
@@ -37,6 +38,18 @@ class Client:
     async def submit(self, job: Mapping[str, object]) -> Job:
         """Submits a job; answers with it as it was accepted."""
         async with self._session.post(f"{self._url}/api/v1/jobs", json=job) as answer:
+            return await _checked(answer)
+
+    async def submit_batch(self, jobs: Sequence[Mapping[str, object]], *, callback_url: str, key: str) -> Batch:
+        """Submits jobs all or none, under an idempotency key; answers with the batch as it stands."""
+        body = {"jobs": jobs, "callbackUrl": callback_url}
+        headers = {"Idempotency-Key": key}
+        async with self._session.post(f"{self._url}/api/v1/batches", json=body, headers=headers) as answer:
+            return await _checked(answer)
+
+    async def batch(self, batch_id: str) -> Batch:
+        """The batch as it stands."""
+        async with self._session.get(f"{self._url}/api/v1/batches/{batch_id}") as answer:
             return await _checked(answer)
 
     async def finished(self, job_id: str) -> Job:

@@ -94,6 +94,22 @@ async def all_jobs(stub: Any, **filters: Any) -> list[jobs_pb2.Job]:
             return jobs
 
 
+async def test_a_stored_result_is_listed_without_its_headers_and_read_with_them(
+    config: Config, bus: Bus, identities: Identities
+) -> None:
+    job = ids.new_job_id("http")
+    events = events_of(job, "RUNNING", "SUCCEEDED")
+    url = f"/api/v1/jobs/{job}/result"
+    result = jobs_pb2.JobResult(url=url, status=200, headers={"a": "b"}, content_type="x/y", size=300_000)
+    events[-1].result.CopyFrom(result)
+    await publish(bus, events)
+    async with running("history", serve, config) as address, history(address, identities.mint()) as stub:
+        (listed,) = await eventually_listed(stub, 1)
+        assert listed.result == jobs_pb2.JobResult(url=url, status=200, content_type="x/y", size=300_000)
+        whole = await stub.GetRecordedJob(history_pb2.GetRecordedJobRequest(job_id=job))
+        assert whole.result == result
+
+
 async def test_jobs_of_the_log_can_be_listed_and_read(config: Config, bus: Bus, identities: Identities) -> None:
     done, failed, queued = (ids.new_job_id("http") for _ in range(3))
     await publish(bus, events_of(done, "RUNNING", "SUCCEEDED"))
@@ -124,6 +140,32 @@ async def eventually_listed(stub: Any, count: int) -> list[jobs_pb2.Job]:
         return jobs if len(jobs) >= count else None
 
     return await eventually(enough, within=60)
+
+
+async def test_a_batch_is_made_of_its_recorded_jobs(config: Config, bus: Bus, identities: Identities) -> None:
+    batch = ids.new_batch_id()
+    first, second, third = (
+        ids.job_id_in_batch(batch, index, name) for index, name in enumerate(("http", "s3", "http"))
+    )
+    states = {first: ("RUNNING", "SUCCEEDED"), second: ("RUNNING",), third: ()}
+    for job_id, left_by in states.items():
+        events = events_of(job_id, *left_by)
+        events[0].submission.job.batch_id = batch
+        await publish(bus, events)
+    async with running("history", serve, config) as address, history(address, identities.mint()) as stub:
+        await eventually_listed(stub, 3)
+        found = await stub.GetRecordedBatch(history_pb2.GetRecordedBatchRequest(batch_id=batch))
+        assert [job.id for job in found.jobs] == [first, second, third]
+        assert (found.counts.succeeded, found.counts.running, found.counts.queued) == (1, 1, 1)
+        assert not found.HasField("finished_at")
+        assert found.jobs[0].result.WhichOneof("content") is None
+        with pytest.raises(grpc.aio.AioRpcError) as wrong:
+            await stub.GetRecordedBatch(history_pb2.GetRecordedBatchRequest(batch_id="batch"))
+        assert wrong.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    async with running("history", serve, config) as address, history(address, identities.mint("other")) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as missing:
+            await stub.GetRecordedBatch(history_pb2.GetRecordedBatchRequest(batch_id=batch))
+        assert missing.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 async def test_a_malformed_event_holds_nothing_up(config: Config, bus: Bus, identities: Identities) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import grpc
@@ -15,28 +15,23 @@ from penstock.jobs.v1 import jobs_pb2
 
 from services.intake.domain import CLAIM_LIFETIME
 from services.intake.known_servers import KnownServers
-from services.intake.limits import PendingLimits
 from services.intake.reading import read_draft
 from services.intake.store import RedisJobStore, server_id
-from services.intake.submitter import Submitter
-from services.intake.validation import Validator
 from shared import errors
-from shared.clock import SystemClock
 from shared.config import Secret
 from shared.identity import Principal, PrincipalKind
 from shared.rpc.status import from_rpc_error
-from shared.sealing import CALLBACK_SECRET, Sealer
-from tests.fakes.intake_requests import GUARD, UPSTREAMS, request
-from tests.fakes.intake_tally import roomy_tally
+from tests.fakes.intake_requests import request
+from tests.fakes.intake_submitters import submitter_of
 from tests.integration.intake.conftest import ended, log_of_jobs, publish, replica, submit
 from tests.waiting import eventually
 from tests.wires import wire_to
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
-    from services.intake.catalogue import Catalogue
     from services.intake.config import Config
+    from services.intake.submitter import Submitter
     from shared import kv
     from shared.bus import Bus, Outgoing
     from tests.identities import Identities
@@ -45,13 +40,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_stalls")
 
 PRINCIPAL = Principal(kind=PrincipalKind.KEY, id="key_1", tenant="acme", scopes=frozenset())
-
-
-class LoadedCatalogue:
-    """Knows what can be called without asking."""
-
-    def upstreams(self) -> Any:
-        return UPSTREAMS
 
 
 class FailingPublisher:
@@ -63,11 +51,11 @@ class FailingPublisher:
         self._publishes = publishes
         self.ids: list[str] = []
 
-    async def publish(self, message: Outgoing) -> None:
-        self.ids.append(message.message_id)
+    async def publish_whole(self, messages: Sequence[Outgoing]) -> None:
+        self.ids.append(messages[0].message_id)
         fails = len(self.ids) <= self._failures
         if not fails or self._publishes:
-            await self._bus.publish([message])
+            await self._bus.publish_units([messages])
         if fails:
             raise errors.Unavailable("no acknowledgement came")
 
@@ -79,27 +67,17 @@ class CrashingPublisher:
         self._bus = bus
         self._publishes = publishes
 
-    async def publish(self, message: Outgoing) -> None:
+    async def publish_whole(self, messages: Sequence[Outgoing]) -> None:
         if self._publishes:
-            await self._bus.publish([message])
+            await self._bus.publish_units([messages])
         raise asyncio.CancelledError
 
 
 async def submitter(
     redis: kv.Client, publisher: Any, *, claim: timedelta = CLAIM_LIFETIME, patience: timedelta = timedelta(seconds=10)
 ) -> Submitter:
-    sealer = Sealer(bytes(32), CALLBACK_SECRET)
-    return Submitter(
-        catalogue=cast("Catalogue", LoadedCatalogue()),
-        validator=Validator(guard=GUARD, digest=sealer.digest),
-        store=RedisJobStore(redis, KnownServers(await server_id(redis)), claim_lifetime=claim),
-        publisher=publisher,
-        sealer=sealer,
-        clock=SystemClock(),
-        limits=PendingLimits(default=1000),
-        tally=roomy_tally(),
-        publish_timeout=patience,
-    )
+    store = RedisJobStore(redis, KnownServers(await server_id(redis)), claim_lifetime=claim)
+    return submitter_of(store, publisher, patience=patience)
 
 
 async def send(through: Submitter, *, key: str = "k", remaining_s: float | None = None) -> jobs_pb2.Job:

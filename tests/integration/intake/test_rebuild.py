@@ -12,6 +12,7 @@ from penstock.jobs.v1 import jobs_pb2
 
 from deploy.local import layout
 from services.intake import metrics
+from services.intake.domain import Candidate
 from services.intake.known_servers import KnownServers
 from services.intake.store import RedisJobStore, server_id
 from shared import errors, ids, kv
@@ -282,9 +283,9 @@ async def follow(client: kv.Client, port: int) -> None:
 
 async def admits(client: kv.Client, servers: KnownServers) -> bool:
     try:
-        await RedisJobStore(client, servers).admit(
-            "acme", ids.new_job_id("http"), b"job", idempotency_key="", fingerprint=b"1", max_pending=100
-        )
+        job_id = ids.new_job_id("http")
+        candidate = Candidate(id=job_id, jobs=((job_id, b"job"),), idempotency_key="", fingerprint=b"1")
+        await RedisJobStore(client, servers).admit("acme", candidate, max_pending=100)
     except errors.Unavailable:
         return False
     return True

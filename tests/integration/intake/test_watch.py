@@ -300,7 +300,14 @@ async def bare_servicer(
     watcher = Watcher(reader=reader, store=store, waiters=waiting, clock=SystemClock())
     unused: Any = None
     servicer = JobServicer(
-        submitter=unused, reader=reader, watcher=watcher, canceler=unused, explainer=unused, heartbeat=heartbeat
+        submitter=unused,
+        batch_submitter=unused,
+        reader=reader,
+        batches=unused,
+        watcher=watcher,
+        canceler=unused,
+        explainer=unused,
+        heartbeat=heartbeat,
     )
     server = Server("intake", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}))
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, servicer, "penstock.jobs.v1.JobService")

@@ -135,6 +135,32 @@ async def test_group_commit_publishes_what_many_publish_at_once(bus: Bus) -> Non
     task.cancel()
 
 
+@pytest.mark.parametrize("size", [1, 2, 7, 100])
+async def test_units_go_to_disk_together_with_whatever_else_is_on_its_way(bus: Bus, size: int) -> None:
+    publisher = bus.group_publisher()
+    task = asyncio.create_task(publisher.run())
+    units = [messages(size) for _ in range(12)]
+    singles = messages(50)
+    await asyncio.gather(*map(publisher.publish_whole, units), *map(publisher.publish, singles))
+    assert await stored(bus) == 12 * size + 50
+    task.cancel()
+
+
+async def test_a_unit_that_is_known_is_stored_once_also_beside_new_ones(bus: Bus) -> None:
+    known, new, single = messages(5), messages(5), messages(1)
+    await bus.publish_units([known])
+    await bus.publish_units([known, new, single])
+    await bus.publish_units([single, known, new])
+    assert await stored(bus) == 11
+
+
+async def test_of_a_unit_nothing_is_stored_where_one_message_cannot_be(bus: Bus) -> None:
+    broken = [*messages(3), Outgoing(subject="jobs.submitted.http", payload=bytes(9 * 1024 * 1024), message_id="big")]
+    with pytest.raises(Unavailable):
+        await bus.publish_units([broken])
+    assert await stored(bus) == 0
+
+
 async def test_group_commit_tells_every_publisher_of_a_failure(bus: Bus) -> None:
     publisher = bus.group_publisher()
     task = asyncio.create_task(publisher.run())

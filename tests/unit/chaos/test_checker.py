@@ -26,6 +26,13 @@ GOOD = Story(
 
 def test_a_run_in_which_all_is_well_has_no_contradiction() -> None:
     assert contradictions(GOOD) == []
+    in_a_batch = replace(
+        GOOD,
+        history=[END | {"batchId": "batch_1"}],
+        batches={"batch_1": [1]},
+        batch_ends={"batch_1": [{"succeeded": 1}, {"succeeded": 1}]},
+    )
+    assert contradictions(in_a_batch) == []
 
 
 @pytest.mark.parametrize(
@@ -52,6 +59,12 @@ def test_a_run_in_which_all_is_well_has_no_contradiction() -> None:
         ({"ends": {"http-1": [2]}}, "history holds 3"),
         ({"fences": {"http-1": ["1.1", "1.2"]}}, "its fences are"),
         ({"submitted": {1: Submitted(post=True, callback=False)}}, "asked for no callback"),
+        ({"batches": {"batch_1": [1]}}, "http-1 is not of batch_1"),
+        ({"batches": {"batch_1": [1]}}, "the callback of batch_1 never arrived"),
+        (
+            {"batches": {"batch_1": [1]}, "batch_ends": {"batch_1": [{"outcomeUnknown": 1}]}},
+            "told {'outcomeUnknown': 1}, and it ended {'succeeded': 1}",
+        ),
     ],
 )
 def test_each_contradiction_is_found(changed: dict[str, Any], contradiction: str) -> None:

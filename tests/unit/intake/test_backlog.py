@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from services.intake.backlog import Backlog
-from services.intake.domain import Change
+from services.intake.changes import BatchPlace, Change
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 HORIZON = NOW - timedelta(days=1)
@@ -58,3 +59,21 @@ def test_ends_are_not_remembered_for_ever() -> None:
         backlog.add([change(f"job {hour}", 2, age=timedelta(hours=150 - hour), ended=True)])
     assert len(backlog._ended) == len(backlog._ends) == 2
     assert len(backlog) == 0
+
+
+def in_batch(job: str, index: int, size: int) -> Change:
+    return replace(change(job, 1), place=BatchPlace(batch_id="batch", index=index, size=size))
+
+
+def test_the_jobs_of_a_batch_are_kept_until_the_last_of_them_ended_long_ago() -> None:
+    submissions = [in_batch("a", 0, 2), in_batch("b", 1, 2)]
+    first, last = change("a", 3, ended=True), change("b", 3, ended=True)
+    assert kept(*submissions, first) == [("a", 1), ("a", 3), ("b", 1)]
+    assert kept(*submissions, first, first) == [("a", 1), ("a", 3), ("a", 3), ("b", 1)]
+    assert kept(*submissions, first, last, change("c", 1), *submissions) == [("c", 1)]
+    assert kept(*submissions, first, change("b", 3, age=timedelta(hours=1), ended=True)) == [
+        ("a", 1),
+        ("a", 3),
+        ("b", 1),
+        ("b", 3),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -10,13 +11,20 @@ from hypothesis import strategies as st
 from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
+from services.intake.batch_ends import BatchEnds
 from services.intake.contract import view
 from services.intake.projection import Projection
 from shared import ids, streams
 from shared.bus import Incoming
 from shared.errors import Unavailable
+from tests.fakes.intake_batches import FakeBatchStore
 from tests.fakes.intake_store import FakeJobStore
 from tests.fakes.intake_tally import roomy_tally
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.bus import Outgoing
 
 JOB_ID = ids.new_job_id("http")
 State = jobs_pb2.Job
@@ -30,6 +38,16 @@ class Signals:
 
     async def signal(self, subject: str, payload: bytes = b"") -> None:
         self.sent.append((subject, payload))
+
+
+class Notices:
+    """Notes what is published."""
+
+    def __init__(self) -> None:
+        self.messages: list[Outgoing] = []
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        self.messages += messages
 
 
 def event(
@@ -67,7 +85,13 @@ def message(payload: bytes | events_pb2.JobEvent) -> Incoming:
 
 
 def projection_of(store: FakeJobStore, signals: Signals) -> Projection:
-    return Projection(store=store, signaler=signals, tally=roomy_tally(), moved=lambda: None)
+    return Projection(
+        store=store,
+        signaler=signals,
+        tally=roomy_tally(),
+        batch_ends=BatchEnds(store=FakeBatchStore(), publisher=Notices()),
+        moved=lambda: None,
+    )
 
 
 async def job_after(*batches: list[events_pb2.JobEvent]) -> jobs_pb2.Job | None:

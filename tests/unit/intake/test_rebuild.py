@@ -10,13 +10,16 @@ import pytest
 from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
+from services.intake.batch_ends import BatchEnds
 from services.intake.known_servers import KnownServers
 from services.intake.rebuild import Rebuilder
 from services.intake.rebuilds import Rebuilds
 from shared import ids
 from shared.bus import Stored
 from shared.errors import Unavailable
+from tests.fakes.intake_batches import FakeBatchStore
 from tests.fakes.intake_bucket import FakeBucket
+from tests.fakes.intake_requests import aged_job_id
 from tests.fakes.intake_store import FakeJobStore
 from tests.fakes.intake_tally import FakeCounts, Tally
 
@@ -102,12 +105,14 @@ class Bench:
     def __init__(self, *, floor: int | None = None) -> None:
         self.client, self.servers, self.log, self.store = Client(), KnownServers(), Log(), FakeJobStore()
         self.bucket, self.floor, self.counts = FakeBucket(), Floor(floor), FakeCounts()
+        self.batches = FakeBatchStore()
         self.rebuilder = Rebuilder(
             client=cast("Any", self.client),
             servers=self.servers,
             rebuilds=Rebuilds(self.bucket),
             bus=cast("Any", self.log),
             store=self.store,
+            batch_ends=BatchEnds(store=self.batches, publisher=cast("Any", None)),  # a rebuild tells of nothing
             floor=cast("Any", self.floor),
             tally=Tally(self.counts, cap=10),
         )
@@ -126,7 +131,7 @@ def job_ids(count: int) -> list[str]:
 
 async def test_without_a_floor_all_that_still_matters_is_applied() -> None:
     bench = Bench()
-    waits, over, long_over, fresh = job_ids(4)
+    waits, over, long_over, fresh = (aged_job_id(age * DAY) for age in (6, 3, 6, 0))
     bench.log.add(waits, 1, age=6 * DAY)
     bench.log.add(long_over, 1, age=6 * DAY)
     bench.log.add(over, 1, age=3 * DAY)

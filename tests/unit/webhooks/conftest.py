@@ -33,7 +33,7 @@ def make_delivery(host: str = "client.example", *, due: datetime = START, **chan
     delivery = Delivery(
         id=delivery_id(job_id, 3),
         tenant="acme",
-        job_id=job_id,
+        about=job_id,
         url=f"https://{host}/hook?token=canary",
         host=host,
         event_type="job.succeeded",

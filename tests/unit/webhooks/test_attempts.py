@@ -81,8 +81,8 @@ async def test_a_jobs_own_secret_signs_in_its_place(
     attempts: Attempts, poster: Poster, store: FakeDeliveryStore
 ) -> None:
     plain = make_delivery()
-    sealed = SEALER.seal(b"a passphrase of the caller's", "acme", plain.job_id)
-    delivery = await claimed(store, make_delivery(id=plain.id, job_id=plain.job_id, sealed_secret=sealed))
+    sealed = SEALER.seal(b"a passphrase of the caller's", "acme", plain.about)
+    delivery = await claimed(store, make_delivery(id=plain.id, about=plain.about, sealed_secret=sealed))
     await attempts.make(delivery)
     expected = signed_headers("a passphrase of the caller's", webhook_id=plain.id, at=START, body=delivery.payload)
     assert poster.sent[0][2] == expected

@@ -103,7 +103,7 @@ async def test_a_delivery_is_made_of_the_event_and_its_submission(world: World) 
     await world.collector.handle([message(event)])
     (delivery,) = world.store.by_id.values()
     assert delivery.id == f"{event.job_id}:3"
-    assert (delivery.tenant, delivery.job_id, delivery.event_type) == ("acme", event.job_id, "job.succeeded")
+    assert (delivery.tenant, delivery.about, delivery.event_type) == ("acme", event.job_id, "job.succeeded")
     assert (delivery.url, delivery.host) == ("https://client.example:8443/hook?t=1", "client.example:8443")
     assert (delivery.sealed_secret, delivery.traceparent) == (b"sealed", TRACEPARENT)
     assert delivery.next_attempt_at == delivery.created_at == delivery.event_time == START
@@ -133,7 +133,7 @@ async def test_an_event_whose_submission_is_gone_is_dropped_and_the_rest_is_stor
     world.job_log.messages[broken.submitted_sequence] = b"\xff"
     batch = [message(event) for event in (gone, moved, broken, here)]
     await world.collector.handle(batch)
-    assert [each.job_id for each in world.store.by_id.values()] == [here.job_id]
+    assert [each.about for each in world.store.by_id.values()] == [here.job_id]
     assert {each.verdict for each in batch} == {b"+ACK"}
 
 
