@@ -78,6 +78,7 @@ def _services(*services: str) -> Permission:
 
 
 _ANYONE = Permission(anonymous=True)
+_READ_OR_WRITE = Permission(scope=Scope.JOBS_READ, or_scope=Scope.JOBS_WRITE)
 
 #: By the RPC's full name, as gRPC spells it.
 PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
@@ -117,11 +118,9 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "/penstock.auth.v1.KeyService/GetKey": _scope(Scope.KEYS_READ),
         "/penstock.auth.v1.KeyService/RevokeKey": _scope(Scope.KEYS_WRITE),
         "/penstock.history.v1.HistoryService/ListJobs": _scope(Scope.JOBS_READ),
-        # Internal: intake has judged the caller, who may be one that submits a job again, or cancels it.
-        "/penstock.history.v1.HistoryService/GetRecordedJob": Permission(
-            scope=Scope.JOBS_READ, or_scope=Scope.JOBS_WRITE
-        ),
-        "/penstock.history.v1.HistoryService/GetRecordedBatch": _scope(Scope.JOBS_READ),
+        # Internal: intake has judged the caller, who may be one that submits again, or cancels.
+        "/penstock.history.v1.HistoryService/GetRecordedJob": _READ_OR_WRITE,
+        "/penstock.history.v1.HistoryService/GetRecordedBatch": _READ_OR_WRITE,
         "/penstock.webhooks.v1.CallbackSecretService/GetCallbackSecret": _scope(Scope.WEBHOOKS_WRITE),
         # Envoy asks before anyone is known; the answer is worth only what the key in the question is worth.
         "/envoy.service.auth.v3.Authorization/Check": _ANYONE,

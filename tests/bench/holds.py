@@ -83,25 +83,24 @@ def measure(mesh: Mesh, *, number: int, rest_seconds: float) -> Iterator[Held]:
     Raises:
         RuntimeError: One of them was left without its job's end.
     """
+    before = _memory(Usage(mesh.stack))  # once: what the first ones leave free is used again by those after them
     for kind in _ACTIONS:
-        yield _measure(mesh, kind, number, rest_seconds)
+        yield _measure(mesh, kind, number, rest_seconds, before)
 
 
-def _measure(mesh: Mesh, kind: str, number: int, rest_seconds: float) -> Held:
+def _measure(mesh: Mesh, kind: str, number: int, rest_seconds: float, before: Mapping[str, int]) -> Held:
     layout = mesh.stack.layout
     tenant = f"{kind}-{number}"
     key = mesh.key(tenant)
     _tell_queue(layout, key, "pause")
     paths = [f"/api/v1/jobs/{job_id}:{_ACTIONS[kind]}" for job_id in _submitted(mesh, tenant, number)]
-    usage = Usage(mesh.stack)
-    before = {name: resident_bytes(usage.pids[name]) for name in _HOLDING}
     with _Clients(layout.address("gateway"), key, paths) as clients:
         began = time.perf_counter()
         clients.start()
         _await_waiters(layout, number)
         coming_s = time.perf_counter() - began
-        taken = {name: resident_bytes(usage.pids[name]) - before[name] for name in _HOLDING}
         usage, began = Usage(mesh.stack), time.perf_counter()
+        taken = {name: size - before[name] for name, size in _memory(usage).items()}
         time.sleep(rest_seconds)
         rest = {name: used * 100 / (time.perf_counter() - began) for name, used in usage.by_program().items()}
         began = time.perf_counter()
@@ -122,6 +121,10 @@ def _measure(mesh: Mesh, kind: str, number: int, rest_seconds: float) -> Held:
         load_cpu_s=answer["cpu_s"],
         samples=answer["samples"],
     )
+
+
+def _memory(usage: Usage) -> dict[str, int]:
+    return {name: resident_bytes(usage.pids[name]) for name in _HOLDING}
 
 
 def _submitted(mesh: Mesh, tenant: str, number: int) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from tests.bench.cpu import parse_resident_bytes
 from tests.bench.holder import Ends, HeldCall
 from tests.waiting import eventually
 
@@ -102,7 +103,5 @@ def test_whoever_is_left_without_an_end_is_an_error(call: HeldCall, ends: Ends, 
     assert ends.samples
 
 
-def test_memory_is_read_off_what_linux_tells(tmp_path: Any) -> None:
-    from tests.bench.cpu import parse_resident_bytes  # noqa: PLC0415
-
+def test_memory_is_read_off_what_linux_tells() -> None:
     assert parse_resident_bytes("Name:\tx\nVmHWM:\t  999 kB\nVmRSS:\t    12 kB\n") == 12 * 1024

@@ -44,13 +44,6 @@ class Log:
             raise errors.Unavailable("no acknowledgement came")
 
 
-class History:
-    """Has no job."""
-
-    async def GetRecordedJob(self, request: object) -> jobs_pb2.Job:
-        raise errors.JobNotFound("there is none")
-
-
 async def send(
     store: FakeJobStore,
     log: Log,
