@@ -136,7 +136,7 @@ def test_a_field_by_grpc(mesh: Mesh, line: Line, channel: grpc.Channel, making: 
 
 def refused(failure: grpc.RpcError, making: Making, body: bytes) -> None:
     """Holds a refusal over gRPC to the same."""
-    error = from_rpc_error(failure)  # pyright: ignore[reportArgumentType]
+    error = from_rpc_error(failure)
     if making.leaf.path == "requestId" and error.reason == "IDEMPOTENCY_KEY_REUSED":
         return
     assert isinstance(error, InvalidArgument), (error, body[:2000])
