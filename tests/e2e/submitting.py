@@ -93,7 +93,7 @@ class GrpcCaller:
         try:
             return Reply(status=200, job=self.jobs.SubmitJob(request, metadata=metadata, timeout=TIMEOUT_S).id)
         except grpc.RpcError as failure:
-            error = from_rpc_error(failure)  # pyright: ignore[reportArgumentType]
+            error = from_rpc_error(failure)
             return Reply(
                 status=error.http_status or HTTP_BY_CODE[error.code],
                 reason=error.reason,

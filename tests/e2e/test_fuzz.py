@@ -194,7 +194,7 @@ def raw(channel: grpc.Channel, method: str, answer: type[Message]) -> Callable[.
 
 def refused(failure: grpc.RpcError, leaf: Leaf, body: bytes, request: type[Message]) -> None:
     """Holds a refusal over gRPC to the same."""
-    error = from_rpc_error(failure)  # pyright: ignore[reportArgumentType]
+    error = from_rpc_error(failure)
     if leaf.path == "requestId" and error.reason == "IDEMPOTENCY_KEY_REUSED":
         return
     assert isinstance(error, InvalidArgument), (error, body[:2000])
