@@ -35,7 +35,8 @@ class Config(ObjectsConfig):
     max_pending_jobs_of_all: int = 1_000_000
 
     def __post_init__(self) -> None:
-        mistakes = [
+        mistakes = self.mistakes_of_objects()
+        mistakes += [
             f"{name} is {number}; it takes a number from 1"
             for name, number in (
                 ("PENSTOCK_MAX_PENDING_JOBS", self.max_pending_jobs),

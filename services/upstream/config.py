@@ -24,5 +24,8 @@ class Config(ObjectsConfig):
     allow_loopback: bool = False
 
     def __post_init__(self) -> None:
+        mistakes = self.mistakes_of_objects()
         if not 1 <= self.concurrency <= _MAX_CONCURRENCY:
-            raise ConfigError([f"PENSTOCK_CONCURRENCY is {self.concurrency}; it takes 1 to {_MAX_CONCURRENCY}"])
+            mistakes.append(f"PENSTOCK_CONCURRENCY is {self.concurrency}; it takes 1 to {_MAX_CONCURRENCY}")
+        if mistakes:
+            raise ConfigError(mistakes)

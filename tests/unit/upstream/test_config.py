@@ -27,3 +27,26 @@ def test_loopback_is_closed_unless_it_is_opened() -> None:
 def test_a_concurrency_out_of_range_is_named(concurrency: str) -> None:
     with pytest.raises(settings.ConfigError, match="PENSTOCK_CONCURRENCY"):
         settings.load(Config, ENVIRONMENT | {"PENSTOCK_CONCURRENCY": concurrency})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("URL", "objects:9000"),
+        ("URL", "https://objects/path"),
+        ("URL", ""),
+        ("PUBLIC_URL", "ftp://objects"),
+        ("BUCKET", "Penstock"),
+        ("BUCKET", "p"),
+    ],
+)
+def test_what_leads_to_no_object_store_is_named(name: str, text: str) -> None:
+    with pytest.raises(settings.ConfigError, match=f"^PENSTOCK_OBJECTS_{name} is '{text}'"):
+        settings.load(Config, ENVIRONMENT | {f"PENSTOCK_OBJECTS_{name}": text})
+
+
+def test_clients_reach_the_object_store_where_services_do_unless_told_otherwise() -> None:
+    assert settings.load(Config, ENVIRONMENT).objects.public_url == "http://127.0.0.1:1"
+    told = settings.load(Config, ENVIRONMENT | {"PENSTOCK_OBJECTS_PUBLIC_URL": "https://objects.example.com"}).objects
+    assert (told.url, told.public_url) == ("http://127.0.0.1:1", "https://objects.example.com")
+    assert "Secret(…)" in repr(told)
