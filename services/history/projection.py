@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = observability.logger()
 
 #: Shared by every replica.
-CONSUMER = streams.consumer_config("history", streams.job_subject("*", "*"))
+CONSUMER = streams.consumer_config(streams.HISTORY_CONSUMER, streams.job_subject("*", "*"))
 
 
 class Projection:

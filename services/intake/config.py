@@ -37,6 +37,8 @@ class Config(ObjectsConfig):
     tenant_max_pending: tuple[str, ...] = ()
     #: Unfinished jobs that all tenants together may have; `docs/operations.md` says what memory they take.
     max_pending_jobs_of_all: int = 1_000_000
+    #: Bytes that the records of all ended jobs may take of Redis; `docs/operations.md` says how many jobs that holds.
+    hot_view_max_bytes: int = 1024**3
 
     #: For how long a signed link to a result leads there; at most 7 days.
     result_link_lifetime: timedelta = timedelta(minutes=15)
@@ -48,6 +50,7 @@ class Config(ObjectsConfig):
             for name, number in (
                 ("PENSTOCK_MAX_PENDING_JOBS", self.max_pending_jobs),
                 ("PENSTOCK_MAX_PENDING_JOBS_OF_ALL", self.max_pending_jobs_of_all),
+                ("PENSTOCK_HOT_VIEW_MAX_BYTES", self.hot_view_max_bytes),
             )
             if number < 1
         ]
