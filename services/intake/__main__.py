@@ -22,6 +22,7 @@ from services.intake.catalogue import Catalogue
 from services.intake.config import Config
 from services.intake.explainer import Explainer
 from services.intake.floor import Floor
+from services.intake.hot_view import HotView, RedisKeptRecords
 from services.intake.known_servers import KnownServers
 from services.intake.offload import Offloader
 from services.intake.projection import Projection
@@ -29,6 +30,7 @@ from services.intake.reader import JobReader
 from services.intake.rebuild import Rebuilder
 from services.intake.rebuilds import Rebuilds
 from services.intake.recorded import RecordedJobs
+from services.intake.results import Results
 from services.intake.servicer import JobServicer
 from services.intake.store import RedisJobStore
 from services.intake.submitter import Submitter
@@ -88,6 +90,7 @@ async def serve(config: Config, process: Process) -> None:
     uploads = Uploads(store=RedisUploadStore(redis), objects=objects, clock=clock)
     validator = Validator(guard=guard, digest=sealer.digest)
     attacher = Attacher(uploads)
+    recorded = RecordedJobs(history)
     acceptor = Acceptor(
         store=store,
         publisher=publisher,
@@ -101,10 +104,10 @@ async def serve(config: Config, process: Process) -> None:
         validator=validator,
         acceptor=acceptor,
         store=store,
+        recorded=recorded,
         sealer=sealer,
         clock=clock,
     )
-    recorded = RecordedJobs(history)
     reader = JobReader(store=store, recorded=recorded, waiters=waiters)
     batches = BatchReader(batches=held.batches, store=store, recorded=recorded)
     batch_submitter = BatchSubmitter(
@@ -120,6 +123,7 @@ async def serve(config: Config, process: Process) -> None:
     watcher = Watcher(reader=reader, store=store, waiters=waiters, clock=clock)
     canceler = Canceler(reader=reader, batches=batches, store=store, scheduler=scheduler, waiters=waiters)
     explainer = Explainer(reader=reader, scheduler=scheduler)
+    results = Results(reader=reader, objects=objects, link_lifetime=config.result_link_lifetime)
 
     view = Projection(store=store, signaler=bus, tally=tally, batch_ends=held.batch_ends, moved=held.floor.moved)
     process.loop("publisher", publisher.run)
@@ -137,6 +141,7 @@ async def serve(config: Config, process: Process) -> None:
                 watcher=watcher,
                 canceler=canceler,
                 explainer=explainer,
+                results=results,
             ),
             "penstock.jobs.v1.JobService",
         ),
@@ -163,7 +168,12 @@ async def _held(config: Config, process: Process, redis: kv.Client, bus: Bus) ->
     """Learns whether Redis has lost anything; if it has, it is rebuilt beside answering."""
     bucket = await until_done(lambda: bus.bucket("intake", replicas=config.stream_replicas), retry_on=(Unavailable,))
     servers = KnownServers()
-    store, batches = RedisJobStore(redis, servers), RedisBatchStore(redis)
+    hot_view = HotView(
+        RedisKeptRecords(redis),
+        max_bytes=config.hot_view_max_bytes,
+        recorded=lambda: bus.acknowledged(streams.JOBS, streams.HISTORY_CONSUMER),
+    )
+    store, batches = RedisJobStore(redis, servers, ended=hot_view.ended), RedisBatchStore(redis)
     batch_ends = BatchEnds(store=batches, publisher=bus)
     tally = Tally(RedisCounts(redis), cap=config.max_pending_jobs_of_all)
     floor = Floor(redis, servers, lambda: bus.acknowledged(streams.JOBS, projection.DURABLE))
@@ -180,6 +190,7 @@ async def _held(config: Config, process: Process, redis: kv.Client, bus: Bus) ->
     await until_done(rebuilder.look, retry_on=(Unavailable,))
     process.loop("tally", tally.run)
     process.loop("floor", floor.run)
+    process.loop("hot_view", hot_view.run)
     process.loop("rebuild", rebuilder.run)
     return _Held(store=store, batches=batches, batch_ends=batch_ends, tally=tally, floor=floor)
 

@@ -83,8 +83,12 @@ class Acceptor:
         self._tally = tally
         self._publish_timeout_s = publish_timeout.total_seconds()
 
-    async def admit(self, candidate_of: Callable[[str], Candidate], new_id: str, tenant: str) -> Admission:
+    async def admit(
+        self, candidate_of: Callable[[str], Candidate], new_id: str, tenant: str
+    ) -> tuple[Candidate, Admission]:
         """Admits a candidate: ADMITTED under the new id or the one that an earlier try has left behind, or KNOWN.
+
+        Answers with the candidate as it was admitted, and what its admission came to.
 
         Args:
             candidate_of: Makes the candidate under an id.
@@ -103,29 +107,27 @@ class Acceptor:
             candidate = candidate_of(admission.id)
             admission = await self._admit(candidate, tenant)
         if admission.outcome is Outcome.KNOWN:
-            return admission
+            return candidate, admission
         self._check(admission, tenant, size=len(candidate.jobs))
         self._tally.admitted(tenant, jobs=len(candidate.jobs))
         crash_points.reach(CrashPoint.INTAKE_ADMITTED)
-        return admission
+        return candidate, admission
 
     async def publish(
         self,
+        candidate: Candidate,
         messages: Sequence[Outgoing],
         *,
         params: Sequence[bytes],
-        admission: Admission,
-        idempotency_key: str,
         tenant: str,
         remaining_s: float | None,
     ) -> None:
         """Keeps params that are too large, and publishes the same messages until they are acknowledged, or time is up.
 
         Args:
+            candidate: As it was admitted.
             messages: The `submitted` of each job, under its id.
             params: Those of each job.
-            admission: By which they were let in.
-            idempotency_key: Empty for none.
             tenant: Whose.
             remaining_s: Until the caller's deadline; None where there is none.
 
@@ -136,24 +138,22 @@ class Acceptor:
         timeout_s = self._publish_timeout_s
         if remaining_s is not None:
             timeout_s = min(remaining_s - _ANSWER_MARGIN_S, MAX_PUBLISH_TIMEOUT.total_seconds())
-        kind, job_ids = kind_of(admission.id), [message.message_id for message in messages]
+        told = {kind_of(candidate.id): candidate.id}
         until = asyncio.get_running_loop().time() + timeout_s
         if any(map(is_large, params)):
-            await self._keep_large(params, job_ids, tenant, idempotency_key=idempotency_key, until=until)
+            await self._keep_large(candidate, params, tenant, until=until)
         try:
             async with asyncio.timeout_at(until):
                 await until_done(
                     lambda: self._publisher.publish_whole(messages),
                     retry_on=(errors.Unavailable,),
                     backoff=_PUBLISH_BACKOFF,
-                    on_failure=lambda error, _: log.warning(
-                        "publish_repeated", error=str(error), **{kind: admission.id}
-                    ),
+                    on_failure=lambda error, _: log.warning("publish_repeated", error=str(error), **told),
                 )
         except TimeoutError:
-            await self._give_up(admission, job_ids, tenant, idempotency_key=idempotency_key)
-        if idempotency_key:
-            await self._note_accepted(admission.id, idempotency_key, tenant)
+            await self._give_up(candidate, tenant)
+        if candidate.idempotency_key:
+            await self._note_accepted(candidate, tenant)
         crash_points.reach(CrashPoint.INTAKE_PUBLISHED)
 
     async def _admit(self, candidate: Candidate, tenant: str) -> Admission:
@@ -186,15 +186,13 @@ class Acceptor:
             case _:
                 return
 
-    async def _keep_large(
-        self, params: Sequence[bytes], job_ids: Sequence[str], tenant: str, *, idempotency_key: str, until: float
-    ) -> None:
+    async def _keep_large(self, candidate: Candidate, params: Sequence[bytes], tenant: str, *, until: float) -> None:
         """Keeps params that are too large to travel; where that fails, or time is up, nothing was ever accepted."""
         try:
             async with asyncio.timeout_at(until):
                 await self._offloader.store(tenant, params)
         except (errors.Unavailable, TimeoutError) as error:
-            await self._release(job_ids, tenant, idempotency_key=idempotency_key)
+            await self._release(candidate, tenant)
             if isinstance(error, errors.Unavailable):
                 raise
             raise errors.Unavailable(
@@ -203,29 +201,28 @@ class Acceptor:
                 retry_after=_RETRY_AFTER,
             ) from error
 
-    async def _release(self, job_ids: Sequence[str], tenant: str, *, idempotency_key: str) -> None:
+    async def _release(self, candidate: Candidate, tenant: str) -> None:
+        job_ids = [job_id for job_id, _ in candidate.jobs]
         try:
-            await self._store.release(tenant, job_ids, idempotency_key=idempotency_key)
+            await self._store.release(tenant, candidate.id, job_ids, idempotency_key=candidate.idempotency_key)
         except errors.Unavailable as error:  # it lapses by itself
-            log.warning("admission_not_released", error=error.message, jobs=list(job_ids))
+            log.warning("admission_not_released", error=error.message, **{kind_of(candidate.id): candidate.id})
 
-    async def _give_up(
-        self, admission: Admission, job_ids: Sequence[str], tenant: str, *, idempotency_key: str
-    ) -> None:
-        kind = kind_of(admission.id)
-        await self._release(job_ids, tenant, idempotency_key=idempotency_key)
+    async def _give_up(self, candidate: Candidate, tenant: str) -> None:
+        kind = kind_of(candidate.id)
+        await self._release(candidate, tenant)
         raise errors.Unavailable(
-            f"the log of jobs does not answer, so that it is not known whether {admission.id} was accepted; repeat the "
+            f"the log of jobs does not answer, so that it is not known whether {candidate.id} was accepted; repeat the "
             f"call with the same idempotency key, or look for the {kind} before you submit it again",
-            metadata={"dependency": "nats", kind: admission.id},
+            metadata={"dependency": "nats", kind: candidate.id},
             retry_after=_RETRY_AFTER,
         )
 
-    async def _note_accepted(self, accepted: str, key: str, tenant: str) -> None:
+    async def _note_accepted(self, candidate: Candidate, tenant: str) -> None:
         try:
-            await self._store.accept(tenant, key)
+            await self._store.accept(tenant, candidate.id, idempotency_key=candidate.idempotency_key)
         except errors.Unavailable as error:  # it is on disk, which is what was asked for; the projection notes it
-            log.warning("acceptance_not_noted", error=error.message, **{kind_of(accepted): accepted})
+            log.warning("acceptance_not_noted", error=error.message, **{kind_of(candidate.id): candidate.id})
 
 
 async def counted(submit: Awaitable[tuple[T, str]]) -> T:

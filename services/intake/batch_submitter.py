@@ -116,7 +116,7 @@ class BatchSubmitter:
                 fingerprint=request.fingerprint,
             )
 
-        admission = await self._acceptor.admit(candidate, ids.new_batch_id(), principal.tenant)
+        admitted, admission = await self._acceptor.admit(candidate, ids.new_batch_id(), principal.tenant)
         if admission.outcome is Outcome.KNOWN:
             return await self._replay(admission.id, principal.tenant), REPLAYED
         jobs = [
@@ -124,10 +124,9 @@ class BatchSubmitter:
             for job, standing in zip(jobs, admission.standing, strict=True)
         ]
         await self._acceptor.publish(
+            admitted,
             self._messages(admission.id, jobs, request, principal),
             params=[job.params for job in request.jobs],
-            admission=admission,
-            idempotency_key=request.idempotency_key,
             tenant=principal.tenant,
             remaining_s=remaining_s,
         )
@@ -172,4 +171,7 @@ class BatchSubmitter:
             draft.idempotency_key,
             fingerprint=self._validator.fingerprint_of_batch(draft, fingerprints),
         )
-        return await self._replay(known, tenant) if known is not None else None
+        if known is None:
+            await self._store.confirm()
+            return None
+        return await self._replay(known, tenant)

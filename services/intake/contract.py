@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
-from services.intake.domain import FIRST_REVISION, BatchPlace, Change, State
+from services.intake.changes import BatchPlace, Change
+from services.intake.domain import FIRST_REVISION, State
 from services.intake.offload import is_large, stored
 from shared import observability, streams, views
 from shared.bus import Outgoing
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from services.intake.domain import Attachment, JobRequest, Record
+    from services.intake.changes import Record
+    from services.intake.domain import Attachment, JobRequest
     from shared.identity import Principal
     from shared.sealing import Sealer
 

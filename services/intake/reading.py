@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.jobs.v1 import jobs_pb2
 
 from services.intake.canonical import number, shortened
-from services.intake.domain import (
-    MAX_BATCH_JOBS,
-    MAX_PARAMS_BYTES,
-    MAX_WAIT,
-    BatchDraft,
-    CacheMode,
-    Draft,
-    Priority,
-)
+from services.intake.domain import MAX_BATCH_JOBS, MAX_PARAMS_BYTES, MAX_WAIT, BatchDraft, CacheMode, Draft, Priority
 from services.intake.idempotency import read_key
 from shared.errors import FieldViolation, InvalidArgument
 

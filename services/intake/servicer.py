@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from services.intake.canceler import Canceler
     from services.intake.explainer import Explainer
     from services.intake.reader import JobReader
+    from services.intake.results import Results
     from services.intake.submitter import Submitter
     from services.intake.watching import Watcher
 
@@ -41,6 +42,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         watcher: Tells what happens to them.
         canceler: Cancels them.
         explainer: Says why they wait.
+        results: Answers with what they came to.
         heartbeat: How long nothing may be sent on a stream of server-sent events.
     """
 
@@ -54,6 +56,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         watcher: Watcher,
         canceler: Canceler,
         explainer: Explainer,
+        results: Results,
         heartbeat: timedelta = HEARTBEAT,
     ) -> None:
         self._submitter = submitter
@@ -63,6 +66,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self._watcher = watcher
         self._canceler = canceler
         self._explainer = explainer
+        self._results = results
         self._heartbeat = heartbeat
 
     async def SubmitJob(  # noqa: N802  gRPC's name
@@ -140,6 +144,20 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         """Says why a job waits."""
         del context
         return await self._explainer.explain(current_call.current_tenant(), request.job_id)
+
+    async def GetJobResult(  # noqa: N802  gRPC's name
+        self, request: jobs_pb2.GetJobResultRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> httpbody_pb2.HttpBody:
+        """Answers with a job's result, or with a link to it."""
+        call = current_call.current()
+        answer = await self._results.answer(
+            current_call.current_tenant(),
+            request.job_id,
+            upstream=request.upstream,
+            metadata=call.metadata if call else {},
+        )
+        await context.send_initial_metadata(answer.metadata)
+        return answer.body
 
     async def CancelJob(  # noqa: N802  gRPC's name
         self, request: jobs_pb2.CancelJobRequest, context: grpc.aio.ServicerContext[Any, Any]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from services.intake.attachments import Attacher
     from services.intake.catalogue import Catalogue
     from services.intake.domain import Draft
+    from services.intake.recorded import RecordedJobs
     from services.intake.store import JobStore
     from services.intake.validation import Validator
     from shared.clock import Clock
@@ -36,6 +37,7 @@ class Submitter:
         validator: Judges requests.
         acceptor: Admits them, and puts them on disk.
         store: Knows what a known key stands for.
+        recorded: Where jobs are when they have left the hot view.
         sealer: Seals callback secrets.
         clock: Tells the time.
     """
@@ -48,6 +50,7 @@ class Submitter:
         validator: Validator,
         acceptor: Acceptor,
         store: JobStore,
+        recorded: RecordedJobs,
         sealer: Sealer,
         clock: Clock,
     ) -> None:
@@ -56,6 +59,7 @@ class Submitter:
         self._validator = validator
         self._acceptor = acceptor
         self._store = store
+        self._recorded = recorded
         self._sealer = sealer
         self._clock = clock
 
@@ -100,17 +104,16 @@ class Submitter:
                 fingerprint=request.fingerprint,
             )
 
-        admission = await self._acceptor.admit(candidate, job.id, principal.tenant)
+        admitted, admission = await self._acceptor.admit(candidate, job.id, principal.tenant)
         if admission.outcome is Outcome.KNOWN:
             return await self._replay(admission.id, principal.tenant), REPLAYED
         [standing] = admission.standing
         if standing is not None:
             job = jobs_pb2.Job.FromString(standing)
         await self._acceptor.publish(
+            admitted,
             [submitted_message(job, request, principal=principal, sealer=self._sealer)],
             params=[request.params],
-            admission=admission,
-            idempotency_key=request.idempotency_key,
             tenant=principal.tenant,
             remaining_s=remaining_s,
         )
@@ -124,9 +127,12 @@ class Submitter:
         """
         record = await self._store.read(tenant, job_id)
         job = view(record) if record is not None else None
-        if job is None:
-            raise record_lost(job_id)
-        return job
+        if job is not None:
+            return job
+        try:
+            return await self._recorded.get(job_id)  # it has ended, and its record went before the key
+        except errors.JobNotFound as error:
+            raise record_lost(job_id) from error
 
     async def _replay_of_refused(self, draft: Draft, tenant: str) -> jobs_pb2.Job | None:
         """The first answer to what was good when it first came, such as a request whose `expiresAt` is past by now."""
@@ -139,4 +145,7 @@ class Submitter:
         known = await self._store.find(
             tenant, draft.idempotency_key, fingerprint=self._validator.fingerprint(draft, params)
         )
-        return await self._replay(known, tenant) if known is not None else None
+        if known is None:
+            await self._store.confirm()
+            return None
+        return await self._replay(known, tenant)

@@ -47,7 +47,7 @@ class Upload:
     @property
     def created_at(self) -> datetime:
         """When it was created; its id tells."""
-        return ids.created_at(self.id)
+        return ids.made_at(self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +240,7 @@ class Uploads:
 
 
 def _pending(upload_id: str, content: Content) -> Upload:
-    return Upload(id=upload_id, content=content, ready=False, expires_at=ids.created_at(upload_id) + PENDING_LIFETIME)
+    return Upload(id=upload_id, content=content, ready=False, expires_at=ids.made_at(upload_id) + PENDING_LIFETIME)
 
 
 def _completed(upload_id: str, info: ObjectInfo) -> Upload:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -79,13 +79,58 @@ class Streams:
             ValueError: There were more or fewer.
             Unavailable: The store is away.
         """
-        headers = {"Content-Type": content_type, "Content-Length": str(size)}
         url = await self._link("put_object", {"Key": key, "ContentType": content_type, "ContentLength": size})
+        await self._send(key, url, _exactly(chunks, size), size=size, content_type=content_type)
+        return size
+
+    async def put_parts(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> int:
+        """Puts what comes, however much it is, and answers with how many bytes that was; one part of it is in memory.
+
+        Raises:
+            Unavailable: The store is away.
+        """
+        async with aclosing(_parts(chunks)) as parts:
+            first = await anext(parts)
+            if len(first) < PART_BYTES:  # there are no more
+                return await self.put_sized(key, _pieces(first), size=len(first), content_type=content_type)
+            target = {"Bucket": self._bucket, "Key": key}
+            async with translated(key):
+                begun = await self._client.create_multipart_upload(**target, ContentType=content_type)
+            target["UploadId"] = begun["UploadId"]
+            try:
+                return await self._put_each(key, target, first, parts)
+            except BaseException:
+                await self._abort(key, target)
+                raise
+
+    async def _put_each(
+        self, key: str, target: dict[str, str], first: bytearray, rest: AsyncIterator[bytearray]
+    ) -> int:
+        size = 0
+        done: list[dict[str, Any]] = []
+        part = first
+        while part:
+            place = {"Key": key, "UploadId": target["UploadId"], "PartNumber": len(done) + 1}
+            url = await self._link("upload_part", {**place, "ContentLength": len(part)})
+            etag = await self._send(key, url, _pieces(part), size=len(part))
+            done.append({"PartNumber": len(done) + 1, "ETag": etag})
+            size += len(part)
+            part.clear()  # its memory goes before the next one is gathered, whoever still knows it
+            part = await anext(rest, bytearray())
+        async with translated(key, within=STALL_TIMEOUT):
+            await self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": done})
+        return size
+
+    async def _send(
+        self, key: str, url: str, chunks: AsyncIterator[bytes], *, size: int, content_type: str = ""
+    ) -> str:
+        """Sends so many bytes to a link, and answers with the `ETag` of what they became."""
+        headers = {"Content-Length": str(size), **({"Content-Type": content_type} if content_type else {})}
         failed: list[Exception] = []
 
         async def body(stall: asyncio.Timeout) -> AsyncGenerator[bytes]:
             try:
-                async for chunk in _exactly(chunks, size):
+                async for chunk in chunks:
                     _moved(stall)
                     yield chunk
                     stall.reschedule(None)  # from here on it is the source that is waited for
@@ -101,48 +146,11 @@ class Streams:
                 self._http.put(url, data=body(stall), headers=headers) as response,
             ):
                 await _check(response, key)
+                return response.headers.get("ETag", "")
         except Exception:
             if failed:
                 raise failed[0] from None
             raise
-        return size
-
-    async def put_parts(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> int:
-        """Puts what comes, however much it is, and answers with how many bytes that was.
-
-        Raises:
-            Unavailable: The store is away.
-        """
-        parts = _parts(chunks)
-        first = await anext(parts)
-        target = {"Bucket": self._bucket, "Key": key}
-        if len(first) < PART_BYTES:  # there are no more
-            async with translated(key):
-                await self._client.put_object(**target, Body=first, ContentType=content_type)
-            return len(first)
-        async with translated(key):
-            begun = await self._client.create_multipart_upload(**target, ContentType=content_type)
-        target["UploadId"] = begun["UploadId"]
-        try:
-            return await self._put_each(key, target, first, parts)
-        except BaseException:
-            await self._abort(key, target)
-            raise
-
-    async def _put_each(self, key: str, target: dict[str, str], first: bytes, rest: AsyncIterator[bytes]) -> int:
-        size = 0
-        done: list[dict[str, Any]] = []
-        part = first
-        while part:
-            number = len(done) + 1
-            async with translated(key, within=STALL_TIMEOUT):
-                answer = await self._client.upload_part(**target, PartNumber=number, Body=part)
-            done.append({"PartNumber": number, "ETag": answer["ETag"]})
-            size += len(part)
-            part = await anext(rest, b"")
-        async with translated(key, within=STALL_TIMEOUT):
-            await self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": done})
-        return size
 
     async def _abort(self, key: str, target: dict[str, str]) -> None:
         try:
@@ -181,15 +189,23 @@ async def _exactly(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[by
         yield held
 
 
-async def _parts(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """The bytes in parts; the last one is smaller, and may be empty."""
+async def _parts(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytearray]:
+    """The bytes in parts; the last one is smaller, and may be empty. A part is the reader's: it is not kept here."""
     part = bytearray()
     async for chunk in chunks:
         part += chunk
         while len(part) >= PART_BYTES:
-            yield bytes(memoryview(part)[:PART_BYTES])
-            del part[:PART_BYTES]
-    yield bytes(part)
+            rest = part[PART_BYTES:]
+            del part[PART_BYTES:]
+            yield part
+            part = rest
+    yield part
+
+
+async def _pieces(part: bytearray) -> AsyncGenerator[bytes]:
+    """A part in pieces that a connection takes one by one: written at once it would be copied once more."""
+    for start in range(0, len(part), CHUNK_BYTES):
+        yield bytes(part[start : start + CHUNK_BYTES])
 
 
 def _moved(stall: asyncio.Timeout) -> None:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.intake.domain import Admission, Candidate, Change, Outcome, Record, State
+from services.intake.changes import Change, Record
+from services.intake.domain import Admission, Candidate, Outcome, State
 from services.intake.known_servers import KnownServers
-from services.intake.store import FINISHED_LIFETIME, MIN_LIFETIME, RedisJobStore, server_id
+from services.intake.layout import FINISHED_LIFETIME, MIN_LIFETIME
+from services.intake.store import RedisJobStore, server_id
 from shared import ids
 from shared.errors import Unavailable
+from tests.fakes.intake_requests import aged_job_id
 from tests.fakes.intake_store import FakeJobStore
 from tests.waiting import eventually
 
@@ -116,7 +119,7 @@ async def test_a_key_is_in_flight_until_its_job_is_accepted_and_known_after(stor
     first = await admit(store, key="k")
     assert await admit(store, key="k") == Admission(outcome=Outcome.IN_FLIGHT, id=first.id)
     assert await store.find("acme", "k", fingerprint=ONE) is None
-    await store.accept("acme", "k")
+    await store.accept("acme", first.id, idempotency_key="k")
     assert await admit(store, key="k") == Admission(outcome=Outcome.KNOWN, id=first.id)
     assert await store.find("acme", "k", fingerprint=ONE) == first.id
     assert await store.find("acme", "k", fingerprint=OTHER) is None
@@ -126,7 +129,7 @@ async def test_a_key_is_in_flight_until_its_job_is_accepted_and_known_after(stor
 async def test_a_key_of_another_request_is_reused(store: JobStore, *, accepted: bool) -> None:
     first = await admit(store, key="k")
     if accepted:
-        await store.accept("acme", "k")
+        await store.accept("acme", first.id, idempotency_key="k")
     assert await admit(store, key="k", fingerprint=OTHER) == Admission(outcome=Outcome.REUSED, id=first.id)
 
 
@@ -148,22 +151,33 @@ async def test_a_lapsed_claim_is_taken_up_by_one_retry_under_the_same_id(make_st
 
 async def test_a_released_claim_may_be_taken_up_at_once(store: JobStore) -> None:
     first = await admit(store, key="k")
-    await store.release("acme", [first.id], idempotency_key="k")
+    await store.release("acme", first.id, [first.id], idempotency_key="k")
     assert await admit(store, key="k") == Admission(outcome=Outcome.LAPSED, id=first.id)
     assert (await admit(store, key="k", job_id=first.id)).outcome is Outcome.ADMITTED
 
 
 async def test_a_release_does_not_undo_an_acceptance(store: JobStore) -> None:
     first = await admit(store, key="k")
-    await store.accept("acme", "k")
-    await store.release("acme", [first.id], idempotency_key="k")
+    await store.accept("acme", first.id, idempotency_key="k")
+    await store.release("acme", first.id, [first.id], idempotency_key="k")
     assert (await admit(store, key="k")).outcome is Outcome.KNOWN
 
 
 async def test_a_release_or_acceptance_of_an_unknown_key_makes_none(store: JobStore) -> None:
-    await store.release("acme", [ids.new_job_id("http")], idempotency_key="k")
-    await store.accept("acme", "k")
+    unknown = ids.new_job_id("http")
+    await store.release("acme", unknown, [unknown], idempotency_key="k")
+    await store.accept("acme", unknown, idempotency_key="k")
     assert (await admit(store, key="k")).outcome is Outcome.ADMITTED
+
+
+async def test_a_release_or_acceptance_of_a_job_that_a_key_no_longer_stands_for_leaves_its_claim(
+    store: JobStore,
+) -> None:
+    before = ids.new_job_id("http")  # its record was lost while it was on its way
+    first = await admit(store, key="k")
+    await store.release("acme", before, [before], idempotency_key="k")
+    await store.accept("acme", before, idempotency_key="k")
+    assert await admit(store, key="k") == Admission(outcome=Outcome.IN_FLIGHT, id=first.id)
 
 
 async def test_no_more_jobs_are_pending_than_allowed(store: JobStore) -> None:
@@ -263,10 +277,12 @@ async def test_the_log_accepts_a_key(store: JobStore) -> None:
     assert await admit(store, key="k") == Admission(outcome=Outcome.KNOWN, id=first.id)
 
 
-async def test_a_key_that_was_lost_comes_back_from_the_log_within_its_window(store: JobStore) -> None:
-    young, old = ids.new_job_id("http"), ids.new_job_id("http")
-    await store.apply([submitted(young, key="young", age=timedelta(hours=23))])
-    await store.apply([submitted(old, key="old", age=timedelta(hours=25))])
+async def test_a_key_that_was_lost_comes_back_from_the_log_within_its_window_from_the_first_sight(
+    store: JobStore,
+) -> None:
+    """The job may have been accepted much later, when the request was repeated."""
+    young, old = aged_job_id(timedelta(hours=23)), aged_job_id(timedelta(hours=25))
+    await store.apply([submitted(young, key="young"), submitted(old, key="old", age=timedelta(hours=1))])
     assert await admit(store, key="young") == Admission(outcome=Outcome.KNOWN, id=young)
     assert (await admit(store, key="old")).outcome is Outcome.ADMITTED
 
@@ -292,7 +308,7 @@ async def test_hundred_jobs_at_once_fill_the_places_and_no_more(store: JobStore)
 
 async def test_a_job_that_was_given_up_does_not_count_until_the_log_shows_it(store: JobStore) -> None:
     first = await admit(store, max_pending=1)
-    await store.release("acme", [first.id], idempotency_key="")
+    await store.release("acme", first.id, [first.id], idempotency_key="")
     second = await admit(store, max_pending=1)
     assert second.outcome is Outcome.ADMITTED
     await store.apply([submitted(first.id)])
@@ -302,7 +318,7 @@ async def test_a_job_that_was_given_up_does_not_count_until_the_log_shows_it(sto
 async def test_giving_up_what_the_log_has_shown_changes_nothing(store: JobStore) -> None:
     first = await admit(store)
     await store.apply([submitted(first.id)])
-    await store.release("acme", [first.id], idempotency_key="")
+    await store.release("acme", first.id, [first.id], idempotency_key="")
     assert (await admit(store, max_pending=1)).outcome is Outcome.FULL
 
 
@@ -311,7 +327,7 @@ async def test_a_job_that_the_log_has_shown_is_not_taken_up_again(store: JobStor
     """Its submission is on its way to the view yet: the claim stands, and a later event is there."""
     first = await admit(store, key="k")
     await store.apply([change(first.id, 3, ended=ended)])
-    await store.release("acme", [first.id], idempotency_key="k")
+    await store.release("acme", first.id, [first.id], idempotency_key="k")
     assert (await admit(store, key="k")).outcome is Outcome.LAPSED
     for _ in range(2):
         again = await admit(store, key="k", job_id=first.id)
@@ -324,7 +340,7 @@ async def test_when_all_tenants_have_too_many_nothing_new_is_admitted_and_what_i
     store: JobStore,
 ) -> None:
     first = await admit(store, key="k")
-    await store.accept("acme", "k")
+    await store.accept("acme", first.id, idempotency_key="k")
     refused = await admit(store, key="l", closed=True)
     assert (refused.outcome, refused.pending) == (Outcome.CLOSED, 1)
     assert (await admit(store, max_pending=1, closed=True)).outcome is Outcome.FULL  # the nearer reason
@@ -404,6 +420,6 @@ async def test_the_window_of_a_key_counts_from_its_first_sight(redis: kv.Client,
     store = real()
     first = await admit(store, key="k")
     await redis.pexpire("{intake:acme}:key:k", timedelta(hours=1))
-    await store.release("acme", [first.id], idempotency_key="k")
+    await store.release("acme", first.id, [first.id], idempotency_key="k")
     await admit(store, key="k", job_id=first.id)
     assert await redis.pttl("{intake:acme}:key:k") <= timedelta(hours=1).total_seconds() * 1000

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from penstock.jobs.v1 import jobs_pb2
@@ -10,6 +11,7 @@ from penstock.upstream.v1 import upstream_pb2
 
 from services.intake.catalogue import Method, Upstream
 from services.intake.params import ParamsSchema
+from shared import ids
 from shared.addresses import AddressGuard
 from shared.formats import formats
 
@@ -71,6 +73,12 @@ UPSTREAMS = {
     "photos": Upstream(name="photos", methods={"photos.upload": PHOTOS_UPLOAD}),
     "empty": Upstream(name="empty", methods={}),
 }
+
+
+def aged_job_id(age: timedelta) -> str:
+    """A job id that was made so long ago."""
+    milliseconds = int((datetime.now(UTC) - age).timestamp() * 1000)
+    return f"http-{uuid.UUID(int=(milliseconds << 80) | (ids.uuid7().int & ((1 << 80) - 1)))}"
 
 
 def request(**changes: Any) -> jobs_pb2.SubmitJobRequest:

@@ -15,7 +15,7 @@ from services.intake.submitter import Submitter
 from services.intake.uploads import Uploads
 from services.intake.validation import Validator
 from shared.clock import SystemClock
-from shared.errors import BatchNotFound
+from shared.errors import BatchNotFound, JobNotFound
 from shared.sealing import CALLBACK_SECRET, Sealer
 from tests.fakes.intake_requests import GUARD, UPSTREAMS
 from tests.fakes.intake_tally import roomy_tally
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from services.intake.recorded import RecordedJobs
     from services.intake.store import JobStore
     from services.intake.tally import Tally
+    from shared.clock import Clock
 
 SEALER = Sealer(bytes(32), CALLBACK_SECRET)
 
@@ -42,6 +43,9 @@ class LoadedCatalogue:
 
 class EmptyHistory:
     """Has recorded nothing."""
+
+    async def get(self, job_id: str) -> Any:
+        raise JobNotFound(f"there is no job {job_id}", metadata={"job": job_id})
 
     async def get_batch(self, batch_id: str) -> Any:
         raise BatchNotFound(f"there is no batch {batch_id}", metadata={"batch": batch_id})
@@ -78,6 +82,7 @@ def submitter_of(
     tally: Tally | None = None,
     objects: FakeObjects | None = None,
     patience: timedelta = timedelta(seconds=10),
+    clock: Clock | None = None,
 ) -> Submitter:
     """Submits jobs to the store and the log."""
     return Submitter(
@@ -86,8 +91,9 @@ def submitter_of(
         validator=Validator(guard=GUARD, digest=SEALER.digest),
         acceptor=_acceptor(store, publisher, max_pending=max_pending, tally=tally, objects=objects, patience=patience),
         store=store,
+        recorded=cast("RecordedJobs", EmptyHistory()),
         sealer=SEALER,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
     )
 
 
@@ -100,6 +106,7 @@ def batch_submitter_of(
     tally: Tally | None = None,
     objects: FakeObjects | None = None,
     patience: timedelta = timedelta(seconds=10),
+    clock: Clock | None = None,
 ) -> BatchSubmitter:
     """The same for batches."""
     return BatchSubmitter(
@@ -110,5 +117,5 @@ def batch_submitter_of(
         store=store,
         reader=BatchReader(batches=batches, store=store, recorded=cast("RecordedJobs", EmptyHistory())),
         sealer=SEALER,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
     )

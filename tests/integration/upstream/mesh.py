@@ -41,12 +41,11 @@ class Mesh:
         config = Config(
             grpc_address="127.0.0.1:0",
             identity_keys_file=self.identities.keys_file,
-            **object_stores.AWAY,
             service_key=self.identities.service_key("upstream"),
             nats_url=Secret(self.nats_url),
             scheduler_address=self.scheduler.address,
             allow_loopback=True,
-            **settings,
+            **(object_stores.AWAY | settings),
         )
         process = Process("upstream", config)
         async with running_process(process, serve(config, process)):

@@ -254,6 +254,16 @@ async def test_a_batch_whose_large_params_cannot_be_kept_is_not_accepted_and_cou
     assert (await world.send(large(), request(), max_pending=2, request_id="k")).size == 2
 
 
+async def test_a_batch_that_is_too_late_is_not_refused_while_its_key_may_be_lost() -> None:
+    world = World()
+    world.store.rebuilding = True
+    late = request()
+    late.expires_at.FromSeconds(1)
+    with pytest.raises(errors.Unavailable) as refused:
+        await world.send(late, request_id="k")
+    assert refused.value.metadata == {"dependency": "redis", "state": "rebuilding"}
+
+
 async def test_a_key_whose_batch_is_not_to_be_had_says_so() -> None:
     world = World()
     first = await world.send(*two(), request_id="k")

@@ -58,6 +58,7 @@ def test_every_mistake_in_limits_is_named_at_the_start(environment: dict[str, st
     wrong = {
         "PENSTOCK_MAX_PENDING_JOBS": "0",
         "PENSTOCK_MAX_PENDING_JOBS_OF_ALL": "-1",
+        "PENSTOCK_RESULT_LINK_LIFETIME": "8d",
         "PENSTOCK_TENANT_MAX_PENDING": "acme",
     }
     with pytest.raises(ConfigError) as refused:

@@ -116,6 +116,19 @@ async def test_where_all_tenants_have_too_many_jobs_nothing_new_is_accepted() ->
     assert len(log.messages) == 2
 
 
+async def test_a_request_that_is_too_late_is_not_refused_while_its_key_may_be_lost() -> None:
+    store = FakeJobStore()
+    store.rebuilding = True
+    late = request(request_id="k")
+    late.expires_at.FromSeconds(1)
+    with pytest.raises(errors.Unavailable) as refused:
+        await submitter_of(store, Log(store)).submit(read_draft(late, {}), PRINCIPAL, remaining_s=None)
+    assert refused.value.metadata == {"dependency": "redis", "state": "rebuilding"}
+    store.rebuilding = False
+    with pytest.raises(errors.InvalidArgument):
+        await submitter_of(store, Log(store)).submit(read_draft(late, {}), PRINCIPAL, remaining_s=None)
+
+
 async def test_a_store_that_is_being_rebuilt_accepts_nothing() -> None:
     store = FakeJobStore()
     store.rebuilding = True

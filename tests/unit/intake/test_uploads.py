@@ -166,4 +166,4 @@ async def test_an_upload_can_be_named_for_a_week(bench: Bench) -> None:
 
 def test_an_id_tells_when_it_was_made() -> None:
     before = datetime.now(UTC) - timedelta(milliseconds=1)
-    assert before <= ids.created_at(ids.new_upload_id()) <= datetime.now(UTC)
+    assert before <= ids.made_at(ids.new_upload_id()) <= datetime.now(UTC)

@@ -11,22 +11,32 @@ ENVIRONMENT = {
     "PENSTOCK_SERVICE_KEY": "pem",
     "PENSTOCK_NATS_URL": "nats://user:canary@127.0.0.1:18222",
     "PENSTOCK_SCHEDULER_ADDRESS": "127.0.0.1:18103",
-    "PENSTOCK_OBJECTS_URL": "http://127.0.0.1:1",
-    "PENSTOCK_OBJECTS_ACCESS_KEY": "a",
-    "PENSTOCK_OBJECTS_SECRET_KEY": "b",
+    "PENSTOCK_OBJECTS_URL": "http://127.0.0.1:18333",
+    "PENSTOCK_OBJECTS_ACCESS_KEY": "penstock",
+    "PENSTOCK_OBJECTS_SECRET_KEY": "canary",
 }
 
 
 def test_loopback_is_closed_unless_it_is_opened() -> None:
     config = settings.load(Config, ENVIRONMENT)
     assert (config.allow_loopback, config.concurrency) == (False, 64)
+    assert config.max_result_bytes == 100 * 1024 * 1024
     assert "canary" not in settings.describe(config)
 
 
-@pytest.mark.parametrize("concurrency", ["0", "-1", "1001"])
-def test_a_concurrency_out_of_range_is_named(concurrency: str) -> None:
-    with pytest.raises(settings.ConfigError, match="PENSTOCK_CONCURRENCY"):
-        settings.load(Config, ENVIRONMENT | {"PENSTOCK_CONCURRENCY": concurrency})
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("PENSTOCK_CONCURRENCY", "0"),
+        ("PENSTOCK_CONCURRENCY", "-1"),
+        ("PENSTOCK_CONCURRENCY", "1001"),
+        ("PENSTOCK_MAX_RESULT_BYTES", "262143"),
+        ("PENSTOCK_MAX_RESULT_BYTES", "5368709121"),
+    ],
+)
+def test_a_number_out_of_range_is_named(name: str, number: str) -> None:
+    with pytest.raises(settings.ConfigError, match=f"{name} is {number}"):
+        settings.load(Config, ENVIRONMENT | {name: number})
 
 
 @pytest.mark.parametrize(

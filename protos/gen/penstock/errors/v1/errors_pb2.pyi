@@ -194,6 +194,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     CONTENT_GONE: _ErrorReason.ValueType  # 40
     """A job's error: its params or an upload that it names are no longer in the object store."""
+    RANGE_NOT_SATISFIABLE: _ErrorReason.ValueType  # 41
+    """The header `Range` asks for nothing that the result has; `Content-Range` tells how many bytes it has.
+
+        {"reason": "RANGE_NOT_SATISFIABLE", "domain": "penstock.dev", "metadata": {"size": "1024"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the public, stable reason of an error: the `reason` of its `google.rpc.ErrorInfo`, whose domain is
@@ -372,4 +377,9 @@ JOB_NOT_FINISHED: ErrorReason.ValueType  # 39
 """
 CONTENT_GONE: ErrorReason.ValueType  # 40
 """A job's error: its params or an upload that it names are no longer in the object store."""
+RANGE_NOT_SATISFIABLE: ErrorReason.ValueType  # 41
+"""The header `Range` asks for nothing that the result has; `Content-Range` tells how many bytes it has.
+
+    {"reason": "RANGE_NOT_SATISFIABLE", "domain": "penstock.dev", "metadata": {"size": "1024"}}
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
