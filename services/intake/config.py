@@ -44,7 +44,8 @@ class Config(ObjectsConfig):
     result_link_lifetime: timedelta = timedelta(minutes=15)
 
     def __post_init__(self) -> None:
-        mistakes = [
+        mistakes = self.mistakes_of_objects()
+        mistakes += [
             f"{name} is {number}; it takes a number from 1"
             for name, number in (
                 ("PENSTOCK_MAX_PENDING_JOBS", self.max_pending_jobs),

@@ -29,7 +29,8 @@ class Config(ObjectsConfig):
     allow_loopback: bool = False
 
     def __post_init__(self) -> None:
-        mistakes = [
+        mistakes = self.mistakes_of_objects()
+        mistakes += [
             f"{name} is {number}; it takes {least} to {most}"
             for name, number, least, most in (
                 ("PENSTOCK_CONCURRENCY", self.concurrency, 1, _MAX_CONCURRENCY),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from shared.config import Secret, ServiceConfig
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+/?")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,19 @@ class ObjectsConfig(ServiceConfig):
     #: The key pair that signs requests and links.
     objects_access_key: Secret
     objects_secret_key: Secret
+
+    def mistakes_of_objects(self) -> list[str]:
+        """What is wrong with these settings, each by its name."""
+        urls = {"PENSTOCK_OBJECTS_URL": self.objects_url, "PENSTOCK_OBJECTS_PUBLIC_URL": self.objects_public_url}
+        mistakes = [
+            f"{name} is {url!r}; it takes http:// or https://, a host, and a port where it needs one"
+            for name, url in urls.items()
+            if not (_ORIGIN.fullmatch(url) or (name == "PENSTOCK_OBJECTS_PUBLIC_URL" and not url))
+        ]
+        if _BUCKET.fullmatch(self.objects_bucket) is None:
+            wanted = "3 to 63 lower-case letters, digits and `-`"
+            mistakes.append(f"PENSTOCK_OBJECTS_BUCKET is {self.objects_bucket!r}; it takes {wanted}")
+        return mistakes
 
     @property
     def objects(self) -> ObjectSettings:

@@ -1,4 +1,4 @@
-"""The job store in memory; `tests/contract/test_intake_store.py` holds it to what the real one does."""
+"""The job store in memory; `tests/contract/intake_store` holds it to what the real one does."""
 
 from __future__ import annotations
 

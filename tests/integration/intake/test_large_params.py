@@ -8,10 +8,13 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
+from penstock.jobs.v1 import batches_pb2
 
 from shared import errors
 from shared.objects import params_key
+from shared.rpc.status import from_rpc_error
 from tests import object_stores
 from tests.fakes.intake_requests import request
 from tests.integration.intake.conftest import log_of_jobs, replica, submit
@@ -137,3 +140,42 @@ async def test_params_of_very_many_small_values_do_not_hold_up_others(intake: In
         await jobs.SubmitJob(many, timeout=30)
     [_, event] = await log_of_jobs(bus)
     assert event.submission.stored_params.size > 1_000_000
+
+
+async def submit_batch(intake: Intake, *params: dict[str, object]) -> None:
+    await submit(intake)  # when the catalogue is loaded
+    batch = batches_pb2.SubmitBatchRequest(jobs=[request(params=each) for each in params])
+    async with intake.jobs() as jobs:
+        try:
+            await jobs.SubmitBatch(batch, timeout=10)
+        except grpc.aio.AioRpcError as failure:
+            raise from_rpc_error(failure) from failure
+
+
+async def test_of_a_batch_large_params_are_kept_and_small_ones_travel(
+    intake: Intake, bus: Bus, objects: Objects
+) -> None:
+    large, other = text_for(100_000), text_for(200_000)
+    await submit_batch(intake, *({"url": URL, "json": text} for text in (large, "small", other, large)))
+    [_, *events] = await log_of_jobs(bus)
+    assert [event.submission.stored_params.size for event in events] == [100_000, 0, 200_000, 100_000]
+    assert [event.submission.params for event in events] == [b"", canonical("small"), b"", b""]
+    assert len(await object_stores.keys_in(objects)) == 2
+
+
+async def test_a_batch_that_is_refused_stores_nothing(intake: Intake, bus: Bus, objects: Objects) -> None:
+    with pytest.raises(errors.InvalidArgument):
+        await submit_batch(intake, {"url": URL, "json": text_for(100_000)}, {"url": "ftp://x"})
+    assert await object_stores.keys_in(objects) == []
+    assert len(await log_of_jobs(bus)) == 1
+
+
+async def test_a_batch_whose_params_cannot_be_kept_is_accepted_in_no_part(
+    config: Config, identities: Identities, bus: Bus, redis: kv.Client
+) -> None:
+    async with replica(config, identities) as alone:
+        with pytest.raises(errors.Unavailable) as refused:
+            await submit_batch(alone, {"url": URL}, {"url": URL, "json": text_for(100_000)})
+        assert refused.value.metadata["dependency"] == "objects"
+    assert await redis.zcard("{intake:acme}:pending") == 1
+    assert len(await log_of_jobs(bus)) == 1

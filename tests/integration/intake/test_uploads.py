@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import grpc
 import pytest
-from penstock.jobs.v1 import uploads_pb2
+from penstock.jobs.v1 import batches_pb2, uploads_pb2
 
 from shared import errors, ids
 from shared.objects import incoming_key, upload_key
 from shared.permissions import Scope
 from shared.rpc.status import from_rpc_error
 from tests import object_stores
+from tests.fakes.intake_requests import request
 from tests.integration.intake.conftest import log_of_jobs, replica, submit
 
 if TYPE_CHECKING:
@@ -258,3 +259,20 @@ async def test_the_same_content_under_another_id_is_the_same_request(intake: Int
         with pytest.raises(errors.IdempotencyKeyReused):
             await job(differing)
     assert len(await log_of_jobs(bus)) == 1
+
+
+async def test_jobs_of_a_batch_name_uploads_and_one_that_is_not_ready_refuses_all(intake: Intake, bus: Bus) -> None:
+    file, waiting = await uploaded(intake), (await create(intake)).id
+
+    async def batch(*named: str) -> None:
+        asked = [request(upstream="photos", method="photos.upload", params={"file": each}) for each in named]
+        async with intake.jobs() as jobs:
+            await answer(jobs.SubmitBatch(batches_pb2.SubmitBatchRequest(jobs=asked)))
+
+    await submit(intake)  # when the catalogue is loaded
+    with pytest.raises(errors.InvalidArgument) as refused:
+        await batch(file, waiting)
+    assert [violation.field for violation in refused.value.violations] == ["jobs[1].params.file"]
+    await batch(file, file)
+    [_, *events] = await log_of_jobs(bus)
+    assert [[each.upload_id for each in event.submission.uploads] for event in events] == [[file], [file]]

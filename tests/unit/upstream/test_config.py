@@ -11,7 +11,7 @@ ENVIRONMENT = {
     "PENSTOCK_SERVICE_KEY": "pem",
     "PENSTOCK_NATS_URL": "nats://user:canary@127.0.0.1:18222",
     "PENSTOCK_SCHEDULER_ADDRESS": "127.0.0.1:18103",
-    "PENSTOCK_OBJECTS_URL": "http://127.0.0.1:18333",
+    "PENSTOCK_OBJECTS_URL": "http://127.0.0.1:1",
     "PENSTOCK_OBJECTS_ACCESS_KEY": "penstock",
     "PENSTOCK_OBJECTS_SECRET_KEY": "canary",
 }
@@ -37,3 +37,26 @@ def test_loopback_is_closed_unless_it_is_opened() -> None:
 def test_a_number_out_of_range_is_named(name: str, number: str) -> None:
     with pytest.raises(settings.ConfigError, match=f"{name} is {number}"):
         settings.load(Config, ENVIRONMENT | {name: number})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("URL", "objects:9000"),
+        ("URL", "https://objects/path"),
+        ("URL", ""),
+        ("PUBLIC_URL", "ftp://objects"),
+        ("BUCKET", "Penstock"),
+        ("BUCKET", "p"),
+    ],
+)
+def test_what_leads_to_no_object_store_is_named(name: str, text: str) -> None:
+    with pytest.raises(settings.ConfigError, match=f"^PENSTOCK_OBJECTS_{name} is '{text}'"):
+        settings.load(Config, ENVIRONMENT | {f"PENSTOCK_OBJECTS_{name}": text})
+
+
+def test_clients_reach_the_object_store_where_services_do_unless_told_otherwise() -> None:
+    assert settings.load(Config, ENVIRONMENT).objects.public_url == ENVIRONMENT["PENSTOCK_OBJECTS_URL"]
+    told = settings.load(Config, ENVIRONMENT | {"PENSTOCK_OBJECTS_PUBLIC_URL": "https://objects.example.com"}).objects
+    assert (told.url, told.public_url) == (ENVIRONMENT["PENSTOCK_OBJECTS_URL"], "https://objects.example.com")
+    assert "Secret(…)" in repr(told)
