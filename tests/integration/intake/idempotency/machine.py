@@ -290,10 +290,10 @@ class IntakeMachine(RuleBasedStateMachine):
                 await asyncio.sleep(0)
 
         async def all_at_once() -> list[Any]:
-            rebuilt = asyncio.create_task(replica.rebuilder._settle())
-            answers = await asyncio.gather(*map(patient, askeds))
-            await rebuilt
-            return answers
+            async with asyncio.TaskGroup() as together:
+                together.create_task(replica.rebuilder._settle())
+                calls = [together.create_task(patient(asked)) for asked in askeds]
+            return [call.result() for call in calls]
 
         told = list(self.log.told)
         answers = self.run(all_at_once())
