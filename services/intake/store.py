@@ -36,9 +36,9 @@ from services.intake.domain import (
     Record,
     State,
 )
-from services.intake.gathered import GatheredScript
 from services.intake.known_servers import being_rebuilt
 from shared import kv
+from shared.gathered import GatheredScript
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
