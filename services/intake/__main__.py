@@ -71,6 +71,7 @@ async def serve(config: Config, process: Process) -> None:
     store, tally = held.store, held.tally
     waiters = Waiters()
     await bus.on_signal(streams.JOBS_CHANGED_SIGNAL, waiters.jobs_changed)
+    await bus.on_signal(streams.PRINCIPAL_REVOKED_SIGNAL, process.streams.end)
     bus.on_reconnect(waiters.wake_all)
     upstream = upstream_pb2_grpc.UpstreamServiceStub(process.channel(config.upstream_address))
     scheduler = scheduler_pb2_grpc.SchedulerServiceStub(process.channel(config.scheduler_address))
