@@ -165,7 +165,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     RATE_LIMITED: _ErrorReason.ValueType  # 34
     """More calls than the limit allows; try again after `Retry-After`.
 
-        {"reason": "RATE_LIMITED", "domain": "penstock.dev", "metadata": {}}
+        {"reason": "RATE_LIMITED", "domain": "penstock.dev", "metadata": {"scope": "key", "limit": "1000"}}
     """
     BATCH_NOT_FOUND: _ErrorReason.ValueType  # 35
     """No such batch, or it belongs to another tenant.
@@ -194,6 +194,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     CONTENT_GONE: _ErrorReason.ValueType  # 40
     """A job's error: its params or an upload that it names are no longer in the object store."""
+    KEY_NOT_ACTIVE: _ErrorReason.ValueType  # 41
+    """The API key was revoked or has expired, so it gets no new secret.
+
+        {"reason": "KEY_NOT_ACTIVE", "domain": "penstock.dev", "metadata": {"key": "key_…", "state": "revoked"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the public, stable reason of an error: the `reason` of its `google.rpc.ErrorInfo`, whose domain is
@@ -343,7 +348,7 @@ CANCELLED: ErrorReason.ValueType  # 33
 RATE_LIMITED: ErrorReason.ValueType  # 34
 """More calls than the limit allows; try again after `Retry-After`.
 
-    {"reason": "RATE_LIMITED", "domain": "penstock.dev", "metadata": {}}
+    {"reason": "RATE_LIMITED", "domain": "penstock.dev", "metadata": {"scope": "key", "limit": "1000"}}
 """
 BATCH_NOT_FOUND: ErrorReason.ValueType  # 35
 """No such batch, or it belongs to another tenant.
@@ -372,4 +377,9 @@ JOB_NOT_FINISHED: ErrorReason.ValueType  # 39
 """
 CONTENT_GONE: ErrorReason.ValueType  # 40
 """A job's error: its params or an upload that it names are no longer in the object store."""
+KEY_NOT_ACTIVE: ErrorReason.ValueType  # 41
+"""The API key was revoked or has expired, so it gets no new secret.
+
+    {"reason": "KEY_NOT_ACTIVE", "domain": "penstock.dev", "metadata": {"key": "key_…", "state": "revoked"}}
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
