@@ -52,7 +52,7 @@ install() {
     echo "making .venv with $("$python" --version)"
     "$uv" venv --quiet --clear --python "$python" .venv
   fi
-  echo "installing what requirements.lock names (about 400 MB when nothing of it is cached)"
+  echo "installing what requirements.lock names (about 450 MB when nothing of it is cached)"
   "$uv" pip sync --quiet --compile-bytecode --python .venv/bin/python requirements.lock
   "$uv" pip install --quiet --python .venv/bin/python --no-deps --editable protos
   echo "installed after $((SECONDS - began)) s"

@@ -22,6 +22,8 @@ _MAX_HEADERS_KB = 60
 _MAX_HEADERS = 100
 #: Requests that a client may have under way on one connection.
 _MAX_STREAMS = 1000
+#: Connections that the kernel holds until Envoy takes them: after a restart all clients come back at once.
+_BACKLOG = 4096
 _STREAM_WINDOW_BYTES = 1024 * 1024
 _CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
 _HTTP2 = {
@@ -70,7 +72,7 @@ def bootstrap(table: RouteTable, settings: GatewaySettings, folder: Path) -> Env
                 extension(
                     "envoy.resource_monitors.global_downstream_max_connections",
                     "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                    max_active_downstream_connections=settings.max_requests,
+                    max_active_downstream_connections=settings.max_connections,
                 )
             ]
         },
@@ -90,6 +92,7 @@ def _listener(table: RouteTable, settings: GatewaySettings, folder: Path) -> Env
     return {
         "name": "api",
         "address": socket_address(settings.address),
+        "tcp_backlog_size": _BACKLOG,
         "filter_chains": [{"filters": [manager]}],
     }
 

@@ -47,8 +47,10 @@ class GatewaySettings:
     auth_timeout: timedelta = timedelta(seconds=5)
     #: How long a service may take to accept a connection.
     connect_timeout: timedelta = timedelta(seconds=1)
-    #: Requests under way at one service at most, and connections of clients at most.
-    max_requests: int = 20_000
+    #: Requests under way at one service at most: 10,000 waiters, 10,000 watchers, and all others.
+    max_requests: int = 50_000
+    #: Connections of clients at most. Each is an open file of Envoy's; over HTTP/1.1 each waiter has one of its own.
+    max_connections: int = 50_000
 
     @property
     def services(self) -> dict[str, str]:

@@ -35,10 +35,11 @@ _RETRIES: EnvoyConfig = {
 }
 _CORS_HEADERS = (
     "authorization, content-type, x-api-key, idempotency-key, x-idempotency-key, x-request-id, api-version, "
-    "traceparent, last-event-id"
+    "traceparent, last-event-id, range, if-range, if-none-match"
 )
 _EXPOSED_HEADERS = (
-    "x-request-id, api-version, retry-after, ratelimit, ratelimit-policy, deprecation, sunset, link, location, allow"
+    "x-request-id, api-version, retry-after, ratelimit, ratelimit-policy, deprecation, sunset, link, location, allow, "
+    "etag, accept-ranges, content-range, content-disposition"
 )
 
 

@@ -106,6 +106,14 @@ class TooLarge(InvalidArgument):
     http_status = 413
 
 
+class RangeNotSatisfiable(PenstockError):
+    """The content has nothing of the range that was asked for; the metadata name its `size`."""
+
+    code = "OUT_OF_RANGE"
+    reason = "RANGE_NOT_SATISFIABLE"
+    http_status = 416
+
+
 class Unauthenticated(PenstockError):
     """Nobody vouches for the caller."""
 

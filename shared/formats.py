@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from shared import ids
 from shared.addresses import ForbiddenAddressError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ PUBLIC_URL = "public-url"
 CALLABLE_HEADER = "callable-header"
 #: What a caller may set such a header to.
 HEADER_VALUE = "header-value"
+#: The id of an upload.
+UPLOAD_ID = "upload-id"
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110, 5.6.2
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*")  # RFC 9110, 5.5, without the bytes that it calls opaque
@@ -80,6 +83,7 @@ def formats(guard: AddressGuard) -> Mapping[str, Format]:
             PUBLIC_URL: Format(url_problem),
             CALLABLE_HEADER: Format(_header_name_problem),
             HEADER_VALUE: Format(_header_value_problem),
+            UPLOAD_ID: Format(_upload_id_problem),
         }
     )
 
@@ -99,3 +103,7 @@ def _header_value_problem(text: str) -> str | None:
     if _FIELD_VALUE.fullmatch(text) is None:
         return "must be visible ASCII characters, spaces and tabs"
     return None
+
+
+def _upload_id_problem(text: str) -> str | None:
+    return None if ids.is_upload_id(text) else "is no id of an upload; create one, and send its id, upl_…"

@@ -1,19 +1,21 @@
-"""One round trip for many: a script that many callers run at the same time, each with keys of its own."""
+"""One round trip for many: what many callers ask of Redis at the same time, each with keys of its own."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from shared import kv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from shared import kv
-
 #: Of one round trip: what Redis does between two other clients' commands stays well under a millisecond each.
 MAX_GROUP = 64
+#: So many callers go on in one step of the loop: each of them makes its answer in that step.
+MAX_ANSWERED = 64
 
 
 class GatheredScript:
@@ -66,6 +68,68 @@ class GatheredScript:
             for (_, answer), found in zip(group, answers, strict=True):
                 if not answer.done():
                     answer.set_result(found)
+
+
+class GatheredReads:
+    """Sends commands that change nothing, for whoever asks; who asks the same before it is sent shares one.
+
+    When a job ends for which thousands wait, or thousands of jobs end for each of which someone waits, all of them read
+    at the same time: that is one command for a job, and one round trip and connection for many jobs.
+
+    Args:
+        client: Connected.
+    """
+
+    def __init__(self, client: kv.Client) -> None:
+        self._client = client
+        self._waiting: dict[tuple[str, ...], list[asyncio.Future[Any]]] = {}
+        self._running: asyncio.Task[None] | None = None
+
+    async def ask(self, *command: str) -> Any:
+        """What Redis answers, read after this was called. Nobody may change it: others have the same.
+
+        Raises:
+            Unavailable: The server is away.
+        """
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(command, []).append(answer)
+        if self._running is None:
+            self._running = asyncio.create_task(self._ask_waiting())
+        return await answer
+
+    async def _ask_waiting(self) -> None:
+        try:
+            while self._waiting:
+                commands = list(self._waiting)[:MAX_GROUP]
+                await self._ask_group({command: self._waiting.pop(command) for command in commands})
+        finally:
+            self._running = None
+
+    async def _ask_group(self, group: dict[tuple[str, ...], list[asyncio.Future[Any]]]) -> None:
+        pipeline = cast("Any", self._client.pipeline(transaction=False))
+        for command in group:
+            pipeline.execute_command(*command)
+        try:
+            async with kv.translated():
+                found: list[Any] = await pipeline.execute()
+        except Exception as error:  # noqa: BLE001  handed to every caller, who raises it
+            found = [error] * len(group)
+        answered = 0
+        for each, answers in zip(found, group.values(), strict=True):
+            for answer in answers:
+                _settle(answer, each)
+                answered += 1
+                if answered % MAX_ANSWERED == 0:
+                    await asyncio.sleep(0)
+
+
+def _settle(answer: asyncio.Future[Any], found: Any) -> None:
+    if answer.done():  # its caller has left
+        return
+    if isinstance(found, Exception):
+        answer.set_exception(found)
+    else:
+        answer.set_result(found)
 
 
 _Call = tuple["Sequence[str]", "Sequence[kv.Argument]"]

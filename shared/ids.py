@@ -7,10 +7,12 @@ import os
 import re
 import time
 import uuid
+from datetime import UTC, datetime
 
 #: A lower-case slug, at most 40 characters.
 SLUG = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _SLUG_MAX_CHARACTERS = 40
+_UUID_CHARACTERS = 36
 _UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _JOB_ID = re.compile(rf"(?P<upstream>{SLUG.pattern})-{_UUID7}")
 _KEY_ID = re.compile(rf"key_{_UUID7}")
@@ -26,6 +28,18 @@ def uuid7() -> uuid.UUID:
     value = (value & ~(0xF << 76)) | (7 << 76)  # version 7
     value = (value & ~(0x3 << 62)) | (2 << 62)  # variant of RFC 9562
     return uuid.UUID(int=value)
+
+
+def made_at(text: str) -> datetime:
+    """When an id was made, to the millisecond; of a job in a batch, when the batch's was.
+
+    Args:
+        text: Any id that ends with a UUIDv7.
+
+    Raises:
+        ValueError: It does not.
+    """
+    return datetime.fromtimestamp((uuid.UUID(text[-_UUID_CHARACTERS:]).int >> 80) / 1000, UTC)
 
 
 def new_job_id(upstream: str) -> str:
@@ -74,7 +88,7 @@ def job_id_in_batch(batch_id: str, index: int, upstream: str) -> str:
 
 def place_in_batch(job_id: str) -> int:
     """The index of a job in its batch, read off its id."""
-    return uuid.UUID(job_id[-36:]).int >> 64 & 0xFFF
+    return uuid.UUID(job_id[-_UUID_CHARACTERS:]).int >> 64 & 0xFFF
 
 
 def new_upload_id() -> str:

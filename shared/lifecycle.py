@@ -68,6 +68,7 @@ class Process:
         #: The port it answers on, from then on.
         self.port = 0
         self._checks: dict[str, Check] = {}
+        self._spared: set[str] = set()
         self._loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
         self._drains: list[Callable[[], Awaitable[object]]] = []
         self._resources = AsyncExitStack()
@@ -99,6 +100,27 @@ class Process:
         self._checks[name] = lambda: check(dependency)
         self._resources.push_async_callback(close, dependency)
         return dependency
+
+    def lean_on(
+        self,
+        name: str,
+        client: T,
+        *,
+        check: Callable[[T], Awaitable[object]],
+        close: Callable[[T], Awaitable[object]],
+    ) -> T:
+        """Takes a client of a server without which most calls can be answered: nobody waits for it, at start or later.
+
+        Args:
+            name: Its name in `/readyz`, where it is shown without readiness hanging on it, and in logs.
+            client: Not connected yet.
+            check: Tries the server, and raises when it is away.
+            close: Ends the connection when the process stops.
+        """
+        self._checks[name] = lambda: check(client)
+        self._spared.add(name)
+        self._resources.push_async_callback(close, client)
+        return client
 
     def channel(self, address: str, *, on_behalf_of_caller: bool = False) -> grpc.aio.Channel:
         """A channel to another service. Readiness does not hang on it: parts that wait for each other never start.
@@ -134,7 +156,7 @@ class Process:
         Args:
             servicers: Each with its generated registration and its full name.
         """
-        health = Health(self._checks)
+        health = Health(self._checks, spared=self._spared)
         server = Server(
             self.service,
             address=self.config.grpc_address,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from opentelemetry import propagate, trace
+from opentelemetry.context import attach, detach
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Histogram, start_http_server
 
@@ -32,6 +35,18 @@ RPC_SECONDS = Histogram(
 
 _tracer = trace.get_tracer("penstock")
 _propagator = TraceContextTextMapPropagator()
+_ids = RandomIdGenerator()
+
+
+@dataclass(slots=True)
+class _Traces:
+    """How this process takes part in traces."""
+
+    #: Whether anybody collects spans. Where nobody does, none are recorded; ids are made and passed on all the same.
+    collected: bool = True
+
+
+_traces = _Traces()
 
 
 def set_up(service: str, *, log_level: str, otlp_address: str, metrics_address: str) -> None:
@@ -84,14 +99,13 @@ def _set_up_logs(service: str, level: str) -> None:
 
 
 def _set_up_traces(service: str, otlp_address: str) -> None:
-    # Where nobody collects spans, none are recorded; ids of traces are made and passed on all the same.
-    sampler = DEFAULT_ON if otlp_address else ALWAYS_OFF
-    provider = TracerProvider(resource=Resource.create({"service.name": service}), sampler=sampler)
-    if otlp_address:
+    propagate.set_global_textmap(_propagator)
+    _traces.collected = bool(otlp_address)
+    if _traces.collected:
+        provider = TracerProvider(resource=Resource.create({"service.name": service}), sampler=DEFAULT_ON)
         exporter = OTLPSpanExporter(endpoint=otlp_address, insecure=True)
         provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
-    trace.set_tracer_provider(provider)
-    propagate.set_global_textmap(_propagator)
+        trace.set_tracer_provider(provider)
 
 
 def shut_down() -> None:
@@ -118,15 +132,30 @@ def span(
         attributes: What it works on: ids, never contents.
     """
     context = _propagator.extract({TRACEPARENT: traceparent}) if traceparent else None
-    with _tracer.start_as_current_span(
-        name,
-        context=context,
-        kind=kind,
-        attributes=dict(attributes or {}),
-        record_exception=False,  # what an exception says may hold what a span must not; the log has it
-        set_status_on_exception=False,
-    ) as current:
+    current = (
+        _tracer.start_span(
+            name,
+            context=context,
+            kind=kind,
+            attributes=dict(attributes or {}),
+            record_exception=False,  # what an exception says may hold what a span must not; the log has it
+            set_status_on_exception=False,
+        )
+        if _traces.collected
+        else _unrecorded(trace.get_current_span(context).get_span_context())
+    )
+    token = attach(trace.set_span_in_context(current))
+    try:
         yield current
+    finally:
+        detach(token)
+        current.end()
+
+
+def _unrecorded(parent: trace.SpanContext) -> trace.Span:
+    """A span that is only passed on, of the parent's trace or of a new one; the tracer takes three times as long."""
+    trace_id = parent.trace_id if parent.is_valid else _ids.generate_trace_id()
+    return trace.NonRecordingSpan(trace.SpanContext(trace_id, _ids.generate_span_id(), is_remote=False))
 
 
 def past_span(name: str, *, began: datetime, traceparent: str, attributes: Mapping[str, str | int]) -> None:
@@ -138,7 +167,7 @@ def past_span(name: str, *, began: datetime, traceparent: str, attributes: Mappi
         traceparent: The W3C trace context that it continues; without one there is no span.
         attributes: What it is about: ids, never contents.
     """
-    if traceparent:
+    if traceparent and _traces.collected:
         context = _propagator.extract({TRACEPARENT: traceparent})
         start_ns = int(began.timestamp() * 1e9)
         _tracer.start_span(name, context=context, start_time=start_ns, attributes=dict(attributes)).end()
@@ -146,9 +175,10 @@ def past_span(name: str, *, began: datetime, traceparent: str, attributes: Mappi
 
 def current_traceparent() -> str:
     """The W3C trace context of the current span, or an empty text where there is none."""
-    carrier: dict[str, str] = {}
-    _propagator.inject(carrier)
-    return carrier.get(TRACEPARENT, "")
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return ""
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
 def current_trace_id() -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 JOBS = "JOBS"
 ATTEMPTS = "ATTEMPTS"
 NOTICES = "NOTICES"
+#: Of JOBS: history's consumer. What it has acknowledged, history has.
+HISTORY_CONSUMER = "history"
 #: Longer than any redelivery that follows from a publish whose acknowledgement was lost.
 _DUPLICATE_WINDOW = timedelta(minutes=2)
 #: Sent again when it was not acknowledged by then; a batch is handled in milliseconds.

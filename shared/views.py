@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 _UNFINISHED = ("QUEUED", "RUNNING", "RETRYING")
 
 
+def result_path(job_id: str) -> str:
+    """The path of the API that leads to a job's result."""
+    return f"/api/v1/jobs/{job_id}/result"
+
+
+def without_content(result: jobs_pb2.JobResult) -> None:
+    """Leaves out of a result what is large: an answer that is inline, and the headers of one that is not."""
+    result.ClearField("inline")
+    result.ClearField("headers")
+
+
 def apply(event: events_pb2.JobEvent, job: jobs_pb2.Job) -> None:
     """Brings the job to where the event leaves it, unless the job is there already or beyond."""
     if event.revision <= job.revision:
@@ -41,7 +52,7 @@ def batch_of(batch_id: str, jobs: Sequence[jobs_pb2.Job]) -> batches_pb2.Batch:
         batch.finished_at.CopyFrom(max((job.finished_at for job in jobs), key=lambda time: time.ToNanoseconds()))
     batch.jobs.extend(jobs)
     for job in batch.jobs:
-        job.result.ClearField("inline")
+        without_content(job.result)
         if not job.result.ByteSize():
             job.ClearField("result")
     return batch

@@ -11,8 +11,10 @@ from deploy.local import keys
 from shared import bus as bus_
 from shared import kv
 from shared import mongo as mongo_
+from shared import objects as objects_
 from shared.config import Secret
 from shared.streams import StreamLimits
+from tests import object_stores
 from tests import servers as servers_
 from tests.identities import Identities
 from tests.stalls import watching_for_stalls
@@ -24,11 +26,12 @@ if TYPE_CHECKING:
 
     from deploy.local.stack import Stack
     from shared.bus import Bus
+    from shared.objects import Objects, ObjectSettings
 
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Stack]:
-    """NATS, Redis and MongoDB, once a run."""
+    """NATS, Redis, MongoDB and the object store, once a run; `object_store` waits for the last one."""
     with servers_.servers() as stack:
         yield stack
 
@@ -46,6 +49,28 @@ def redis_url(servers: Stack) -> str:
 @pytest.fixture(scope="session")
 def mongo_url(servers: Stack) -> str:
     return servers.layout.mongo_url
+
+
+@pytest.fixture(scope="session")
+def object_store(servers: Stack) -> Stack:
+    """The same, when the object store answers too."""
+    servers_.wait_for_objects(servers)
+    return servers
+
+
+@pytest.fixture(scope="session")
+def object_settings(object_store: Stack) -> ObjectSettings:
+    """How its bucket is reached."""
+    return object_stores.settings_of(object_store)
+
+
+@pytest.fixture
+async def objects(object_settings: ObjectSettings) -> AsyncIterator[Objects]:
+    """An empty object store."""
+    objects = await objects_.connect(object_settings)
+    await object_stores.empty(objects)
+    yield objects
+    await objects.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deploy.local.layout import Layout
+
+#: Files that Envoy opens for other things than clients' connections: services, logs, its own.
+_OTHER_FILES = 1000
 
 
 def prepare(layout: Layout) -> None:
@@ -32,10 +36,17 @@ def prepare(layout: Layout) -> None:
         admin_address=layout.address("gateway_admin"),
         otlp_address=layout.options.otlp_address,
     )
+    settings = replace(settings, max_connections=max_connections(settings.max_connections))
     try:
         build(replace(settings, **services), layout.gateway)
     except GatewayError as error:
         raise StackError(f"gateway: {error}") from error
+
+
+def max_connections(wanted: int) -> int:
+    """As many connections of clients as are wanted, or as the files that a process may open here leave room for."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return wanted if files == resource.RLIM_INFINITY else min(wanted, max(1, files - _OTHER_FILES))
 
 
 def command(layout: Layout) -> Sequence[str]:

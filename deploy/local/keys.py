@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import secrets
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 ISSUERS = ("auth", "intake", "scheduler", "upstream", "webhooks", "history", "site")
 #: Enough for HMAC-SHA-256 and for AES-256.
 _SECRET_BYTES = 32
+_NAME_BYTES = 10
 
 
 def identity_keys_file(folder: Path) -> Path:
@@ -51,6 +53,16 @@ def callback_key_file(folder: Path) -> Path:
     return folder / "callback-key"
 
 
+def objects_access_key_file(folder: Path) -> Path:
+    """The name by which services sign their requests to the object store."""
+    return folder / "objects-access-key"
+
+
+def objects_secret_key_file(folder: Path) -> Path:
+    """The key by which they do."""
+    return folder / "objects-secret-key"
+
+
 def make_secrets(folder: Path, issuers: Iterable[str] = ISSUERS) -> None:
     """Makes what is not there yet; what is there stays."""
     jwks: list[dict[str, str]] = []
@@ -61,9 +73,17 @@ def make_secrets(folder: Path, issuers: Iterable[str] = ISSUERS) -> None:
             write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
         jwks.append(_jwk(issuer, path))
     write_private(identity_keys_file(folder), json.dumps({"keys": jwks}, indent=2) + "\n")
-    for path in (key_pepper_file(folder), sealing_key_file(folder), callback_key_file(folder)):
+    for path in (
+        key_pepper_file(folder),
+        sealing_key_file(folder),
+        callback_key_file(folder),
+        objects_secret_key_file(folder),
+    ):
         if not path.exists():
             write_private(path, random_base64() + "\n")
+    name = objects_access_key_file(folder)
+    if not name.exists():
+        write_private(name, secrets.token_hex(_NAME_BYTES) + "\n")  # signatures are parted by what base64 has too
 
 
 def random_base64() -> str:

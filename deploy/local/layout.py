@@ -133,6 +133,11 @@ class Layout:
         """Where MongoDB answers, as a replica set of one."""
         return f"mongodb://{self.address('mongo')}/?replicaSet={REPLICA_SET}"
 
+    @property
+    def objects_url(self) -> str:
+        """Where the object store answers."""
+        return f"http://{self.address('objects')}"
+
     def make_folders(self) -> None:
         """Makes the state folder and those in it, readable by their owner alone."""
         for folder in (self.state, self.logs, self.data, self.secrets, self.gateway):

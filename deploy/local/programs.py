@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from deploy.local import envoy, keys, readiness, servers
+from deploy.local import envoy, keys, objects, readiness, servers
 from deploy.local.layout import BIN
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _no_environment(_: Layout) -> Mapping[str, str]:
     return {}
 
 
-def _nothing_to_prepare(_: Layout) -> None:
+def _nothing_to_do(_: Layout) -> None:
     return
 
 
@@ -48,10 +48,14 @@ class Program:
     command: Callable[[Layout], Sequence[str]]
     environment: Callable[[Layout], Mapping[str, str]] = _no_environment
     #: Makes what the program needs before it first starts.
-    prepare: Callable[[Layout], None] = _nothing_to_prepare
+    prepare: Callable[[Layout], None] = _nothing_to_do
     #: Tries the program; raises when it does not answer. For programs without one the gateway's `/readyz` speaks.
     check: Callable[[Layout], None] | None = None
-    #: How long it may take to end after SIGTERM before it is killed.
+    #: Removes what the program leaves outside of the stack's folder.
+    clear: Callable[[Layout], None] = _nothing_to_do
+    #: What ends it.
+    stop_signal: str = "TERM"
+    #: How long it may take to end by that before it is killed.
     stop_wait_s: int = _SERVER_WAIT_S
 
 
@@ -115,6 +119,16 @@ _SERVERS = (
         command=servers.mongo_command,
         check=readiness.check_mongo,
     ),
+    Program(
+        name="objects",
+        tier=Tier.SERVERS,
+        ports=objects.PORTS,
+        prepare=objects.prepare,
+        command=objects.command,
+        check=readiness.check_objects,
+        clear=objects.clear,
+        stop_signal="KILL",  # asked to end, it takes 16 s; what it has acknowledged outlives either
+    ),
 )
 
 _SERVICES = (
@@ -142,6 +156,7 @@ _SERVICES = (
             "PENSTOCK_HISTORY_ADDRESS": layout.address("history"),
             "PENSTOCK_SEALING_KEY_FILE": str(keys.sealing_key_file(layout.secrets)),
             "PENSTOCK_ALLOW_LOOPBACK": "true",
+            **objects.settings(layout),
         },
     ),
     _service(
@@ -162,6 +177,7 @@ _SERVICES = (
             "PENSTOCK_NATS_URL": layout.nats_url,
             "PENSTOCK_SCHEDULER_ADDRESS": layout.address("scheduler"),
             "PENSTOCK_ALLOW_LOOPBACK": "true",
+            **objects.settings(layout),
         },
     ),
     _service(

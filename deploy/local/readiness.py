@@ -6,6 +6,7 @@ import json
 import socket
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from pymongo import MongoClient
@@ -40,6 +41,17 @@ def check_httpbin(layout: Layout) -> None:
         return
 
 
+def check_objects(layout: Layout) -> None:
+    """Raises OSError where the object store does not answer; that it wants a signature is an answer."""
+    try:
+        with urllib.request.urlopen(f"http://{layout.address('objects')}/", timeout=_TIMEOUT_S):
+            return
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code != HTTPStatus.FORBIDDEN:
+            raise
+
+
 def check_mongo(layout: Layout) -> None:
     """Raises PyMongoError or OSError where MongoDB is no primary; makes it a replica set of one where it is none.
 
@@ -71,9 +83,9 @@ def check_mongo(layout: Layout) -> None:
 
 
 def check_gateway(layout: Layout) -> None:
-    """Raises OSError where the mesh is not ready, naming what is not."""
+    """Raises OSError where the mesh is not ready, naming what is not; also where it would do without a server."""
     ready, parts = ready_parts(layout)
-    if not ready:
+    if not ready or any(answer != _READY for answer in parts.values()):
         raise ConnectionError(", ".join(f"{name} ({answer})" for name, answer in parts.items() if answer != _READY))
 
 
@@ -99,10 +111,10 @@ def _parts(body: bytes) -> dict[str, str]:
 
 
 def _standing(service: dict[str, Any]) -> str:
+    away = " and ".join(name for name, there in service.get("dependencies", {}).items() if not there)
     if service["ready"]:
-        return _READY
-    away = [name for name, there in service.get("dependencies", {}).items() if not there]
-    return f"waits for {' and '.join(away)}" if away else service.get("error") or "not ready"
+        return f"ready, without {away}" if away else _READY
+    return f"waits for {away}" if away else service.get("error") or "not ready"
 
 
 def _expect(port: int, request: bytes, answer: bytes) -> None:

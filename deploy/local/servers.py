@@ -52,7 +52,7 @@ def nats_settings(layout: Layout) -> Path:
 
 def prepare_nats(layout: Layout) -> None:
     """Writes NATS's settings: JetStream, each write on disk before it is acknowledged."""
-    store = json.dumps(str(_make_data_folder(layout, "nats")))
+    store = json.dumps(str(make_data_folder(layout, "nats")))
     text = _NATS.format(host=HOST, port=layout.ports["nats"], store=store)
     nats_settings(layout).write_text(text, encoding="utf-8")
 
@@ -64,14 +64,14 @@ def redis_settings(layout: Layout) -> Path:
 
 def prepare_redis(layout: Layout) -> None:
     """Writes Redis's settings: an append-only file, synced each second, and nothing evicted."""
-    folder = json.dumps(str(_make_data_folder(layout, "redis")))
+    folder = json.dumps(str(make_data_folder(layout, "redis")))
     text = _REDIS.format(host=HOST, port=layout.ports["redis"], folder=folder)
     redis_settings(layout).write_text(text, encoding="utf-8")
 
 
 def prepare_mongo(layout: Layout) -> None:
     """Makes MongoDB's folder, and sets the run bit of the wheel's mongod, which comes without."""
-    _make_data_folder(layout, "mongo")
+    make_data_folder(layout, "mongo")
     path = _mongod()
     mode = path.stat().st_mode
     if not mode & stat.S_IXUSR:
@@ -82,7 +82,7 @@ def mongo_command(layout: Layout) -> Sequence[str]:
     """Starts MongoDB as a member of a replica set, which `readiness.check_mongo` initiates."""
     return (
         str(_mongod()),
-        *("--bind_ip", HOST, "--port", str(layout.ports["mongo"]), "--dbpath", str(_data_folder(layout, "mongo"))),
+        *("--bind_ip", HOST, "--port", str(layout.ports["mongo"]), "--dbpath", str(data_folder(layout, "mongo"))),
         *("--replSet", REPLICA_SET, "--wiredTigerCacheSizeGB", _MONGO_CACHE_GB),
         *("--nounixsocket", "--setParameter", "diagnosticDataCollectionEnabled=false", "--quiet"),
     )
@@ -95,11 +95,13 @@ def _mongod() -> Path:
     return Path(next(iter(package.submodule_search_locations))) / "db" / "bin" / "mongod"
 
 
-def _data_folder(layout: Layout, server: str) -> Path:
+def data_folder(layout: Layout, server: str) -> Path:
+    """The folder in which a server keeps what it stores."""
     return layout.data / server
 
 
-def _make_data_folder(layout: Layout, server: str) -> Path:
-    folder = _data_folder(layout, server)
+def make_data_folder(layout: Layout, server: str) -> Path:
+    """The same, made if it is not there."""
+    folder = data_folder(layout, server)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

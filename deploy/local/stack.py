@@ -118,11 +118,13 @@ class Stack:
             self.supervisor.shut_down()
         except SupervisorError:  # it does not run, or was killed; its children are found by their environment
             processes.end(self.layout, grace_s=5.0)
-            return
-        until = time.monotonic() + _STOP_TIMEOUT_S
-        while processes.of_stack(self.layout) and time.monotonic() < until:
-            time.sleep(_POLL_S)
-        processes.end(self.layout, grace_s=1.0)
+        else:
+            until = time.monotonic() + _STOP_TIMEOUT_S
+            while processes.of_stack(self.layout) and time.monotonic() < until:
+                time.sleep(_POLL_S)
+            processes.end(self.layout, grace_s=1.0)
+        for program in PROGRAMS:
+            program.clear(self.layout)
 
     def _refuse_taken_ports(self, programs: Sequence[Program]) -> None:
         mistakes: list[str] = []

@@ -62,7 +62,7 @@ autostart={autostart}
 autorestart=true
 startsecs=1
 startretries={retries}
-stopsignal=TERM
+stopsignal={stop_signal}
 stopwaitsecs={stop_wait_s}
 killasgroup=true
 stdout_logfile={log}
@@ -219,6 +219,7 @@ class Supervisor:
                 environment=_environment(program.environment(layout)),
                 autostart=str(program.name in wanted).lower(),
                 retries=_START_RETRIES,
+                stop_signal=program.stop_signal,
                 stop_wait_s=program.stop_wait_s,
                 log=_escaped(str(layout.log(program.name))),
             )

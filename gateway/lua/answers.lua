@@ -2,8 +2,15 @@
 -- First in the chain, so that it sees every answer last.
 
 local HTTP_STATUS_HEADER = "x-penstock-http-status"
--- What a service says instead of a stream on which nothing will come: the client need not take it up again.
-local NOTHING_TO_COME = "204"
+-- What a service may answer with instead of 200, and the headers that do not go with it: those of a body where it is empty,
+-- and its length where there can be none (RFC 9110, 8.6). 204 stands for a stream on which nothing will come: the client need
+-- not take it up again.
+local CHOSEN = {
+  ["204"] = { "content-type", "content-length" },
+  ["206"] = {},
+  ["302"] = { "content-type" },
+  ["304"] = { "content-type", "content-length" },
+}
 local GRPC_HEADERS = { "grpc-status", "grpc-message", "grpc-accept-encoding", "grpc-status-details-bin" }
 -- How the catch-all route's answer begins; the path follows.
 local UNKNOWN_PATH = "no route of the API has the path "
@@ -107,9 +114,10 @@ function envoy_on_response(handle)
   for _, name in ipairs(GRPC_HEADERS) do headers:remove(name) end -- the transcoder leaves them behind
   local http = tonumber(header(headers, ":status"))
   if http < 400 then
-    if header(headers, HTTP_STATUS_HEADER) == NOTHING_TO_COME then
-      headers:replace(":status", NOTHING_TO_COME)
-      headers:remove("content-type")
+    local chosen = header(headers, HTTP_STATUS_HEADER)
+    if CHOSEN[chosen] then
+      headers:replace(":status", chosen)
+      for _, name in ipairs(CHOSEN[chosen]) do headers:remove(name) end
     end
     return
   end

@@ -132,7 +132,7 @@ local function after_scalar(position, code, field)
     fault = field.kind ~= "string" and value_fault(content(position, after, plain), field)
   else
     after = kind == "number" and after_number(position) or after_literal(position, code)
-    fault = value_fault(sub(text, position, after - 1), field)
+    fault = value_fault(gsub(sub(text, position, after - 1), "%.0+$", ""), field) -- 5.0 is 5, but the text "5.0" is none
   end
   if fault then violate(fault) end
   return after

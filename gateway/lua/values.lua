@@ -32,7 +32,7 @@ local MAX_DURATION_S = 315576000000
 
 local function within(least, most)
   return function(text)
-    local number = match(text, "^-?%d+$") and tonumber(text) or tonumber(match(text, "^(-?%d+)%.0+$"))
+    local number = match(text, "^-?%d+$") and tonumber(text)
     if not number then return "must be a whole number" end
     if number < least or number > most then return format("must be from %.0f to %.0f", least, most) end
   end
@@ -51,9 +51,11 @@ local function timestamp(text)
     match(text, "^(%d%d%d%d)-(%d%d)-(%d%d)T(%d%d):(%d%d):(%d%d)(%.?%d*)(.+)$")
   local wrong = "must be " .. WANTED.timestamp .. " (RFC 3339)"
   if not year or not fraction_fits(fraction) then return wrong end
+  local ahead = 0 -- of UTC, in minutes
   if zone ~= "Z" then
-    local hours, minutes = match(zone, "^[+-](%d%d):(%d%d)$")
+    local sign, hours, minutes = match(zone, "^([+-])(%d%d):(%d%d)$")
     if not hours or tonumber(hours) > 23 or tonumber(minutes) > 59 then return wrong end
+    ahead = tonumber(sign .. "1") * (60 * hours + minutes)
   end
   year, month, day = tonumber(year), tonumber(month), tonumber(day)
   local days = DAYS[month]
@@ -61,6 +63,11 @@ local function timestamp(text)
   if year < 1 or not days or day < 1 or day > days then return "names a day that does not exist" end
   if tonumber(hour) > 23 or tonumber(minute) > 59 or tonumber(second) > 59 then
     return "names a time of day that does not exist"
+  end
+  local of_day = 60 * hour + minute - ahead
+  if (year == 1 and month == 1 and day == 1 and of_day < 0)
+    or (year == 9999 and month == 12 and day == 31 and of_day >= 24 * 60) then
+    return "is no time between the years 1 and 9999 in UTC"
   end
 end
 

@@ -10,7 +10,7 @@ from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
 from services.history.domain import Entry, Standing, Submitted
-from shared import observability, streams
+from shared import observability, streams, views
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = observability.logger()
 
 #: Shared by every replica.
-CONSUMER = streams.consumer_config("history", streams.job_subject("*", "*"))
+CONSUMER = streams.consumer_config(streams.HISTORY_CONSUMER, streams.job_subject("*", "*"))
 
 
 class Projection:
@@ -68,7 +68,7 @@ def entry_of(event: events_pb2.JobEvent) -> Entry:
     result: bytes | None = None
     if event.HasField("result"):
         result = event.result.SerializeToString()
-        kept.result.ClearField("content")
+        views.without_content(kept.result)
     return Entry(
         job_id=event.job_id,
         tenant=event.tenant,

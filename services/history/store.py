@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pymongo.asynchronous.database import AsyncDatabase
+    from pymongo.results import BulkWriteResult
 
     from services.history.domain import Entry, Filter
     from shared.mongo import Document
 
 #: Two replicas made the same job's document at the same moment; the loser's write is repeated and finds it.
 _DUPLICATE_KEY = 11000
+#: Of a job's submission.
+_FIRST_REVISION = 1
 _NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -98,10 +101,23 @@ class MongoHistory:
 
     async def apply(self, entries: Sequence[Entry]) -> None:
         """See `HistoryStore`."""
-        writes = [UpdateOne({"_id": entry.job_id}, _update(entry), upsert=True) for entry in entries]
+        first = [entry for entry in entries if entry.submitted is not None]
+        later = [entry for entry in entries if entry.submitted is None]
+        written = await self._write([*map(_insertion, first), *map(_advance, later)])
+        # Nearly always that was all: events come in order, and once.
+        made = written.upserted_ids or {}
+        there = [entry for index, entry in enumerate(first) if index not in made]
+        behind = [entry for entry in there if entry.standing.revision > _FIRST_REVISION]
+        if written.matched_count - len(there) < len(later):  # of some there is no document yet, or a newer one
+            await self._write([_insertion(entry) for entry in later])
+            behind += later
+        if behind:
+            await self._write([_advance(entry) for entry in behind])
+
+    async def _write(self, writes: Sequence[UpdateOne]) -> BulkWriteResult:
         async with mongo.translated():
             try:
-                await self._jobs.bulk_write(writes, ordered=False)
+                return await self._jobs.bulk_write(writes, ordered=False)
             except BulkWriteError as error:
                 if any(each["code"] != _DUPLICATE_KEY for each in error.details["writeErrors"]):
                     raise
@@ -134,8 +150,8 @@ class MongoHistory:
         ]
 
 
-def _update(entry: Entry) -> list[Document]:
-    """A pipeline that MongoDB runs on the document: one write, right in any order and any number of times."""
+def _insertion(entry: Entry) -> UpdateOne:
+    """Makes the job's document; to one that is there it adds what never changes alone."""
     fixed: Document = {"tenant": entry.tenant}
     if entry.submitted is not None:
         fixed |= {
@@ -147,23 +163,23 @@ def _update(entry: Entry) -> list[Document]:
             "batch_id": entry.submitted.batch_id,
             "created_at": entry.submitted.created_at,
         }
-    standing: Document = {
+    return UpdateOne({"_id": entry.job_id}, {"$set": fixed, "$setOnInsert": _standing(entry)}, upsert=True)
+
+
+def _advance(entry: Entry) -> UpdateOne:
+    """Moves a document that is older on to where the entry leaves the job."""
+    older = {"_id": entry.job_id, "revision": {"$lt": entry.standing.revision}}
+    return UpdateOne(older, {"$set": _standing(entry)})
+
+
+def _standing(entry: Entry) -> Document:
+    return {
         "revision": entry.standing.revision,
         "state": entry.standing.state,
         "event": entry.standing.event,
         "result": entry.standing.result,
         "finished_at": entry.standing.finished_at,
     }
-    is_newer = {"$gt": [entry.standing.revision, {"$ifNull": ["$revision", 0]}]}
-    return [
-        {"$set": {name: {"$literal": value} for name, value in fixed.items()} | {"is_newer": is_newer}},
-        {"$set": {name: _if_newer(name, value) for name, value in standing.items()}},
-        {"$unset": "is_newer"},
-    ]
-
-
-def _if_newer(name: str, value: object) -> Document:
-    return {"$cond": ["$is_newer", {"$literal": value}, f"${name}"]}
 
 
 def _query(tenant: str, wanted: Filter, after: Position | None) -> Document:

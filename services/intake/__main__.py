@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.history.v1 import history_pb2_grpc
-from penstock.jobs.v1 import job_service_pb2_grpc
+from penstock.jobs.v1 import job_service_pb2_grpc, uploads_pb2_grpc
 from penstock.scheduler.v1 import scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2_grpc
 
 from services.intake import metrics, projection
 from services.intake.acceptance import Acceptor
+from services.intake.attachments import Attacher
 from services.intake.batch_ends import BatchEnds
 from services.intake.batch_reader import BatchReader
 from services.intake.batch_store import RedisBatchStore
@@ -21,16 +22,22 @@ from services.intake.catalogue import Catalogue
 from services.intake.config import Config
 from services.intake.explainer import Explainer
 from services.intake.floor import Floor
+from services.intake.hot_view import HotView, RedisKeptRecords
 from services.intake.known_servers import KnownServers
+from services.intake.offload import Offloader
 from services.intake.projection import Projection
 from services.intake.reader import JobReader
 from services.intake.rebuild import Rebuilder
 from services.intake.rebuilds import Rebuilds
 from services.intake.recorded import RecordedJobs
+from services.intake.results import Results
 from services.intake.servicer import JobServicer
 from services.intake.store import RedisJobStore
 from services.intake.submitter import Submitter
 from services.intake.tally import RedisCounts, Tally
+from services.intake.upload_servicer import UploadServicer
+from services.intake.upload_store import RedisUploadStore
+from services.intake.uploads import Uploads
 from services.intake.validation import Validator
 from services.intake.waiters import Waiters
 from services.intake.watching import Watcher
@@ -42,6 +49,7 @@ from shared.clock import SystemClock
 from shared.errors import Unavailable
 from shared.formats import formats
 from shared.lifecycle import run
+from shared.objects import Objects, open_objects
 from shared.retry import until_done
 from shared.sealing import CALLBACK_SECRET, Sealer
 from shared.streams import StreamLimits
@@ -79,16 +87,33 @@ async def serve(config: Config, process: Process) -> None:
     clock = SystemClock()
     catalogue = Catalogue(upstream, formats=formats(guard))
     publisher = GroupPublisher(_counted(bus.publish_units))
+    objects = process.lean_on("objects", await open_objects(config.objects), check=Objects.check, close=Objects.close)
+    uploads = Uploads(store=RedisUploadStore(redis), objects=objects, clock=clock)
     validator = Validator(guard=guard, digest=sealer.digest)
-    acceptor = Acceptor(store=store, publisher=publisher, limits=config.pending_limits, tally=tally)
-    submitter = Submitter(
-        catalogue=catalogue, validator=validator, acceptor=acceptor, store=store, sealer=sealer, clock=clock
-    )
+    attacher = Attacher(uploads)
     recorded = RecordedJobs(history)
+    acceptor = Acceptor(
+        store=store,
+        publisher=publisher,
+        offloader=Offloader(objects),
+        limits=config.pending_limits,
+        tally=tally,
+    )
+    submitter = Submitter(
+        catalogue=catalogue,
+        attacher=attacher,
+        validator=validator,
+        acceptor=acceptor,
+        store=store,
+        recorded=recorded,
+        sealer=sealer,
+        clock=clock,
+    )
     reader = JobReader(store=store, recorded=recorded, waiters=waiters)
     batches = BatchReader(batches=held.batches, store=store, recorded=recorded)
     batch_submitter = BatchSubmitter(
         catalogue=catalogue,
+        attacher=attacher,
         validator=validator,
         acceptor=acceptor,
         store=store,
@@ -99,6 +124,7 @@ async def serve(config: Config, process: Process) -> None:
     watcher = Watcher(reader=reader, store=store, waiters=waiters, clock=clock)
     canceler = Canceler(reader=reader, batches=batches, store=store, scheduler=scheduler, waiters=waiters)
     explainer = Explainer(reader=reader, scheduler=scheduler)
+    results = Results(reader=reader, objects=objects, link_lifetime=config.result_link_lifetime)
 
     view = Projection(store=store, signaler=bus, tally=tally, batch_ends=held.batch_ends, moved=held.floor.moved)
     process.loop("publisher", publisher.run)
@@ -116,9 +142,15 @@ async def serve(config: Config, process: Process) -> None:
                 watcher=watcher,
                 canceler=canceler,
                 explainer=explainer,
+                results=results,
             ),
             "penstock.jobs.v1.JobService",
-        )
+        ),
+        (
+            uploads_pb2_grpc.add_UploadServiceServicer_to_server,
+            UploadServicer(uploads),
+            "penstock.jobs.v1.UploadService",
+        ),
     )
 
 
@@ -137,7 +169,12 @@ async def _held(config: Config, process: Process, redis: kv.Client, bus: Bus) ->
     """Learns whether Redis has lost anything; if it has, it is rebuilt beside answering."""
     bucket = await until_done(lambda: bus.bucket("intake", replicas=config.stream_replicas), retry_on=(Unavailable,))
     servers = KnownServers()
-    store, batches = RedisJobStore(redis, servers), RedisBatchStore(redis)
+    hot_view = HotView(
+        RedisKeptRecords(redis),
+        max_bytes=config.hot_view_max_bytes,
+        recorded=lambda: bus.acknowledged(streams.JOBS, streams.HISTORY_CONSUMER),
+    )
+    store, batches = RedisJobStore(redis, servers, ended=hot_view.ended), RedisBatchStore(redis)
     batch_ends = BatchEnds(store=batches, publisher=bus)
     tally = Tally(RedisCounts(redis), cap=config.max_pending_jobs_of_all)
     floor = Floor(redis, servers, lambda: bus.acknowledged(streams.JOBS, projection.DURABLE))
@@ -154,6 +191,7 @@ async def _held(config: Config, process: Process, redis: kv.Client, bus: Bus) ->
     await until_done(rebuilder.look, retry_on=(Unavailable,))
     process.loop("tally", tally.run)
     process.loop("floor", floor.run)
+    process.loop("hot_view", hot_view.run)
     process.loop("rebuild", rebuilder.run)
     return _Held(store=store, batches=batches, batch_ends=batch_ends, tally=tally, floor=floor)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from services.intake import backpressure, metrics
 from services.intake.domain import Outcome
+from services.intake.offload import is_large
 from shared import crash_points, errors, ids, observability
 from shared.crash_points import CrashPoint
 from shared.retry import Backoff, until_done
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from services.intake.domain import Admission, Candidate
     from services.intake.limits import PendingLimits
+    from services.intake.offload import Offloader
     from services.intake.store import JobStore
     from services.intake.tally import Tally
     from shared.bus import Outgoing
@@ -58,6 +60,7 @@ class Acceptor:
     Args:
         store: Admits them.
         publisher: Puts them into the log.
+        offloader: Keeps params that are too large to travel.
         limits: Of unfinished jobs, for each tenant.
         tally: Knows whether there is room for more jobs of all tenants.
         publish_timeout: How long a publish may take where the caller set no deadline.
@@ -68,18 +71,24 @@ class Acceptor:
         *,
         store: JobStore,
         publisher: Publisher,
+        offloader: Offloader,
         limits: PendingLimits,
         tally: Tally,
         publish_timeout: timedelta = PUBLISH_TIMEOUT,
     ) -> None:
         self._store = store
         self._publisher = publisher
+        self._offloader = offloader
         self._limits = limits
         self._tally = tally
         self._publish_timeout_s = publish_timeout.total_seconds()
 
-    async def admit(self, candidate_of: Callable[[str], Candidate], new_id: str, tenant: str) -> Admission:
+    async def admit(
+        self, candidate_of: Callable[[str], Candidate], new_id: str, tenant: str
+    ) -> tuple[Candidate, Admission]:
         """Admits a candidate: ADMITTED under the new id or the one that an earlier try has left behind, or KNOWN.
+
+        Answers with the candidate as it was admitted, and what its admission came to.
 
         Args:
             candidate_of: Makes the candidate under an id.
@@ -98,53 +107,53 @@ class Acceptor:
             candidate = candidate_of(admission.id)
             admission = await self._admit(candidate, tenant)
         if admission.outcome is Outcome.KNOWN:
-            return admission
+            return candidate, admission
         self._check(admission, tenant, size=len(candidate.jobs))
         self._tally.admitted(tenant, jobs=len(candidate.jobs))
         crash_points.reach(CrashPoint.INTAKE_ADMITTED)
-        return admission
+        return candidate, admission
 
     async def publish(
         self,
+        candidate: Candidate,
         messages: Sequence[Outgoing],
         *,
-        admission: Admission,
-        idempotency_key: str,
+        params: Sequence[bytes],
         tenant: str,
         remaining_s: float | None,
     ) -> None:
-        """Publishes the same messages until they are acknowledged, or time is up.
+        """Keeps params that are too large, and publishes the same messages until they are acknowledged, or time is up.
 
         Args:
+            candidate: As it was admitted.
             messages: The `submitted` of each job, under its id.
-            admission: By which they were let in.
-            idempotency_key: Empty for none.
+            params: Those of each job.
             tenant: Whose.
             remaining_s: Until the caller's deadline; None where there is none.
 
         Raises:
-            Unavailable: Time is up. The metadata names what may have been accepted.
+            Unavailable: Time is up, and the metadata names what may have been accepted; or the object store is away,
+                and nothing was.
         """
         timeout_s = self._publish_timeout_s
         if remaining_s is not None:
             timeout_s = min(remaining_s - _ANSWER_MARGIN_S, MAX_PUBLISH_TIMEOUT.total_seconds())
-        kind = kind_of(admission.id)
+        told = {kind_of(candidate.id): candidate.id}
+        until = asyncio.get_running_loop().time() + timeout_s
+        if any(map(is_large, params)):
+            await self._keep_large(candidate, params, tenant, until=until)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout_at(until):
                 await until_done(
                     lambda: self._publisher.publish_whole(messages),
                     retry_on=(errors.Unavailable,),
                     backoff=_PUBLISH_BACKOFF,
-                    on_failure=lambda error, _: log.warning(
-                        "publish_repeated", error=str(error), **{kind: admission.id}
-                    ),
+                    on_failure=lambda error, _: log.warning("publish_repeated", error=str(error), **told),
                 )
         except TimeoutError:
-            await self._give_up(
-                admission, [message.message_id for message in messages], tenant, idempotency_key=idempotency_key
-            )
-        if idempotency_key:
-            await self._note_accepted(admission.id, idempotency_key, tenant)
+            await self._give_up(candidate, tenant)
+        if candidate.idempotency_key:
+            await self._note_accepted(candidate, tenant)
         crash_points.reach(CrashPoint.INTAKE_PUBLISHED)
 
     async def _admit(self, candidate: Candidate, tenant: str) -> Admission:
@@ -177,26 +186,43 @@ class Acceptor:
             case _:
                 return
 
-    async def _give_up(
-        self, admission: Admission, job_ids: Sequence[str], tenant: str, *, idempotency_key: str
-    ) -> None:
-        kind = kind_of(admission.id)
+    async def _keep_large(self, candidate: Candidate, params: Sequence[bytes], tenant: str, *, until: float) -> None:
+        """Keeps params that are too large to travel; where that fails, or time is up, nothing was ever accepted."""
         try:
-            await self._store.release(tenant, job_ids, idempotency_key=idempotency_key)
+            async with asyncio.timeout_at(until):
+                await self._offloader.store(tenant, params)
+        except (errors.Unavailable, TimeoutError) as error:
+            await self._release(candidate, tenant)
+            if isinstance(error, errors.Unavailable):
+                raise
+            raise errors.Unavailable(
+                "the object store did not take the params in time; nothing was accepted, repeat the call",
+                metadata={"dependency": "objects"},
+                retry_after=_RETRY_AFTER,
+            ) from error
+
+    async def _release(self, candidate: Candidate, tenant: str) -> None:
+        job_ids = [job_id for job_id, _ in candidate.jobs]
+        try:
+            await self._store.release(tenant, candidate.id, job_ids, idempotency_key=candidate.idempotency_key)
         except errors.Unavailable as error:  # it lapses by itself
-            log.warning("admission_not_released", error=error.message, **{kind: admission.id})
+            log.warning("admission_not_released", error=error.message, **{kind_of(candidate.id): candidate.id})
+
+    async def _give_up(self, candidate: Candidate, tenant: str) -> None:
+        kind = kind_of(candidate.id)
+        await self._release(candidate, tenant)
         raise errors.Unavailable(
-            f"the log of jobs does not answer, so that it is not known whether {admission.id} was accepted; repeat the "
+            f"the log of jobs does not answer, so that it is not known whether {candidate.id} was accepted; repeat the "
             f"call with the same idempotency key, or look for the {kind} before you submit it again",
-            metadata={"dependency": "nats", kind: admission.id},
+            metadata={"dependency": "nats", kind: candidate.id},
             retry_after=_RETRY_AFTER,
         )
 
-    async def _note_accepted(self, accepted: str, key: str, tenant: str) -> None:
+    async def _note_accepted(self, candidate: Candidate, tenant: str) -> None:
         try:
-            await self._store.accept(tenant, key)
+            await self._store.accept(tenant, candidate.id, idempotency_key=candidate.idempotency_key)
         except errors.Unavailable as error:  # it is on disk, which is what was asked for; the projection notes it
-            log.warning("acceptance_not_noted", error=error.message, **{kind_of(accepted): accepted})
+            log.warning("acceptance_not_noted", error=error.message, **{kind_of(candidate.id): candidate.id})
 
 
 async def counted(submit: Awaitable[tuple[T, str]]) -> T:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from services.intake.domain import BatchPlace, Change
+    from services.intake.changes import BatchPlace, Change
 
 #: An event may be published again so long after its job's end; the scheduler remembers ended jobs as long.
 _REMEMBERED = timedelta(hours=1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from penstock.events.v1 import events_pb2, notices_pb2
 
 from services.intake import metrics
-from services.intake.domain import BatchNote
+from services.intake.changes import BatchNote
 from shared import crash_points, observability, streams, views
 from shared.bus import Outgoing
 from shared.crash_points import CrashPoint
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from services.intake.batch_store import BatchStore
-    from services.intake.domain import Applied, Change, FinishedBatch
+    from services.intake.changes import Applied, Change, FinishedBatch
 
 log = observability.logger()
 

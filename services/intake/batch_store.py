@@ -14,14 +14,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from services.intake.domain import FinishedBatch, State
-from services.intake.store import FINISHED_LIFETIME, UNFINISHED_LIFETIME, batch_key
+from services.intake.changes import FinishedBatch
+from services.intake.domain import State
+from services.intake.layout import FINISHED_LIFETIME, UNFINISHED_LIFETIME, batch_key
 from shared import kv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from services.intake.domain import BatchNote
+    from services.intake.changes import BatchNote
 
 _NOTE = kv.Script(Path(__file__).parent / "lua" / "batch.lua")
 _SUBMITTED, _ENDED = "submitted", "ended"

@@ -10,6 +10,7 @@ from penstock.jobs.v1 import jobs_pb2
 
 from services.intake import canonical
 from services.intake.acceptance import ACCEPTED, REPLAYED, counted, record_lost
+from services.intake.aside import aside
 from services.intake.contract import first_job, sealed, submitted_message
 from services.intake.domain import Candidate, Outcome
 from shared import errors, ids, observability, views
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from penstock.jobs.v1 import batches_pb2
 
     from services.intake.acceptance import Acceptor
+    from services.intake.attachments import Attacher
     from services.intake.batch_reader import BatchReader
     from services.intake.catalogue import Catalogue
     from services.intake.domain import BatchDraft, BatchRequest
@@ -38,6 +40,7 @@ class BatchSubmitter:
 
     Args:
         catalogue: What can be called.
+        attacher: Looks up the uploads that params name.
         validator: Judges requests.
         acceptor: Admits them, and puts them on disk.
         store: Knows what a known key stands for.
@@ -50,6 +53,7 @@ class BatchSubmitter:
         self,
         *,
         catalogue: Catalogue,
+        attacher: Attacher,
         validator: Validator,
         acceptor: Acceptor,
         store: JobStore,
@@ -58,6 +62,7 @@ class BatchSubmitter:
         clock: Clock,
     ) -> None:
         self._catalogue = catalogue
+        self._attacher = attacher
         self._validator = validator
         self._acceptor = acceptor
         self._store = store
@@ -86,8 +91,13 @@ class BatchSubmitter:
         self, draft: BatchDraft, principal: Principal, remaining_s: float | None
     ) -> tuple[batches_pb2.Batch, str]:
         now = self._clock.now()
+        upstreams = self._catalogue.upstreams()
+        draft = replace(draft, jobs=tuple(await self._attacher.attach(draft.jobs, principal.tenant, upstreams)))
         try:
-            request = self._validator.judge_batch(draft, upstreams=self._catalogue.upstreams(), now=now)
+            request = await aside(
+                lambda: self._validator.judge_batch(draft, upstreams=upstreams, now=now),
+                size=sum(job.params_bytes for job in draft.jobs),
+            )
         except errors.InvalidArgument:
             replayed = await self._replay_of_refused(draft, principal.tenant)
             if replayed is None:
@@ -106,7 +116,7 @@ class BatchSubmitter:
                 fingerprint=request.fingerprint,
             )
 
-        admission = await self._acceptor.admit(candidate, ids.new_batch_id(), principal.tenant)
+        admitted, admission = await self._acceptor.admit(candidate, ids.new_batch_id(), principal.tenant)
         if admission.outcome is Outcome.KNOWN:
             return await self._replay(admission.id, principal.tenant), REPLAYED
         jobs = [
@@ -114,9 +124,9 @@ class BatchSubmitter:
             for job, standing in zip(jobs, admission.standing, strict=True)
         ]
         await self._acceptor.publish(
+            admitted,
             self._messages(admission.id, jobs, request, principal),
-            admission=admission,
-            idempotency_key=request.idempotency_key,
+            params=[job.params for job in request.jobs],
             tenant=principal.tenant,
             remaining_s=remaining_s,
         )
@@ -161,4 +171,7 @@ class BatchSubmitter:
             draft.idempotency_key,
             fingerprint=self._validator.fingerprint_of_batch(draft, fingerprints),
         )
-        return await self._replay(known, tenant) if known is not None else None
+        if known is None:
+            await self._store.confirm()
+            return None
+        return await self._replay(known, tenant)

@@ -69,7 +69,7 @@ class Canceler:
             JobFinished: It has ended otherwise.
             Unavailable: A dependency is away. The job may be canceled.
         """
-        job = await self._reader.get_hot(tenant, job_id, upstream=upstream)
+        job = await self._reader.get(tenant, job_id, upstream=upstream)
         if job.state == jobs_pb2.Job.CANCELED:
             return job
         state = state_of(job.state)

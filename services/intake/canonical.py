@@ -59,6 +59,20 @@ def shortened(text: str, characters: int) -> str:
     return "".join(character if character.isprintable() else "�" for character in shown)
 
 
+def by_content(draft: Draft, params: bytes) -> bytes:
+    """The params as canonical JSON with the content of each upload in the place of its id.
+
+    So the same content under the id of another upload, sent again after a lost answer, is the same request.
+    """
+    if not draft.attachments:
+        return params
+    contents = {
+        each.param: {"sha256": each.content.sha256.hex(), "contentType": each.content.content_type}
+        for each in draft.attachments
+    }
+    return canonical_json({**draft.params, **contents})
+
+
 def fingerprint(draft: Draft, *, params: bytes, retry: RetryPolicy, secret_digest: bytes) -> bytes:
     """SHA-256 over all that a caller asked for, with what is left out and what is its default counted as the same.
 

@@ -44,6 +44,8 @@ class Method:
     timeout: timedelta
     #: Judges its params.
     schema: ParamsSchema
+    #: The params that hold the id of an upload.
+    upload_params: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,7 @@ class Catalogue:
                 idempotent=method.idempotent,
                 timeout=method.timeout.ToTimedelta() if method.HasField("timeout") else _DEFAULT_TIMEOUT,
                 schema=schema,
+                upload_params=tuple(method.upload_params),
             )
         return Upstream(name=upstream.name, methods=methods, lane_param=upstream.lane_param)
 

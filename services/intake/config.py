@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.intake.limits import PendingLimits, read_tenant_limits
-from shared.config import ConfigError, Secret, ServiceConfig
+from shared.config import ConfigError, Secret
+from shared.objects import ObjectsConfig
+
+#: Of any signed link, by the rules of its signature (AWS Signature Version 4).
+_MAX_LINK_LIFETIME = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config(ServiceConfig):
+class Config(ObjectsConfig):
     """What intake is told."""
 
     #: The Redis that holds the idempotency keys, the pending sets and the hot view.
@@ -32,16 +37,26 @@ class Config(ServiceConfig):
     tenant_max_pending: tuple[str, ...] = ()
     #: Unfinished jobs that all tenants together may have; `docs/operations.md` says what memory they take.
     max_pending_jobs_of_all: int = 1_000_000
+    #: Bytes that the records of all ended jobs may take of Redis; `docs/operations.md` says how many jobs that holds.
+    hot_view_max_bytes: int = 1024**3
+
+    #: For how long a signed link to a result leads there; at most 7 days.
+    result_link_lifetime: timedelta = timedelta(minutes=15)
 
     def __post_init__(self) -> None:
-        mistakes = [
+        mistakes = self.mistakes_of_objects()
+        mistakes += [
             f"{name} is {number}; it takes a number from 1"
             for name, number in (
                 ("PENSTOCK_MAX_PENDING_JOBS", self.max_pending_jobs),
                 ("PENSTOCK_MAX_PENDING_JOBS_OF_ALL", self.max_pending_jobs_of_all),
+                ("PENSTOCK_HOT_VIEW_MAX_BYTES", self.hot_view_max_bytes),
             )
             if number < 1
         ]
+        if not timedelta(seconds=1) <= self.result_link_lifetime <= _MAX_LINK_LIFETIME:
+            shown = self.result_link_lifetime.total_seconds()
+            mistakes.append(f"PENSTOCK_RESULT_LINK_LIFETIME is {shown:g} s; it takes 1s to 7d")
         try:
             read_tenant_limits(self.tenant_max_pending)
         except ValueError as error:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
-from services.intake.domain import FIRST_REVISION, BatchPlace, Change, State
+from services.intake.changes import BatchPlace, Change
+from services.intake.domain import FIRST_REVISION, State
+from services.intake.offload import is_large, stored
 from shared import observability, streams, views
 from shared.bus import Outgoing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
-    from services.intake.domain import JobRequest, Record
+    from services.intake.changes import Record
+    from services.intake.domain import Attachment, JobRequest
     from shared.identity import Principal
     from shared.sealing import Sealer
 
@@ -64,7 +68,9 @@ def submitted_message(
     retry.max_backoff.FromTimedelta(request.retry.max_backoff)
     submission = events_pb2.Submission(
         job=job,
-        params=request.params,
+        params=b"" if is_large(request.params) else request.params,
+        stored_params=stored(request.params) if is_large(request.params) else None,
+        uploads=_uploads(request.attachments),
         cache_policy=jobs_pb2.CachePolicy.Mode.Value(request.cache_mode),
         retry=retry,
         callback_url=request.callback_url,
@@ -106,6 +112,19 @@ def sealed(secret: str, sealer: Sealer, tenant: str, signs_for: str) -> bytes:
         signs_for: The id of the job or batch of whose end it signs the news; it opens for nothing else.
     """
     return sealer.seal(secret.encode(), tenant, signs_for) if secret else b""
+
+
+def _uploads(attachments: Iterable[Attachment]) -> list[events_pb2.AttachedUpload]:
+    """Each upload once, though several params may name it."""
+    return [
+        events_pb2.AttachedUpload(
+            upload_id=each.upload_id,
+            content_type=each.content.content_type,
+            size=each.content.size,
+            sha256=each.content.sha256,
+        )
+        for each in {each.upload_id: each for each in attachments}.values()
+    ]
 
 
 def change_of(event: events_pb2.JobEvent) -> Change:

@@ -30,8 +30,10 @@ HEARTBEAT = timedelta(seconds=15)
 FIRST_REVISION = 1
 #: Jobs of a batch, at most.
 MAX_BATCH_JOBS = 100
-#: Beyond it params go to the object store; until there is one they are refused.
-MAX_PARAMS_BYTES = 64 * 1024
+#: Of params as canonical JSON.
+MAX_PARAMS_BYTES = 1024 * 1024
+#: Beyond it params go to the object store instead of travelling in messages.
+MAX_INLINE_PARAMS_BYTES = 64 * 1024
 
 
 class Priority(StrEnum):
@@ -81,21 +83,42 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What an upload is: its bytes' number and SHA-256, and their type."""
+
+    size: int
+    sha256: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """An upload that a param names."""
+
+    param: str
+    upload_id: str
+    content: Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A request as it was read: of the right types, and not yet judged.
 
     Args:
         params: Empty where they are too large to be read.
+        params_bytes: How much there was to read.
         connection_field: Which of `connectionId` and `tokenId` was given, or an empty text.
         priority: None where the number is outside the enum.
         cache_mode: The same.
         max_attempts: 0 where it was left to the default.
+        attachments: The uploads that the params name, when they have been looked up.
         faults: What could not be read at all; judging adds to them.
     """
 
     upstream: str
     method: str
     params: Mapping[str, Any]
+    params_bytes: int = 0
     params_too_large: bool = False
     connection_field: str = ""
     connection: str = ""
@@ -110,6 +133,7 @@ class Draft:
     callback_secret: str = field(default="", repr=False)
     metadata: Mapping[str, str]
     idempotency_key: str = ""
+    attachments: tuple[Attachment, ...] = ()
     faults: tuple[FieldViolation, ...] = ()
 
 
@@ -136,6 +160,7 @@ class JobRequest:
     Args:
         params: Canonical JSON.
         lane: Where it stands in line within its tenant; empty for the common lane.
+        attachments: The uploads that the params name.
         fingerprint: Equal for equal requests, whenever they are made.
     """
 
@@ -154,6 +179,7 @@ class JobRequest:
     idempotent: bool
     attempt_timeout: timedelta
     lane: str
+    attachments: tuple[Attachment, ...] = ()
     idempotency_key: str
     fingerprint: bytes
 
@@ -194,23 +220,6 @@ class Candidate:
     def is_batch(self) -> bool:
         """Whether it is a batch, of one job or more."""
         return self.jobs[0][0] != self.id
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchPlace:
-    """A job's place in its batch.
-
-    Args:
-        batch_id: Whose.
-        index: From 0.
-        size: Jobs of the batch.
-        callback: Only of the first job: whom to tell of the batch's end, as the log has it.
-    """
-
-    batch_id: str
-    index: int
-    size: int
-    callback: bytes | None = None
 
 
 class Outcome(StrEnum):
@@ -268,115 +277,3 @@ class Admission:
     standing: tuple[bytes | None, ...] = ()
     pending: int = 0
     drain: Drain = Drain()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """A job in the hot view.
-
-    Args:
-        job: The job as first answered; None where only later events have been seen so far.
-        event: The newest event, without the submission; None before the first was seen.
-    """
-
-    job: bytes | None
-    event: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What one event changes in the hot view.
-
-    Args:
-        at: When it happened.
-        job: The job as first answered, where the event is `submitted`.
-        finished_at: Set where the job has ended.
-        state: Where the event leaves the job.
-        idempotency_key: The key it came with, where the event is `submitted`; empty for none. A batch's key comes with
-            its first job.
-        place: In its batch, where the event is `submitted` and the job came in one.
-    """
-
-    tenant: str
-    job_id: str
-    revision: int
-    event: bytes
-    at: datetime
-    job: bytes | None = None
-    finished_at: datetime | None = None
-    state: State = State.QUEUED
-    idempotency_key: str = ""
-    fingerprint: bytes = b""
-    place: BatchPlace | None = None
-
-    @property
-    def key_stands_for(self) -> str:
-        """The id that its idempotency key stands for: the batch's, where the job came in one."""
-        return self.place.batch_id if self.place is not None else self.job_id
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """What a change came to.
-
-    Args:
-        ended: The job has ended by it, just now.
-        ended_in: Where the job has ended, now or before, and came in a batch: that end.
-    """
-
-    ended: bool
-    ended_in: BatchEnd | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchEnd:
-    """A job of a batch has ended.
-
-    Args:
-        index: Of the job in the batch.
-        state: As which it has.
-        at: When, in whole milliseconds.
-    """
-
-    batch_id: str
-    index: int
-    state: State
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchNote:
-    """What the log has said of one job of a batch.
-
-    Args:
-        at: When it was accepted, or ended.
-        state: As which it has ended; None where this is its submission, which tells the rest.
-    """
-
-    tenant: str
-    batch_id: str
-    index: int
-    at: datetime
-    state: State | None = None
-    job_id: str = ""
-    size: int = 0
-    callback: bytes | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedBatch:
-    """A batch whose last job has ended.
-
-    Args:
-        ends: As which each of its jobs has ended, in order.
-        created_at: When it was accepted.
-        finished_at: When the last job ended.
-        callback: Whom to tell, as the log has it.
-    """
-
-    tenant: str
-    id: str
-    ends: tuple[State, ...]
-    created_at: datetime
-    finished_at: datetime
-    callback: bytes = field(repr=False)

@@ -23,6 +23,12 @@ WAITERS = Gauge("penstock_intake_waiters", "Callers that wait for a job's end or
 UNFINISHED_JOBS = Gauge(
     "penstock_intake_unfinished_jobs", "Unfinished jobs of all tenants, as this replica saw it last."
 )
+HOT_VIEW_BYTES = Gauge(
+    "penstock_intake_hot_view_bytes", "What the records of all tenants' ended jobs take, as this replica saw it last."
+)
+EVICTED_JOBS = Counter(
+    "penstock_intake_evicted_jobs", "Jobs whose records went before their time, so that the hot view kept to its bound."
+)
 REBUILDING = Gauge("penstock_intake_rebuilding", "1 while what Redis has lost is rebuilt, by this replica or another.")
 REBUILT_EVENTS = Counter("penstock_intake_rebuilt_events", "Events of the log that were applied again in rebuilds.")
 REBUILD_SECONDS = Histogram(

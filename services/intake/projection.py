@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from google.protobuf.message import DecodeError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from services.intake.batch_ends import BatchEnds
-    from services.intake.domain import Change
+    from services.intake.changes import Change
     from services.intake.store import JobStore
     from services.intake.tally import Tally
     from shared.bus import Incoming
@@ -84,8 +85,8 @@ class Projection:
         await self._batch_ends.follow(changes, applied)
 
 
-def read_change(payload: bytes) -> Change:
-    """What an event changes.
+def read_change(payload: bytes, sequence: int) -> Change:
+    """What an event changes that has this sequence in the log.
 
     Raises:
         ValueError: It cannot be understood.
@@ -96,13 +97,13 @@ def read_change(payload: bytes) -> Change:
         raise ValueError(str(error)) from error
     if not change.tenant or ids.upstream_of(change.job_id) is None or change.revision < 1:
         raise ValueError("it lacks the tenant, the job's id or the revision")
-    return change
+    return replace(change, sequence=sequence)
 
 
 def _read(message: Incoming) -> Change | None:
     """What the message changes; None, and never again, where it cannot be understood."""
     try:
-        return read_change(message.payload)
+        return read_change(message.payload, message.sequence)
     except ValueError as error:
         return _dropped(message, str(error))
 

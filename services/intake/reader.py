@@ -15,7 +15,7 @@ from shared.errors import InvalidArgument, JobNotFound
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from services.intake.domain import Record
+    from services.intake.changes import Record
     from services.intake.recorded import RecordedJobs
     from services.intake.store import JobStore
     from services.intake.waiters import Waiters
@@ -112,10 +112,7 @@ class JobReader:
                 job = await self.get(tenant, job_id)
                 if state_of(job.state).terminal or self._waiters.released:
                     return job
-                try:
-                    async with asyncio.timeout_at(until):
-                        await waiter.woken()
-                except TimeoutError:
+                if not await waiter.woken(until):
                     return job
 
     async def _get_recorded(self, job_id: str) -> jobs_pb2.Job:

@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.jobs.v1 import jobs_pb2
 
 from services.intake.canonical import number, shortened
-from services.intake.domain import (
-    MAX_BATCH_JOBS,
-    MAX_PARAMS_BYTES,
-    MAX_WAIT,
-    BatchDraft,
-    CacheMode,
-    Draft,
-    Priority,
-)
+from services.intake.domain import MAX_BATCH_JOBS, MAX_PARAMS_BYTES, MAX_WAIT, BatchDraft, CacheMode, Draft, Priority
 from services.intake.idempotency import read_key
 from shared.errors import FieldViolation, InvalidArgument
 
@@ -77,12 +69,14 @@ def read_draft(request: jobs_pb2.SubmitJobRequest, metadata: Mapping[str, str]) 
             FieldViolation("cachePolicy", f"{request.cache_policy} is none; send one of {', '.join(CacheMode)}")
         )
     key, key_faults = read_key(request.request_id, metadata)
-    too_large = request.params.ByteSize() > _MAX_STRUCT_BYTES
+    params_bytes = request.params.ByteSize()
+    too_large = params_bytes > _MAX_STRUCT_BYTES
     retry = request.retry
     return Draft(
         upstream=request.upstream,
         method=request.method,
         params={} if too_large else read_struct(request.params),
+        params_bytes=params_bytes,
         params_too_large=too_large,
         connection_field=_CONNECTION_FIELDS[connection] if connection else "",
         connection=request.connection_id or request.token_id,

@@ -10,8 +10,8 @@ Meanwhile jobs are read as they are found, in the hot view or in history. One fo
 unknown: the call is UNAVAILABLE, as every submit is. A job may be shown in an older state than before until its events
 have been applied again.
 
-One thing is not made good. Where Redis is lost whole while the first submit under an idempotency key is on its way to
-the log, a retry that comes after the rebuild and before the log shows that job makes a second one.
+One thing is not made good. Where Redis loses a submit under an idempotency key, with its last writes or with all, while
+it is on its way to the log, a retry that comes after the rebuild and before the log shows its job makes a second one.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from services.intake import metrics
 from services.intake.backlog import Backlog
+from services.intake.layout import FINISHED_LIFETIME
 from services.intake.projection import read_change
-from services.intake.store import FINISHED_LIFETIME, server_id
+from services.intake.store import server_id
 from shared import observability, streams
 from shared.errors import PenstockError, Unavailable
 from shared.retry import Backoff, until_done
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from services.intake.batch_ends import BatchEnds
-    from services.intake.domain import Change
+    from services.intake.changes import Change
     from services.intake.floor import Floor
     from services.intake.known_servers import KnownServers
     from services.intake.rebuilds import Rebuilds
@@ -229,7 +230,7 @@ def _changes(batch: Sequence[Stored]) -> list[Change]:
     changes: list[Change] = []
     for message in batch:
         try:
-            changes.append(read_change(message.payload))
+            changes.append(read_change(message.payload, message.sequence))
         except ValueError:  # dropped then, and now
             continue
     return changes

@@ -53,7 +53,7 @@ class RecordedJobs:
 
 def _away() -> Unavailable:
     return Unavailable(
-        "history does not answer, which alone knows jobs that ended over a day ago; the call may be repeated",
+        "history does not answer, which alone knows jobs that ended some time ago; the call may be repeated",
         metadata={"dependency": "history"},
         retry_after=_RETRY_AFTER,
     )

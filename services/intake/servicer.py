@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
 from services.intake import sse
+from services.intake.aside import aside
 from services.intake.domain import DEFAULT_WAIT, HEARTBEAT
 from services.intake.reading import read_after, read_batch_draft, read_draft, read_timeout
 from shared.rpc import call as current_call
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from services.intake.canceler import Canceler
     from services.intake.explainer import Explainer
     from services.intake.reader import JobReader
+    from services.intake.results import Results
     from services.intake.submitter import Submitter
     from services.intake.watching import Watcher
 
@@ -40,6 +42,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         watcher: Tells what happens to them.
         canceler: Cancels them.
         explainer: Says why they wait.
+        results: Answers with what they came to.
         heartbeat: How long nothing may be sent on a stream of server-sent events.
     """
 
@@ -53,6 +56,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         watcher: Watcher,
         canceler: Canceler,
         explainer: Explainer,
+        results: Results,
         heartbeat: timedelta = HEARTBEAT,
     ) -> None:
         self._submitter = submitter
@@ -62,6 +66,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self._watcher = watcher
         self._canceler = canceler
         self._explainer = explainer
+        self._results = results
         self._heartbeat = heartbeat
 
     async def SubmitJob(  # noqa: N802  gRPC's name
@@ -71,8 +76,9 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         del context
         current_call.current_tenant()  # raises for a service, whose jobs would belong to nobody
         call = current_call.current()
+        metadata = call.metadata if call else {}
         return await self._submitter.submit(
-            read_draft(request, call.metadata if call else {}),
+            await aside(lambda: read_draft(request, metadata), size=request.params.ByteSize()),
             current_call.current_principal(),
             remaining_s=call.remaining_s() if call else None,
         )
@@ -139,6 +145,20 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         del context
         return await self._explainer.explain(current_call.current_tenant(), request.job_id)
 
+    async def GetJobResult(  # noqa: N802  gRPC's name
+        self, request: jobs_pb2.GetJobResultRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> httpbody_pb2.HttpBody:
+        """Answers with a job's result, or with a link to it."""
+        call = current_call.current()
+        answer = await self._results.answer(
+            current_call.current_tenant(),
+            request.job_id,
+            upstream=request.upstream,
+            metadata=call.metadata if call else {},
+        )
+        await context.send_initial_metadata(answer.metadata)
+        return answer.body
+
     async def CancelJob(  # noqa: N802  gRPC's name
         self, request: jobs_pb2.CancelJobRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> jobs_pb2.Job:
@@ -155,8 +175,9 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         del context
         current_call.current_tenant()  # raises for a service, whose jobs would belong to nobody
         call = current_call.current()
+        metadata = call.metadata if call else {}
         return await self._batch_submitter.submit(
-            read_batch_draft(request, call.metadata if call else {}),
+            await aside(lambda: read_batch_draft(request, metadata), size=request.ByteSize()),
             current_call.current_principal(),
             remaining_s=call.remaining_s() if call else None,
         )

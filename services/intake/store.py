@@ -1,16 +1,6 @@
 """Where intake keeps idempotency keys, pending jobs and the hot view: the Protocol, and Redis behind it.
 
-All of a tenant's keys share the hash tag `{intake:<tenant>}`, so that each step is one atomic script, also on Redis
-Cluster:
-
-    {intake:<tenant>}:key:<key>    hash    fingerprint, job (the job or batch that it stands for), claim (until when, in
-                                           ms; gone once that was accepted)
-    {intake:<tenant>}:pending      zset    ids of unfinished jobs, by the time at which each lapses, in ms
-    {intake:<tenant>}:drained      hash    how many jobs have ended of late (`lua/drained.lua`)
-    {intake:<tenant>}:job:<id>     hash    job (as first answered), revision and event (the newest), event:<revision>
-                                           (each between the two, a few hundred bytes: 2 an attempt, so 40 at most),
-                                           batch (its place there), end (while its submission is to come)
-    {intake:<tenant>}:batch:<id>   hash    see `batch_store`
+How it is laid out says `layout`.
 
 A job is pending exactly from its admission to the event that ends it, whatever comes twice, late or out of order:
 an admission adds it unless the log has shown it; the event that is the newest adds it or takes it out; older ones leave
@@ -19,46 +9,33 @@ it alone. What was admitted and never published is taken out when its publish is
 
 from __future__ import annotations
 
-from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from services.intake.domain import (
-    CLAIM_LIFETIME,
-    FIRST_REVISION,
-    IDEMPOTENCY_WINDOW,
-    Admission,
-    Applied,
-    BatchEnd,
-    Drain,
-    Outcome,
-    Record,
-    State,
-)
+from services.intake.apply_script import ApplyScript
+from services.intake.changes import Applied, Record
+from services.intake.domain import CLAIM_LIFETIME, FIRST_REVISION, IDEMPOTENCY_WINDOW, Admission, Drain, Outcome
 from services.intake.known_servers import being_rebuilt
+from services.intake.layout import (
+    UNFINISHED_LIFETIME,
+    UNSEEN_LIFETIME,
+    UNSEEN_PENDING_LIFETIME,
+    batch_key,
+    drained_key,
+    job_key,
+    pending_key,
+    record_of_key,
+)
 from shared import kv
-from shared.gathered import GatheredScript
+from shared.gathered import GatheredReads, GatheredScript
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from services.intake.domain import Candidate, Change
+    from services.intake.changes import Change
+    from services.intake.domain import Candidate
     from services.intake.known_servers import KnownServers
-
-#: An unfinished job's record outlives the job: it may end 7 days ahead at most, and then run a while.
-UNFINISHED_LIFETIME = timedelta(days=8)
-#: How long a job can be asked for after its end.
-FINISHED_LIFETIME = timedelta(hours=24)
-#: What is learnt late is kept as long at least: the record must outlast every older event that may still come.
-MIN_LIFETIME = timedelta(hours=1)
-#: How long a job that the log has not shown counts as pending: its replica may have died before the publish. If not,
-#: its event counts it on, or again; a projection that is further behind than this counts too few until it catches up.
-UNSEEN_PENDING_LIFETIME = timedelta(minutes=10)
-#: How long such a job can be asked for: the log shows it within milliseconds, or, after an outage, within this.
-UNSEEN_LIFETIME = timedelta(hours=1)
-#: Events of one script.
-MAX_APPLIED = 64
 
 #: Before the revision, in the names of a record's fields.
 _EVENT = b"event:"
@@ -67,6 +44,7 @@ _LUA = Path(__file__).parent / "lua"
 REDIS_CLOCK = _LUA / "time.lua"
 #: What `admit.lua` answers with where the server is not known.
 _STRANGER = b"stranger"
+_ACCEPT = kv.Script(_LUA / "accept.lua")
 _RELEASE = kv.Script(_LUA / "release.lua")
 #: What of a job's record makes a `Record`.
 _RECORD = ["job", "event"]
@@ -99,22 +77,28 @@ class JobStore(Protocol):
         """
         ...
 
-    async def accept(self, tenant: str, idempotency_key: str) -> None:
-        """Notes that what this key stands for is in the log: from now on the key answers with it.
+    async def accept(self, tenant: str, accepted: str, *, idempotency_key: str) -> None:
+        """Notes that a job or batch is in the log: from now on its key answers with it, if that still stands for it.
+
+        Args:
+            tenant: Whose.
+            accepted: Its id.
+            idempotency_key: Not empty.
 
         Raises:
             Unavailable: The store is away.
         """
         ...
 
-    async def release(self, tenant: str, job_ids: Sequence[str], *, idempotency_key: str) -> None:
+    async def release(self, tenant: str, given_up: str, job_ids: Sequence[str], *, idempotency_key: str) -> None:
         """Gives up jobs that could not be published, as far as anyone knows.
 
         They count no more until the log shows them, and a retry with their key may take them up at once.
 
         Args:
             tenant: Whose jobs.
-            job_ids: A job's, or all of a batch.
+            given_up: The id of the job or batch.
+            job_ids: The job's, or all of the batch.
             idempotency_key: Empty for none.
 
         Raises:
@@ -174,6 +158,7 @@ class RedisJobStore:
         claim_lifetime: How long a request that is being accepted holds its key.
         unseen_pending_lifetime: How long a job that the log has not shown counts as pending.
         clock: A Lua file that defines `read_clock()`.
+        ended: Is told whose jobs have ended by what was applied.
     """
 
     def __init__(
@@ -181,14 +166,17 @@ class RedisJobStore:
         client: kv.Client,
         servers: KnownServers,
         *,
+        ended: Callable[[Collection[str]], None] | None = None,
         claim_lifetime: timedelta = CLAIM_LIFETIME,
         unseen_pending_lifetime: timedelta = UNSEEN_PENDING_LIFETIME,
         clock: Path = REDIS_CLOCK,
     ) -> None:
         self._client = client
         self._servers = servers
-        self._admit = GatheredScript(_script(clock, "admit"), client)
-        self._apply = _script(clock, "apply")
+        self._ended = ended
+        self._admit = GatheredScript(_admit_script(clock), client)
+        self._reads = GatheredReads(client)
+        self._apply = ApplyScript(clock)
         self._claim_ms = _ms(claim_lifetime)
         self._unseen_pending_ms = _ms(unseen_pending_lifetime)
 
@@ -226,59 +214,53 @@ class RedisJobStore:
         """See `JobStore`."""
         async with kv.translated():
             known, job_id, claim = await cast(
-                "Any", self._client.hmget(_key(tenant, idempotency_key), ["fingerprint", "job", "claim"])
+                "Any", self._client.hmget(record_of_key(tenant, idempotency_key), ["fingerprint", "job", "claim"])
             )
         return job_id.decode() if known == fingerprint and claim is None else None
 
-    async def accept(self, tenant: str, idempotency_key: str) -> None:
+    async def accept(self, tenant: str, accepted: str, *, idempotency_key: str) -> None:
         """See `JobStore`."""
-        async with kv.translated():
-            await cast("Any", self._client.hdel(_key(tenant, idempotency_key), "claim"))
+        await _ACCEPT.run(self._client, [record_of_key(tenant, idempotency_key)], [accepted])
 
-    async def release(self, tenant: str, job_ids: Sequence[str], *, idempotency_key: str) -> None:
+    async def release(self, tenant: str, given_up: str, job_ids: Sequence[str], *, idempotency_key: str) -> None:
         """See `JobStore`."""
-        keys = [pending_key(tenant), *(_job(tenant, job_id) for job_id in job_ids)]
+        keys = [pending_key(tenant), *(job_key(tenant, job_id) for job_id in job_ids)]
         if idempotency_key:
-            keys.append(_key(tenant, idempotency_key))
-        await _RELEASE.run(self._client, keys, list(job_ids))
+            keys.append(record_of_key(tenant, idempotency_key))
+        await _RELEASE.run(self._client, keys, [given_up, *job_ids])
 
     async def read(self, tenant: str, job_id: str) -> Record | None:
         """See `JobStore`."""
-        async with kv.translated():
-            job, event = await cast("Any", self._client.hmget(_job(tenant, job_id), _RECORD))
+        job, event = await self._reads.ask("HMGET", job_key(tenant, job_id), *_RECORD)
         return None if job is None and event is None else Record(job=job, event=event)
 
     async def read_many(self, tenant: str, job_ids: Sequence[str]) -> list[Record | None]:
         """See `JobStore`."""
         pipeline = cast("Any", self._client.pipeline(transaction=False))
         for job_id in job_ids:
-            pipeline.hmget(_job(tenant, job_id), _RECORD)
+            pipeline.hmget(job_key(tenant, job_id), _RECORD)
         async with kv.translated():
             found: list[tuple[bytes | None, bytes | None]] = await pipeline.execute()
         return [None if job is None and event is None else Record(job=job, event=event) for job, event in found]
 
     async def events(self, tenant: str, job_id: str) -> list[bytes]:
         """See `JobStore`."""
-        async with kv.translated():
-            fields: dict[bytes, bytes] = await cast("Any", self._client.hgetall(_job(tenant, job_id)))
+        fields: dict[bytes, bytes] = await self._reads.ask("HGETALL", job_key(tenant, job_id))
+        if b"event" not in fields:  # it has none yet, or was evicted
+            return []
         found = {int(name.removeprefix(_EVENT)): event for name, event in fields.items() if name.startswith(_EVENT)}
-        newest = int(fields.get(b"revision", 0))
+        newest = int(fields[b"revision"])
         if newest > FIRST_REVISION:
             found[newest] = fields[b"event"]
         return [found[revision] for revision in sorted(found)]
 
     async def apply(self, changes: Sequence[Change]) -> list[Applied]:
         """See `JobStore`."""
-        parts = _parts_by_tenant(changes)
-        calls = [_application([changes[position] for position in part], self._servers.text) for part in parts]
-        applied = [Applied(ended=False)] * len(changes)
-        answers = await self._apply.run_many(self._client, calls)
-        for part, (marks, batch_ends, server) in zip(parts, answers, strict=True):
-            for position, mark, batch_end in zip(part, marks, batch_ends, strict=True):
-                if mark or batch_end:
-                    applied[position] = Applied(ended=mark == 1, ended_in=_batch_end(batch_end))
-            if server is not None:
-                self._servers.met(server.decode())
+        applied, strangers = await self._apply.run(self._client, changes, known=self._servers.text)
+        for server in strangers:
+            self._servers.met(server)
+        if self._ended is not None:
+            self._ended({change.tenant for change in changes if change.finished_at is not None})
         return applied
 
     async def confirm(self) -> None:
@@ -310,91 +292,15 @@ def drain_of(answer: Sequence[int]) -> Drain:
     )
 
 
-def _script(clock: Path, name: str) -> kv.Script:
-    return kv.Script(clock, *(_LUA / f"{part}.lua" for part in ("guard", "drained", name)))
-
-
-def _parts_by_tenant(changes: Sequence[Change]) -> list[list[int]]:
-    """The changes by their positions, in their order: each part is one tenant's and fits into one script."""
-    by_tenant: defaultdict[str, list[int]] = defaultdict(list)
-    for position, change in enumerate(changes):
-        by_tenant[change.tenant].append(position)
-    return [
-        positions[start : start + MAX_APPLIED]
-        for positions in by_tenant.values()
-        for start in range(0, len(positions), MAX_APPLIED)
-    ]
-
-
-def _application(changes: Sequence[Change], known: str) -> tuple[list[str], list[kv.Argument]]:
-    """Keys and arguments of `apply.lua` for changes of one tenant."""
-    tenant, now = changes[0].tenant, datetime.now(UTC)
-    keys: list[str] = [pending_key(tenant), _drained(tenant)]
-    arguments: list[kv.Argument] = [known, _ms(UNFINISHED_LIFETIME)]
-    for change in changes:
-        keys.append(_job(tenant, change.job_id))
-        if change.idempotency_key:
-            keys.append(_key(tenant, change.idempotency_key))
-        arguments += _event_arguments(change, now)
-    return keys, arguments
-
-
-def _event_arguments(change: Change, now: datetime) -> tuple[kv.Argument, ...]:
-    ended = change.finished_at
-    ended_ms = int(ended.timestamp() * 1000) if ended is not None else 0
-    until = ended + FINISHED_LIFETIME if ended is not None else change.at + UNFINISHED_LIFETIME
-    window = change.at + IDEMPOTENCY_WINDOW - now if change.job is not None else timedelta(0)
-    return (
-        change.job_id,
-        change.revision,
-        change.event,
-        change.job or b"",
-        ended_ms,
-        _ms(max(until - now, MIN_LIFETIME)),
-        change.key_stands_for if change.idempotency_key else "",
-        change.fingerprint,
-        max(0, _ms(window)),
-        f"{change.place.batch_id} {change.place.index}" if change.place is not None else "",
-        f"{change.state} {ended_ms}" if ended_ms else "",
-    )
-
-
-def _batch_end(text: bytes) -> BatchEnd | None:
-    """What `apply.lua` says of a job's end in a batch; None for an empty text."""
-    if not text:
-        return None
-    batch_id, index, state, ended_ms = text.decode().split(" ")
-    at = datetime.fromtimestamp(int(ended_ms) / 1000, UTC)
-    return BatchEnd(batch_id=batch_id, index=int(index), state=State(state), at=at)
+def _admit_script(clock: Path) -> kv.Script:
+    return kv.Script(clock, *(_LUA / f"{part}.lua" for part in ("guard", "drained", "admit")))
 
 
 def _admission_keys(tenant: str, candidate: Candidate) -> list[str]:
-    keys = [pending_key(tenant), _drained(tenant), *(_job(tenant, job_id) for job_id, _ in candidate.jobs)]
+    keys = [pending_key(tenant), drained_key(tenant), *(job_key(tenant, job_id) for job_id, _ in candidate.jobs)]
     if candidate.is_batch:
         keys.append(batch_key(tenant, candidate.id))
-    return [*keys, _key(tenant, candidate.idempotency_key)] if candidate.idempotency_key else keys
-
-
-def _drained(tenant: str) -> str:
-    return f"{{intake:{tenant}}}:drained"
-
-
-def _key(tenant: str, idempotency_key: str) -> str:
-    return f"{{intake:{tenant}}}:key:{idempotency_key}"
-
-
-def pending_key(tenant: str) -> str:
-    """The set of a tenant's pending jobs."""
-    return f"{{intake:{tenant}}}:pending"
-
-
-def batch_key(tenant: str, batch_id: str) -> str:
-    """A batch's record."""
-    return f"{{intake:{tenant}}}:batch:{batch_id}"
-
-
-def _job(tenant: str, job_id: str) -> str:
-    return f"{{intake:{tenant}}}:job:{job_id}"
+    return [*keys, record_of_key(tenant, candidate.idempotency_key)] if candidate.idempotency_key else keys
 
 
 def _ms(duration: timedelta) -> int:

@@ -8,14 +8,17 @@ from penstock.jobs.v1 import jobs_pb2
 
 from services.intake import canonical
 from services.intake.acceptance import ACCEPTED, REPLAYED, counted, record_lost
+from services.intake.aside import aside
 from services.intake.contract import first_job, submitted_message, view
 from services.intake.domain import Candidate, Outcome
 from shared import errors, ids, observability
 
 if TYPE_CHECKING:
     from services.intake.acceptance import Acceptor
+    from services.intake.attachments import Attacher
     from services.intake.catalogue import Catalogue
     from services.intake.domain import Draft
+    from services.intake.recorded import RecordedJobs
     from services.intake.store import JobStore
     from services.intake.validation import Validator
     from shared.clock import Clock
@@ -30,9 +33,11 @@ class Submitter:
 
     Args:
         catalogue: What can be called.
+        attacher: Looks up the uploads that params name.
         validator: Judges requests.
         acceptor: Admits them, and puts them on disk.
         store: Knows what a known key stands for.
+        recorded: Where jobs are when they have left the hot view.
         sealer: Seals callback secrets.
         clock: Tells the time.
     """
@@ -41,16 +46,20 @@ class Submitter:
         self,
         *,
         catalogue: Catalogue,
+        attacher: Attacher,
         validator: Validator,
         acceptor: Acceptor,
         store: JobStore,
+        recorded: RecordedJobs,
         sealer: Sealer,
         clock: Clock,
     ) -> None:
         self._catalogue = catalogue
+        self._attacher = attacher
         self._validator = validator
         self._acceptor = acceptor
         self._store = store
+        self._recorded = recorded
         self._sealer = sealer
         self._clock = clock
 
@@ -73,8 +82,12 @@ class Submitter:
 
     async def _submit(self, draft: Draft, principal: Principal, remaining_s: float | None) -> tuple[jobs_pb2.Job, str]:
         now = self._clock.now()
+        upstreams = self._catalogue.upstreams()
+        [draft] = await self._attacher.attach([draft], principal.tenant, upstreams)
         try:
-            request = self._validator.judge(draft, upstreams=self._catalogue.upstreams(), now=now)
+            request = await aside(
+                lambda: self._validator.judge(draft, upstreams=upstreams, now=now), size=draft.params_bytes
+            )
         except errors.InvalidArgument:
             replayed = await self._replay_of_refused(draft, principal.tenant)
             if replayed is None:
@@ -91,16 +104,16 @@ class Submitter:
                 fingerprint=request.fingerprint,
             )
 
-        admission = await self._acceptor.admit(candidate, job.id, principal.tenant)
+        admitted, admission = await self._acceptor.admit(candidate, job.id, principal.tenant)
         if admission.outcome is Outcome.KNOWN:
             return await self._replay(admission.id, principal.tenant), REPLAYED
         [standing] = admission.standing
         if standing is not None:
             job = jobs_pb2.Job.FromString(standing)
         await self._acceptor.publish(
+            admitted,
             [submitted_message(job, request, principal=principal, sealer=self._sealer)],
-            admission=admission,
-            idempotency_key=request.idempotency_key,
+            params=[request.params],
             tenant=principal.tenant,
             remaining_s=remaining_s,
         )
@@ -114,9 +127,12 @@ class Submitter:
         """
         record = await self._store.read(tenant, job_id)
         job = view(record) if record is not None else None
-        if job is None:
-            raise record_lost(job_id)
-        return job
+        if job is not None:
+            return job
+        try:
+            return await self._recorded.get(job_id)  # it has ended, and its record went before the key
+        except errors.JobNotFound as error:
+            raise record_lost(job_id) from error
 
     async def _replay_of_refused(self, draft: Draft, tenant: str) -> jobs_pb2.Job | None:
         """The first answer to what was good when it first came, such as a request whose `expiresAt` is past by now."""
@@ -129,4 +145,7 @@ class Submitter:
         known = await self._store.find(
             tenant, draft.idempotency_key, fingerprint=self._validator.fingerprint(draft, params)
         )
-        return await self._replay(known, tenant) if known is not None else None
+        if known is None:
+            await self._store.confirm()
+            return None
+        return await self._replay(known, tenant)

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from services.intake import metrics
 from services.intake.domain import Drain
-from services.intake.store import REDIS_CLOCK, drain_of, pending_key
+from services.intake.layout import pending_key
+from services.intake.store import REDIS_CLOCK, drain_of
 from shared import kv, observability
 from shared.errors import Unavailable
 
@@ -76,7 +77,7 @@ class RedisCounts:
 
     def __init__(self, client: kv.Client, *, clock: Path = REDIS_CLOCK) -> None:
         self._client = client
-        self._script = kv.Script(clock, _LUA / "drained.lua", _LUA / "tally.lua")
+        self._script = kv.Script(clock, *(_LUA / f"{part}.lua" for part in ("drained", "counts", "tally")))
 
     async def tenants(self) -> set[str]:
         """See `Counts`."""

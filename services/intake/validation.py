@@ -123,6 +123,7 @@ class Validator:
             method_class=method.kind,
             idempotent=method.idempotent,
             attempt_timeout=_attempt_timeout(draft.params, method),
+            attachments=draft.attachments,
             lane=lane_of(draft.params, connection=draft.connection, lane_param=upstreams[draft.upstream].lane_param),
             idempotency_key=draft.idempotency_key,
             fingerprint=self.fingerprint(draft, params),
@@ -131,6 +132,7 @@ class Validator:
     def fingerprint(self, draft: Draft, params: bytes) -> bytes:
         """What tells this request from others; it does not hang on the catalogue, nor on the time."""
         secret_digest = self._digest(draft.callback_secret.encode())
+        params = canonical.by_content(draft, params)
         return canonical.fingerprint(draft, params=params, retry=_retry_policy(draft), secret_digest=secret_digest)
 
     def fingerprint_of_batch(self, draft: BatchDraft, jobs: Sequence[bytes]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,21 +12,52 @@ from services.intake import metrics
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
+#: So many are woken in one step of the loop: thousands may wait for one job, and others have calls to be answered.
+_MAX_WOKEN = 64
+
 
 class Waiter:
     """One caller that waits. Register first, then read: what changes in between has woken it already."""
 
+    __slots__ = ("_sleep", "_woken", "due")
+
     def __init__(self) -> None:
-        self._woken = asyncio.Event()
+        self._woken = False
+        self._sleep: asyncio.Future[None] | None = None
+        #: Whether it is about to be woken.
+        self.due = False
 
     def wake(self) -> None:
         """Tells it to read again."""
-        self._woken.set()
+        self.due = False
+        self._woken = True
+        self._stir()
 
-    async def woken(self) -> None:
-        """Returns when it was woken since the last time."""
-        await self._woken.wait()
-        self._woken.clear()
+    async def woken(self, until: float | None = None) -> bool:
+        """Sleeps until it was woken since the last time, or its time is up; whether it was woken.
+
+        A future and a timer: `asyncio.timeout` ends a sleep by a cancel and an exception, and thousands of streams have
+        a heartbeat at the end of each.
+
+        Args:
+            until: When its time is up, by the loop's clock; None for never.
+        """
+        if not self._woken:
+            loop = asyncio.get_running_loop()
+            self._sleep = loop.create_future()
+            timer = loop.call_at(until, self._stir) if until is not None else None
+            try:
+                await self._sleep
+            finally:
+                self._sleep = None
+                if timer is not None:
+                    timer.cancel()
+        woken, self._woken = self._woken, False
+        return woken
+
+    def _stir(self) -> None:
+        if self._sleep is not None and not self._sleep.done():
+            self._sleep.set_result(None)
 
 
 class Waiters:
@@ -33,6 +65,7 @@ class Waiters:
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[Waiter]] = {}
+        self._due: deque[Waiter] = deque()
         self._released = False
 
     @property
@@ -63,10 +96,21 @@ class Waiters:
         self.wake(payload.decode(errors="replace").splitlines())
 
     def wake(self, job_ids: Iterable[str]) -> None:
-        """Wakes who waits for one of these jobs."""
+        """Wakes who waits for one of these jobs; where they are many, some now and the others in the next steps."""
+        under_way = bool(self._due)
         for job_id in job_ids:
             for waiter in self._waiting.get(job_id, ()):
-                waiter.wake()
+                if not waiter.due:
+                    waiter.due = True
+                    self._due.append(waiter)
+        if not under_way:
+            self._wake_some()
+
+    def _wake_some(self) -> None:
+        for _ in range(min(len(self._due), _MAX_WOKEN)):
+            self._due.popleft().wake()
+        if self._due:
+            asyncio.get_running_loop().call_soon(self._wake_some)
 
     def wake_all(self) -> None:
         """Wakes everyone: signals may have been lost."""

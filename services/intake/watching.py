@@ -187,12 +187,7 @@ class Watch:
         if silence is not None:
             ends.append((asyncio.get_running_loop().time() + silence.total_seconds(), _Wake.SILENCE))
         until, wake = min(ends)
-        try:
-            async with asyncio.timeout_at(until):
-                await waiter.woken()
-        except TimeoutError:
-            return wake
-        return _Wake.SIGNAL
+        return _Wake.SIGNAL if await waiter.woken(until) else wake
 
     async def _events(self) -> list[events_pb2.JobEvent]:
         found = await self._store.events(self._tenant, self._first.id)

@@ -106,15 +106,22 @@ class JobLog:
         Raises:
             Unavailable: NATS is away.
         """
-        return await asyncio.gather(*(self._read(fact) for fact in facts))
+        found = [self._take_held(fact) for fact in facts]
+        absent = [fact for fact, held in zip(facts, found, strict=True) if held is None]
+        read = iter(await asyncio.gather(*(self._read(fact) for fact in absent)))
+        return [held if held is not None else next(read) for held in found]
+
+    def _take_held(self, fact: Fact) -> Submitted | None:
+        held = self._held.pop(fact.sequence, None)
+        if held is None:
+            return None
+        event, traceparent = held
+        self._held_bytes -= event.ByteSize()
+        if event.job_id != fact.job_id:
+            return None
+        return Submitted(submission=event.submission, traceparent=traceparent)
 
     async def _read(self, fact: Fact) -> Submitted | None:
-        held = self._held.pop(fact.sequence, None)
-        if held is not None:
-            event, traceparent = held
-            self._held_bytes -= event.ByteSize()
-            if event.job_id == fact.job_id:
-                return Submitted(submission=event.submission, traceparent=traceparent)
         found = await self._bus.read_message(streams.JOBS, fact.sequence)
         if found is None:
             return None

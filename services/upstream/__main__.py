@@ -14,6 +14,7 @@ from services.upstream.cancels import Cancels
 from services.upstream.catalogue import Catalogue
 from services.upstream.config import Config
 from services.upstream.connectors import every_connector
+from services.upstream.contents import Contents
 from services.upstream.http_client import HttpClient
 from services.upstream.leases import Leases
 from services.upstream.servicer import UpstreamServicer
@@ -23,6 +24,7 @@ from shared.addresses import AddressGuard
 from shared.bus import Bus
 from shared.clock import SystemClock
 from shared.lifecycle import run
+from shared.objects import Objects, open_objects
 from shared.streams import StreamLimits, cancel_signal
 
 if TYPE_CHECKING:
@@ -37,11 +39,13 @@ async def serve(config: Config, process: Process) -> None:
         check=Bus.check,
         close=Bus.close,
     )
+    objects = process.lean_on("objects", await open_objects(config.objects), check=Objects.check, close=Objects.close)
     publisher = bus.group_publisher()
     process.loop("publisher", publisher.run)
 
     clock = SystemClock()
     guard = AddressGuard(allow_loopback=config.allow_loopback)
+    contents = Contents(objects, max_result_bytes=config.max_result_bytes)
     client = HttpClient(guard, limit=config.concurrency)
     process.on_close(client.close)
     catalogue = Catalogue(every_connector(client, clock), guard)
@@ -54,6 +58,7 @@ async def serve(config: Config, process: Process) -> None:
         attempts = Attempts(
             connector,
             catalogue=catalogue,
+            contents=contents,
             scheduler=scheduler,
             publisher=publisher,
             cancels=cancels,

@@ -1,17 +1,22 @@
-"""An upstream's answer, read with bounds: nothing of it costs more memory than a result may have."""
+"""An upstream's answer, read with bounds: whatever its size, it costs no more memory than what travels in a message."""
 
 from __future__ import annotations
 
 import zlib
 from typing import TYPE_CHECKING
 
-from services.upstream.domain import MAX_BODY_BYTES, MAX_HEADER_BYTES, Reason
+from services.upstream.domain import MAX_HEADER_BYTES, MAX_INLINE_BYTES, Reason
+from shared.errors import Unavailable
+from shared.media_types import media_type
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import aiohttp
     from multidict import CIMultiDictProxy
+
+    from services.upstream.contents import ResultPlace
+    from services.upstream.domain import Stored
 
 #: What `Accept-Encoding` asks for, and what is undone; anything else stays as it came, under its `content-encoding`.
 ACCEPTED_CODINGS = "gzip, deflate"
@@ -20,6 +25,8 @@ _CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 #: The low bits of the first byte of a zlib stream (RFC 1950, 2.2); servers that send bare deflate have others there.
 _ZLIB_METHOD = 8
 _CHUNK_BYTES = 64 * 1024
+#: No body ever comes with these (RFC 9110, 6.4.1).
+_WITHOUT_BODY = frozenset({204, 304})
 #: Tell of the message on the wire, and no longer of the body once its coding is undone.
 _OF_THE_CODED_BODY = frozenset({"content-encoding", "content-length"})
 
@@ -28,14 +35,16 @@ class AnswerError(Exception):
     """The answer cannot be taken.
 
     Args:
-        reason: RESULT_TOO_LARGE or UPSTREAM_PROTOCOL.
+        reason: RESULT_TOO_LARGE, UPSTREAM_PROTOCOL, or UNAVAILABLE where it cannot be stored.
         message: To be read behind the host that sent it.
+        status: The answer's, where the answer itself is well.
     """
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason, message: str, *, status: int = 0) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.status = status
 
 
 class Answer:
@@ -43,10 +52,12 @@ class Answer:
 
     Args:
         response: Of aiohttp, whose own decoding is off.
+        place: Where its body goes if it is too large to travel in messages.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, place: ResultPlace) -> None:
         self._response = response
+        self._place = place
         self._coding = _CODINGS.get(response.headers.get("Content-Encoding", "").strip().lower())
         self.status = response.status
 
@@ -76,33 +87,60 @@ class Answer:
             )
         return shown
 
-    async def body(self) -> bytes:
-        """The body, content coding undone.
+    async def body(self) -> bytes | Stored:
+        """The body, content coding undone: itself, or, where it is too large to travel in messages, that it is stored.
 
         Raises:
-            AnswerError: It is larger than a result may be, or its coding is broken.
+            AnswerError: It is larger than a result may be, its coding is broken, or it cannot be stored.
         """
-        length = self._response.content_length or 0
+        if self._response.method == "HEAD" or self.status in _WITHOUT_BODY:
+            return b""  # whatever its `Content-Length` says of another answer
         chunks = self._response.content.iter_chunked(_CHUNK_BYTES)
-        if self._coding is None:
-            if length > MAX_BODY_BYTES and self._response.method != "HEAD":
-                raise _too_large()
-            return await _read_plain(chunks)
-        return await _read_coded(chunks, self._coding)
+        if self._coding is not None:
+            chunks = _decoded(chunks, self._coding)
+        elif (length := self._response.content_length or 0) > MAX_INLINE_BYTES:
+            return await self._store(chunks, size=length)
+        start = bytearray()
+        async for chunk in chunks:
+            start += chunk
+            if len(start) > MAX_INLINE_BYTES:
+                return await self._store(_continued(start, chunks), size=None)
+        return bytes(start)
+
+    async def _store(self, chunks: AsyncIterator[bytes], *, size: int | None) -> Stored:
+        most = self._place.at_most
+        if size is not None and size > most:
+            raise _too_large(most)
+        content_type = media_type(_text(self.header("Content-Type") or ""))
+        try:
+            return await self._place.put(_bounded(chunks, most), size=size, content_type=content_type)
+        except Unavailable as error:
+            raise AnswerError(
+                Reason.UNAVAILABLE,
+                f"answered {self.status}, and its answer could not be stored: {error.message}",
+                status=self.status,
+            ) from error
 
 
-async def _read_plain(chunks: AsyncIterator[bytes]) -> bytes:
-    body = bytearray()
+async def _continued(start: bytearray, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield bytes(start)
+    start.clear()
     async for chunk in chunks:
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise _too_large()
-    return bytes(body)
+        yield chunk
 
 
-async def _read_coded(chunks: AsyncIterator[bytes], window_bits: int) -> bytes:
-    """Undoes gzip or deflate, a piece at a time, and never beyond the cap: a bomb stays folded."""
-    body = bytearray()
+async def _bounded(chunks: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
+    """The chunks, as long as there are no more bytes in them than there may be."""
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > most:
+            raise _too_large(most)
+        yield chunk
+
+
+async def _decoded(chunks: AsyncIterator[bytes], window_bits: int) -> AsyncIterator[bytes]:
+    """Undoes gzip or deflate, a small piece at a time: who reads no further unfolds no more, so a bomb stays folded."""
     inflate = None
     try:
         async for chunk in chunks:
@@ -110,9 +148,8 @@ async def _read_coded(chunks: AsyncIterator[bytes], window_bits: int) -> bytes:
             while rest:
                 if inflate is None:
                     inflate = zlib.decompressobj(_window_bits(window_bits, rest))
-                body += inflate.decompress(rest, MAX_BODY_BYTES + 1 - len(body))
-                if len(body) > MAX_BODY_BYTES:
-                    raise _too_large()
+                if piece := inflate.decompress(rest, _CHUNK_BYTES):
+                    yield piece
                 rest = inflate.unconsumed_tail
                 if inflate.eof:  # a gzip file may have several members (RFC 1952, 2.2)
                     rest, inflate = inflate.unused_data, None
@@ -120,7 +157,6 @@ async def _read_coded(chunks: AsyncIterator[bytes], window_bits: int) -> bytes:
         raise AnswerError(Reason.UPSTREAM_PROTOCOL, f"answered with a broken content coding ({error})") from error
     if inflate is not None:
         raise AnswerError(Reason.UPSTREAM_PROTOCOL, "answered with a content coding that ends too early")
-    return bytes(body)
 
 
 def _window_bits(coding: int, start: bytes) -> int:
@@ -148,8 +184,7 @@ def _text(value: str) -> str:
     return value
 
 
-def _too_large() -> AnswerError:
+def _too_large(most: int) -> AnswerError:
     return AnswerError(
-        Reason.RESULT_TOO_LARGE,
-        f"answered with a body of more than {MAX_BODY_BYTES} bytes, the most that a result takes",
+        Reason.RESULT_TOO_LARGE, f"answered with a body of more than {most} bytes, the most that a result takes"
     )

@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from penstock.scheduler.v1 import scheduler_pb2
@@ -14,7 +14,8 @@ from prometheus_client import Counter, Histogram
 
 from services.upstream import domain, outcomes
 from services.upstream.cancels import JobCanceledError
-from services.upstream.connector import CallRequest
+from services.upstream.connector import CallRequest, Progress
+from services.upstream.contents import ContentGoneError
 from services.upstream.domain import Failure, Reason, Success
 from shared import crash_points, ids, observability
 from shared.bus import Outgoing
@@ -24,6 +25,7 @@ from shared.retry import Backoff, until_done
 from shared.streams import attempt_subject
 
 if TYPE_CHECKING:
+    from collections.abc import Container
     from datetime import datetime
 
     from penstock.events.v1 import events_pb2
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from services.upstream.cancels import Cancels
     from services.upstream.catalogue import Catalogue
     from services.upstream.connector import Connector
-    from services.upstream.domain import Outcome
+    from services.upstream.contents import Contents
+    from services.upstream.domain import Method, Outcome
     from shared.clock import Clock
 
 log = observability.logger()
@@ -76,6 +79,7 @@ class Attempts:
     Args:
         connector: Speaks to the upstream.
         catalogue: Judges the params.
+        contents: Has what is too large to travel in messages.
         scheduler: Lets calls that are not idempotent begin.
         publisher: Takes the outcomes.
         cancels: Breaks off the calls of jobs that are canceled.
@@ -88,6 +92,7 @@ class Attempts:
         connector: Connector,
         *,
         catalogue: Catalogue,
+        contents: Contents,
         scheduler: SchedulerServiceAsyncStub,
         publisher: Publisher,
         cancels: Cancels,
@@ -96,6 +101,7 @@ class Attempts:
     ) -> None:
         self._connector = connector
         self._catalogue = catalogue
+        self._contents = contents
         self._scheduler = scheduler
         self._publisher = publisher
         self._cancels = cancels
@@ -117,20 +123,21 @@ class Attempts:
                 log.exception("attempt_dropped")
 
     async def _make(self, call: scheduler_pb2.Call) -> None:
-        request = self._request(call)
+        progress = Progress()
         start = self._start()
-        if isinstance(request, Failure):
-            outcome = request
-        else:
-            try:
-                async with self._cancels.obeyed(call.job_id):
+        try:
+            async with self._cancels.obeyed(call.job_id):
+                request = await self._request(call, progress)
+                if isinstance(request, Failure):
+                    outcome = request
+                else:
                     if not request.method.idempotent:
                         await self._begin(call)
                     start = self._start()
                     crash_points.reach(CrashPoint.UPSTREAM_STARTED)
                     outcome = await self._call(request)
-            except JobCanceledError:
-                outcome = domain.canceled(idempotent=request.method.idempotent, sent=request.progress.sent)
+        except JobCanceledError:
+            outcome = domain.canceled(idempotent=call.submission.idempotent, sent=progress.sent)
         crash_points.reach(CrashPoint.UPSTREAM_CALLED)
         self._tell(call.submission.job.method, outcome, time.perf_counter() - start.counter_s)
         event = outcomes.attempt_event(
@@ -155,24 +162,53 @@ class Attempts:
     def _start(self) -> _Start:
         return _Start(time=self._clock.now(), counter_s=time.perf_counter())
 
-    def _request(self, call: scheduler_pb2.Call) -> CallRequest | Failure:
-        """The call to make, or why it cannot be made at all; intake judged it, perhaps by another catalogue."""
+    async def _request(self, call: scheduler_pb2.Call, progress: Progress) -> CallRequest | Failure:
+        """The call to make, or why it cannot be made at all; intake judged it, perhaps by another catalogue.
+
+        Raises:
+            Unavailable: Its content cannot be had now. Nothing is on disk yet that counts the attempt: once the lease
+                has run out, the job waits for its turn again.
+        """
         upstream = self._connector.upstream
         method = upstream.method(call.submission.job.method)
         if method is None:
             return _refused(f"the upstream {upstream.name} has no method {call.submission.job.method!r} any more")
         try:
-            params = json.loads(call.submission.params or b"{}")
+            params = json.loads(await self._contents.params(call) or b"{}")
+            uploads = await self._contents.uploads(call)
         except ValueError:
             return _refused("params are not JSON")
-        fault = self._catalogue.fault(upstream.name, method.name, params)
+        except ContentGoneError as error:
+            return Failure(reason=Reason.CONTENT_GONE, message=str(error))
+        except Unavailable as error:
+            if not call.submission.idempotent:
+                raise
+            # the attempt was counted with its lease, and ends sooner so than the lease does
+            return Failure(reason=Reason.UNAVAILABLE, message=error.message, retryable=True)
+        fault = self._fault(method, params, uploads)
         if fault is not None:
             return _refused(fault)
         method = replace(method, idempotent=call.submission.idempotent)  # as accepted: the scheduler goes by that too
         asked = call.submission.attempt_timeout.ToTimedelta()
         return CallRequest(
-            job_id=call.job_id, tenant=call.tenant, method=method, params=params, timeout=asked or method.timeout
+            job_id=call.job_id,
+            tenant=call.tenant,
+            method=method,
+            params=params,
+            timeout=asked or method.timeout,
+            result=self._contents.result_place(call),
+            uploads=uploads,
+            progress=progress,
         )
+
+    def _fault(self, method: Method, params: Any, uploads: Container[str]) -> str | None:
+        """What is wrong with the params, or None."""
+        fault = self._catalogue.fault(self._connector.upstream.name, method.name, params)
+        if fault is not None:
+            return fault
+        named = [params[name] for name in method.upload_params if name in params]
+        missing = next((upload for upload in named if upload not in uploads), None)
+        return f"the upload {missing} was not attached to the job; submit it again" if missing else None
 
     async def _begin(self, call: scheduler_pb2.Call) -> None:
         """Has the start put on disk.

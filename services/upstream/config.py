@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.config import ConfigError, Secret, ServiceConfig
+from services.upstream.domain import MAX_INLINE_BYTES
+from shared.config import ConfigError, Secret
+from shared.objects import ObjectsConfig
 
 _MAX_CONCURRENCY = 1000
+#: S3 takes no more in one request.
+_MAX_OBJECT_BYTES = 5 * 1024**3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config(ServiceConfig):
+class Config(ObjectsConfig):
     """What the service is told."""
 
     #: The NATS that takes the outcomes of attempts.
@@ -19,9 +23,20 @@ class Config(ServiceConfig):
     scheduler_address: str
     #: Calls that this process makes at a time, for each upstream.
     concurrency: int = 64
+    #: Bytes of a result at most; a larger answer fails its call.
+    max_result_bytes: int = 100 * 1024 * 1024
     #: Lets calls lead to this machine: for a laptop, never for production.
     allow_loopback: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.concurrency <= _MAX_CONCURRENCY:
-            raise ConfigError([f"PENSTOCK_CONCURRENCY is {self.concurrency}; it takes 1 to {_MAX_CONCURRENCY}"])
+        mistakes = self.mistakes_of_objects()
+        mistakes += [
+            f"{name} is {number}; it takes {least} to {most}"
+            for name, number, least, most in (
+                ("PENSTOCK_CONCURRENCY", self.concurrency, 1, _MAX_CONCURRENCY),
+                ("PENSTOCK_MAX_RESULT_BYTES", self.max_result_bytes, MAX_INLINE_BYTES, _MAX_OBJECT_BYTES),
+            )
+            if not least <= number <= most
+        ]
+        if mistakes:
+            raise ConfigError(mistakes)

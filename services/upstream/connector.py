@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
+    from services.upstream.contents import ResultPlace, Upload
     from services.upstream.domain import Method, Outcome, Upstream
 
 
@@ -30,6 +31,8 @@ class CallRequest:
         method: What to call.
         params: With what; they keep to the method's schema.
         timeout: How long the whole call may take.
+        result: Where its answer goes if it is too large to travel in messages; the HTTP client sees to that.
+        uploads: What the params name of uploads, by their ids.
         progress: Where the connector notes how far the call has come: whoever breaks it off goes by that.
     """
 
@@ -38,6 +41,8 @@ class CallRequest:
     method: Method
     params: Mapping[str, Any]
     timeout: timedelta
+    result: ResultPlace
+    uploads: Mapping[str, Upload] = field(default_factory=dict[str, "Upload"])
     progress: Progress = field(default_factory=Progress)
 
 

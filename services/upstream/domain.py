@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from services.upstream.limits import BreakerPolicy, Limits
 
-#: A result larger than this fails: it travels in messages.
-MAX_BODY_BYTES = 256 * 1024
+#: The body of a result that travels in messages; a larger one goes to the object store.
+MAX_INLINE_BYTES = 256 * 1024
 #: The same for the headers of a result, names and values.
 MAX_HEADER_BYTES = 32 * 1024
 
@@ -41,6 +41,7 @@ class Method:
         timeout: One attempt's time at most, where the params do not say otherwise.
         cache_ttl: How long an answer may be served again; None for a method that is not cached.
         params_schema: JSON Schema (2020-12) of the params, with the formats of `shared.formats`.
+        upload_params: The params that hold the id of an upload, whose bytes the call sends.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Method:
     timeout: timedelta
     params_schema: Mapping[str, Any]
     cache_ttl: timedelta | None = None
+    upload_params: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,8 @@ class Reason(StrEnum):
     UPSTREAM_STATUS = "UPSTREAM_STATUS"
     UPSTREAM_PROTOCOL = "UPSTREAM_PROTOCOL"
     RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
+    CONTENT_GONE = "CONTENT_GONE"
+    UNAVAILABLE = "UNAVAILABLE"
     JOB_CANCELED = "JOB_CANCELED"
     INTERNAL = "INTERNAL"
 
@@ -130,20 +134,31 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A body that lies in the object store.
+
+    Args:
+        size: Bytes.
+    """
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Success:
     """The upstream answered.
 
     Args:
         status: The HTTP status.
         headers: Names in lower case, without `set-cookie`.
-        body: Byte for byte, after content decoding.
+        body: Byte for byte, after content decoding; or where it lies, if it is too large to travel in messages.
         quotas: What the upstream said of its quotas.
         judged: What the connector knows of the upstream's health; None to go by the rule.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    body: bytes = b""
+    body: bytes | Stored = b""
     quotas: tuple[Quota, ...] = ()
     judged: Health | None = None
 
@@ -228,6 +243,24 @@ def lost(reason: Reason, message: str, *, idempotent: bool, sent: bool) -> Failu
             reason=reason, message=f"{message}; whether the call took effect is not known", outcome_unknown=True
         )
     return Failure(reason=reason, message=message, retryable=True)
+
+
+def not_kept(message: str, *, status: int, idempotent: bool) -> Failure:
+    """The failure of a call that was carried out and answered, and whose answer could not be kept.
+
+    Args:
+        message: For people.
+        status: What it was answered with.
+        idempotent: The call may be made twice.
+    """
+    if idempotent:
+        return Failure(reason=Reason.UNAVAILABLE, message=message, upstream_status=status, retryable=True)
+    return Failure(
+        reason=Reason.UNAVAILABLE,
+        message=f"{message}; the call was carried out, so it is not made again",
+        upstream_status=status,
+        outcome_unknown=True,
+    )
 
 
 def canceled(*, idempotent: bool, sent: bool) -> Failure:

@@ -12,7 +12,9 @@ from multidict import CIMultiDict
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from services.upstream.answers import ACCEPTED_CODINGS, Answer, AnswerError
-from services.upstream.domain import Reason
+from services.upstream.contents import Upload
+from services.upstream.domain import Failure, Reason, lost, not_kept
+from services.upstream.sending import SendingError, sending
 from shared import observability
 from shared.addresses import ForbiddenAddressError
 from shared.guarded_http import CONNECT_TIMEOUT_S, guarded_session
@@ -25,8 +27,12 @@ if TYPE_CHECKING:
     from multidict import MultiMapping
     from yarl import URL
 
-    from services.upstream.connector import Progress
+    from services.upstream.connector import CallRequest
     from shared.addresses import AddressGuard
+
+
+#: The next time it is the same, whatever the method.
+_THE_SAME_AGAIN = frozenset({Reason.ADDRESS_FORBIDDEN, Reason.RESULT_TOO_LARGE, Reason.CONTENT_GONE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +42,8 @@ class HttpRequest:
     verb: str
     url: URL
     headers: MultiMapping[str] = field(default_factory=CIMultiDict[str])
-    body: bytes | None = None
+    #: The bytes, or the upload that has them.
+    body: bytes | Upload | None = None
 
     @property
     def host(self) -> str:
@@ -50,12 +57,27 @@ class ExchangeError(Exception):
     Args:
         reason: Why.
         message: For people; names the host, and no more of the URL.
+        status: Of an answer that is well, and only could not be kept.
     """
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason, message: str, *, status: int = 0) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.status = status
+
+    def failure(self, *, idempotent: bool, sent: bool) -> Failure:
+        """What it makes of the call.
+
+        Args:
+            idempotent: The call may be made twice.
+            sent: Any of it may have reached the upstream.
+        """
+        if self.reason in _THE_SAME_AGAIN:
+            return Failure(reason=self.reason, message=self.message)
+        if self.status:
+            return not_kept(self.message, status=self.status, idempotent=idempotent)
+        return lost(self.reason, self.message, idempotent=idempotent, sent=sent)
 
 
 class HttpClient:
@@ -76,14 +98,14 @@ class HttpClient:
         await self._session.close()
 
     @asynccontextmanager
-    async def exchange(self, request: HttpRequest, progress: Progress) -> AsyncGenerator[Answer]:
+    async def exchange(self, request: HttpRequest, call: CallRequest) -> AsyncGenerator[Answer]:
         """Sends a request, and yields the answer once its status and headers have come. It follows no redirect.
 
         Bounds no time: the caller's `asyncio.timeout` does.
 
         Args:
             request: What to send.
-            progress: Told when any of it may have reached the upstream.
+            call: For which; told when any of it may have reached the upstream, and has a place for a large answer.
 
         Raises:
             ExchangeError: There is no answer, or reading it failed.
@@ -96,17 +118,20 @@ class HttpClient:
         with observability.span("http_exchange", kind=SpanKind.CLIENT, attributes=attributes) as span:
             try:
                 self._guard.check_url(str(request.url))
-                async with self._session.request(
-                    request.verb,
-                    request.url,
-                    headers=self._headers(request),
-                    data=request.body,
-                    allow_redirects=False,
-                    trace_request_ctx=progress,
-                ) as response:
+                async with (
+                    sending(request.body) as data,
+                    self._session.request(
+                        request.verb,
+                        request.url,
+                        headers=self._headers(request),
+                        data=data,
+                        allow_redirects=False,
+                        trace_request_ctx=call.progress,
+                    ) as response,
+                ):
                     span.set_attribute("http.response.status_code", response.status)
-                    yield Answer(response)
-            except (ForbiddenAddressError, AnswerError, aiohttp.ClientError, OSError) as error:
+                    yield Answer(response, call.result)
+            except (ForbiddenAddressError, AnswerError, SendingError, aiohttp.ClientError, OSError) as error:
                 translated = _translated(error, request.host)
                 span.set_status(Status(StatusCode.ERROR, translated.reason))
                 raise translated from error
@@ -114,6 +139,8 @@ class HttpClient:
     def _headers(self, request: HttpRequest) -> CIMultiDict[str]:
         headers = CIMultiDict(request.headers)
         headers["Accept-Encoding"] = ACCEPTED_CODINGS
+        if isinstance(request.body, Upload):
+            headers["Content-Length"] = str(request.body.size)  # else it would go in chunks, which not everybody reads
         traceparent = observability.current_traceparent()
         if traceparent:
             headers[observability.TRACEPARENT] = traceparent
@@ -152,7 +179,9 @@ def _translated(error: Exception, host: str) -> ExchangeError:
     if isinstance(error, ForbiddenAddressError):
         return ExchangeError(Reason.ADDRESS_FORBIDDEN, f"the URL {error}")
     if isinstance(error, AnswerError):
-        return ExchangeError(error.reason, f"{host} {error.message}")
+        return ExchangeError(error.reason, f"{host} {error.message}", status=error.status)
+    if isinstance(error, SendingError):
+        return ExchangeError(error.reason, error.message)
     reason, message = next((reason, text) for kind, reason, text in _DRIVER_ERRORS if isinstance(error, kind))
     strerror = error.os_error.strerror if isinstance(error, aiohttp.ClientConnectorError) else None
     return ExchangeError(reason, message.format(host=host, cause=f" ({strerror})" if strerror else ""))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
-from services.upstream.domain import Failure, Health, QuotaScope, Success
+from services.upstream.domain import Failure, Health, QuotaScope, Stored, Success
+from shared import views
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,7 +54,7 @@ def attempt_event(
     event.started_at.FromDatetime(started_at)
     event.finished_at.FromDatetime(finished_at)
     if isinstance(outcome, Success):
-        event.result.CopyFrom(_result(outcome))
+        event.result.CopyFrom(_result(call.job_id, outcome))
     else:
         event.error.CopyFrom(_error(outcome))
         event.outcome_unknown = outcome.outcome_unknown
@@ -70,7 +71,15 @@ def message_id(call: scheduler_pb2.Call) -> str:
     return f"{call.job_id}:{call.fence.epoch}.{call.fence.count}"
 
 
-def _result(success: Success) -> jobs_pb2.JobResult:
+def _result(job_id: str, success: Success) -> jobs_pb2.JobResult:
+    if isinstance(success.body, Stored):
+        return jobs_pb2.JobResult(
+            url=views.result_path(job_id),
+            content_type=success.content_type,
+            size=success.body.size,
+            status=success.status,
+            headers=success.headers,
+        )
     inline = jobs_pb2.InlineResult(status=success.status, headers=success.headers)
     text = _as_text(success.body)
     if text:

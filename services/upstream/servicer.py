@@ -133,7 +133,11 @@ def _breaker(policy: BreakerPolicy) -> limits_pb2.BreakerPolicy:
 
 def _method(method: Method) -> upstream_pb2.Method:
     message = upstream_pb2.Method(
-        name=method.name, title=method.title, kind=_KINDS[method.kind], idempotent=method.idempotent
+        name=method.name,
+        title=method.title,
+        kind=_KINDS[method.kind],
+        idempotent=method.idempotent,
+        upload_params=method.upload_params,
     )
     message.timeout.FromTimedelta(method.timeout)
     if method.cache_ttl is not None:

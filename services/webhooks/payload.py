@@ -2,8 +2,8 @@
 
 `type` is the event's, such as `job.succeeded`; `timestamp` is the event's too, in RFC 3339; `data` is the job as GetJob
 answers it, in proto3 JSON; for `batch.finished` it is the batch without its jobs. A message of more than 20 KB goes
-without the content of the job's result: its `contentType` and `size` stay, and the receiver fetches the rest by the
-job's id.
+without the content of the job's result: its `contentType`, `size` and, where it has one, `url` stay, and the receiver
+fetches the rest by the job's id.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def payload_of(event: events_pb2.JobEvent, submitted: jobs_pb2.Job) -> bytes:
     views.apply(event, job)
     body = _encoded(EVENT_TYPES[event.type], event.time, job)
     if len(body) > MAX_BYTES and job.HasField("result"):
-        job.result.ClearField("content")
+        views.without_content(job.result)
         body = _encoded(EVENT_TYPES[event.type], event.time, job)
     return body
 

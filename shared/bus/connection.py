@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import nats.errors
 import nats.js.errors
-from nats.aio.client import Client as NatsClient
 
 from shared import ids, observability, streams
 from shared.bus.bucket import Bucket
 from shared.bus.consumer import Consumer
 from shared.bus.driver import TIMEOUT, translated, unavailable
 from shared.bus.group import MAX_GROUP, GroupPublisher
+from shared.bus.headers import Client
 from shared.bus.reader import Reader
 from shared.bus.singles import Singles
 
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 log = observability.logger()
 
-#: The server makes a store of its own for an atomic batch, which costs it about as much as so many messages singly.
-_ATOMIC_FROM = 16
+#: The server makes a store of its own for an atomic batch, on disk, which costs it and us as much as some 40 messages
+#: singly. On a slow disk, where each of these waits for its own write, the groups of a busy publisher outgrow this.
+_ATOMIC_FROM = 32
 #: The server's error that a message of an atomic batch has an id that it knows already.
 _DUPLICATE_IN_BATCH = 10201
 
@@ -46,7 +47,7 @@ class Bus:
         reconnects: Called after every reconnect; whoever holds what a loss undoes adds itself.
     """
 
-    def __init__(self, client: NatsClient, reconnects: list[Callable[[], None]]) -> None:
+    def __init__(self, client: Client, reconnects: list[Callable[[], None]]) -> None:
         self._client = client
         self._reconnects = reconnects
         self._jetstream = client.jetstream(timeout=TIMEOUT.total_seconds())
@@ -259,7 +260,7 @@ async def connect(url: Secret, name: str, limits: streams.StreamLimits | None = 
         for act in reconnects:
             act()
 
-    client = NatsClient()
+    client = Client()
     async with translated():
         await client.connect(
             servers=url.reveal().split(","),

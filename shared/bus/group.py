@@ -1,4 +1,4 @@
-"""Group commit: the messages of many callers in one atomic batch."""
+"""Group commit: the messages of many callers go to the disk together."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from shared.bus.messages import Outgoing
 
 
-#: Messages of one atomic batch; at most 1,000 by the server's limit, and throughput no longer grows beyond this.
+#: Messages of one group. An atomic batch has at most 1,000 by the server's limit; beyond this throughput grows no more.
 MAX_GROUP = 256
 
 
 class GroupPublisher:
-    """Gathers the messages of many callers into atomic batches: group commit.
+    """Gathers the messages of many callers into groups: group commit.
 
     Whatever comes while one batch is on its way to the disk makes up the next one, so that nothing waits for a timer.
 

@@ -1,7 +1,7 @@
 """Health: liveness apart from readiness, and each dependency by name (`grpc.health.v1`).
 
-`liveness` is SERVING as long as the process answers. The empty name is readiness: SERVING while every dependency is
-there and the server is not draining. `dependency/<name>` is one dependency.
+`liveness` is SERVING as long as the process answers. The empty name is readiness: SERVING while every dependency that
+cannot be spared is there and the server is not draining. `dependency/<name>` is one dependency.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shared import observability
 from shared.errors import PenstockError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Collection, Mapping
 
 log = observability.logger()
 
@@ -41,10 +41,12 @@ class Health(health_pb2_grpc.HealthServicer):
 
     Args:
         checks: How each dependency is tried; a check that raises or takes too long says that it is away.
+        spared: Those on which readiness does not hang.
     """
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
+    def __init__(self, checks: Mapping[str, Check], *, spared: Collection[str] = ()) -> None:
         self._checks = dict(checks)
+        self._spared = frozenset(spared)
         self._away = set(checks)
         self._draining = False
         self._changed = asyncio.Event()
@@ -79,8 +81,8 @@ class Health(health_pb2_grpc.HealthServicer):
 
     @property
     def ready(self) -> bool:
-        """Whether every dependency is there, and the server takes calls."""
-        return not self._away and not self._draining
+        """Whether every dependency is there that cannot be spared, and the server takes calls."""
+        return not self._away - self._spared and not self._draining
 
     def statuses(self) -> dict[str, bool]:
         """Every name that is answered for, and whether it is well."""

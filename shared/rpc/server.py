@@ -29,6 +29,14 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.so_reuseport", 0),  # a taken port is an error and not half of the traffic
 )
+#: Calls that have come and that the loop has not begun. Beyond 1,000 gRPC would refuse some of them, and beyond 3,000
+#: all, UNAVAILABLE without details: thousands of clients that come back at the same time are as many for a moment.
+_MAX_PENDING_CALLS = 50_000
+_SERVER_OPTIONS = (
+    *CHANNEL_OPTIONS,
+    ("grpc.server.max_pending_requests", _MAX_PENDING_CALLS),
+    ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING_CALLS),
+)
 
 
 class Server:
@@ -52,7 +60,7 @@ class Server:
         streams: OpenStreams | None = None,
     ) -> None:
         interceptors = [Interceptor(service, verifier, streams or OpenStreams())]
-        self._server = grpc.aio.server(interceptors=interceptors, options=CHANNEL_OPTIONS)
+        self._server = grpc.aio.server(interceptors=interceptors, options=_SERVER_OPTIONS)
         self._address = address
         self._health = health
         self._names = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]

@@ -21,6 +21,7 @@ DOMAIN = "penstock.dev"
 #: Initial metadata with which the gateway answers a status that gRPC does not have.
 HTTP_STATUS_HEADER = "x-penstock-http-status"
 RETRY_AFTER_HEADER = "retry-after"
+CONTENT_RANGE_HEADER = "content-range"
 
 _BY_REASON = {error.reason: error for error in errors.every_error()}
 _BY_CODE = {error.code: error for error in reversed(errors.every_error())}
@@ -53,6 +54,8 @@ def initial_metadata(error: PenstockError) -> tuple[tuple[str, str], ...]:
     if error.retry_after is not None:
         seconds = max(1, -int(-error.retry_after.total_seconds() // 1))  # whole seconds, rounded up (RFC 9110, 10.2.3)
         pairs.append((RETRY_AFTER_HEADER, str(seconds)))
+    if isinstance(error, errors.RangeNotSatisfiable) and "size" in error.metadata:
+        pairs.append((CONTENT_RANGE_HEADER, f"bytes */{error.metadata['size']}"))  # RFC 9110, 14.4
     return tuple(pairs)
 
 

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import completed, machine, peers, rows, submits
+from tests.bench import completed, holds, machine, peers, rows, submits
 from tests.bench import mesh as mesh_
 from tests.bench.report import Report
 from tests.bench.sizes import SIZES
@@ -72,6 +72,8 @@ def _completed(mesh: Mesh, size: Size, *, batched: bool) -> Completed:
 def _of_mesh(mesh: Mesh, size: Size) -> Iterator[Row]:
     for each in submits.measure(mesh, callers=size.callers, seconds=size.submit_seconds, tenants=size.tenants):
         yield from rows.of_submits(each)
+    for held in holds.measure(mesh, number=size.held, rest_seconds=size.held_rest_seconds):
+        yield rows.of_held(held)
     yield rows.of_rest(mesh, size)
 
 

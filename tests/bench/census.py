@@ -29,6 +29,10 @@ class Census:
         self._jobs = client.get_database("history").get_collection("jobs")
         self._tenants = tenants
 
+    def ids(self) -> list[str]:
+        """Every job's id."""
+        return [job["_id"] for job in self._jobs.find({"tenant": {"$in": list(self._tenants)}}, {"_id": 1})]
+
     def ended(self) -> int:
         """Jobs in a terminal state."""
         return sum(

@@ -38,6 +38,16 @@ def used_by_sessions_s(sessions: Collection[int]) -> float:
     return used
 
 
+def resident_bytes(pid: int) -> int:
+    """The memory that a process has in use, as `/proc/<pid>/status` (proc(5)) tells it."""
+    return parse_resident_bytes(Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace"))
+
+
+def parse_resident_bytes(status: str) -> int:
+    """The same from the text of that file."""
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+
+
 class Usage:
     """What each program of a stack uses from now on.
 
@@ -46,9 +56,10 @@ class Usage:
     """
 
     def __init__(self, stack: Stack) -> None:
-        self._pids = {status.name: status.pid for status in stack.supervisor.statuses() if status.is_up}
-        self._before = {name: used_s(pid) for name, pid in self._pids.items()}
+        #: Of its processes, by the program's name.
+        self.pids = {status.name: status.pid for status in stack.supervisor.statuses() if status.is_up}
+        self._before = {name: used_s(pid) for name, pid in self.pids.items()}
 
     def by_program(self) -> Mapping[str, float]:
         """Seconds of processor time by the program's name."""
-        return {name: used_s(pid) - self._before[name] for name, pid in self._pids.items()}
+        return {name: used_s(pid) - self._before[name] for name, pid in self.pids.items()}

@@ -35,6 +35,11 @@ def post(path: str, authority: str, key: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
+def get(path: str, authority: str, key: str) -> bytes:
+    """The same without a body."""
+    return f"GET {path} HTTP/1.1\r\nhost: {authority}\r\nauthorization: Bearer {key}\r\n\r\n".encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How a caller takes its time.

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.bench.completed import Completed
+    from tests.bench.holds import Held
     from tests.bench.mesh import Mesh
     from tests.bench.sizes import Size
     from tests.bench.submits import Submits
@@ -83,6 +84,28 @@ def of_submits(submits: Submits) -> Iterator[Row]:
     )
     if submits.load.protocol == "http":
         yield Row(name=f"ext_authz_cpu_{name}", value=submits.auth_cpu_ms, unit="ms of auth a request")
+
+
+def of_held(held: Held) -> Row:
+    """Clients that wait at the same time: how late they knew, what one of them costs, and that none was left out."""
+    return Row(
+        name=f"{held.kind}_{held.number}",
+        value=held.latency_ms(0.95),
+        unit="ms (p95) from the end to its client",
+        details={
+            "p50_ms": held.latency_ms(0.5),
+            "p99_ms": held.latency_ms(0.99),
+            "told": len(held.latencies_ms),
+            "ends_s": held.ends_s,
+            "coming_s": held.coming_s,
+            "repeated": held.repeated,
+            "refused": held.refused,
+            **{f"{program}_kib_each": size / 1024 for program, size in held.bytes_each.items()},
+            **{f"{program}_cpu_percent_at_rest": held.rest_percent[program] for program in held.bytes_each},
+            "load_cpu_s": held.load_cpu_s,
+            **({"such_refusals": " | ".join(held.samples)} if held.samples else {}),
+        },
+    )
 
 
 def of_rest(mesh: Mesh, size: Size) -> Row:

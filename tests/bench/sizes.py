@@ -18,6 +18,9 @@ class Size:
     callers: tuple[int, ...]
     submit_seconds: float
     rest_seconds: float
+    #: Waiters, and watchers.
+    held: int
+    held_rest_seconds: float
     #: Depths and lanes of the queue's growth.
     queued: tuple[int, ...]
     queue_lanes: tuple[int, ...]
@@ -33,6 +36,8 @@ SIZES = {
         callers=(32, 1000),
         submit_seconds=10.0,
         rest_seconds=20.0,
+        held=10_000,
+        held_rest_seconds=10.0,
         queued=(1_000, 10_000, 100_000, 1_000_000),
         queue_lanes=(1, 100, 10_000),
         peers=True,
@@ -44,6 +49,8 @@ SIZES = {
         callers=(32, 1000),
         submit_seconds=2.0,
         rest_seconds=3.0,
+        held=300,
+        held_rest_seconds=1.0,
         queued=(1_000, 10_000),
         queue_lanes=(1, 100),
         peers=False,

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from shared import ids
+from shared import ids, objects
 from shared.crash_points import CrashPoint
+from shared.objects import result_key
+from tests import object_stores
 from tests.chaos.checker import Submitted
 from tests.chaos.clients import Client
 from tests.chaos.far_end import far_end
 from tests.e2e import mesh as mesh_
 from tests.e2e.api import Api
+from tests.fakes import large_far_end
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 2.0
 #: For a lease to run out, and what follows.
 END_S = 60.0
+#: Bytes of an answer that is stored.
+LARGE = 300_000
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +50,12 @@ class Scene:
     end: FarEnd
     number: int = 1  # not a multiple of ten, so that the far end refuses nothing
 
-    async def submit(self, method: str) -> dict[str, Any]:
+    async def submit(self, method: str, url: str = "") -> dict[str, Any]:
         """A job, submitted under one key until it is accepted."""
         body = {
             "upstream": "http",
             "method": method,
-            "params": {"url": f"{self.end.url}/call?job={self.number}", "timeoutS": TIMEOUT_S},
+            "params": {"url": url or f"{self.end.url}/call?job={self.number}", "timeoutS": TIMEOUT_S},
             "retry": {"maxAttempts": 3, "initialBackoff": "0.1s"},
         }
         headers = {"Idempotency-Key": ids.new_request_id()}
@@ -72,10 +77,10 @@ class Scene:
 
         return await eventually(over, within=END_S)
 
-    async def crashed(self, point: CrashPoint, method: str) -> dict[str, Any]:
+    async def crashed(self, point: CrashPoint, method: str, url: str = "") -> dict[str, Any]:
         """A job at its end, on whose way a process died at the point."""
         armed = self.mesh.arm(point)
-        job = await self.submit(method)
+        job = await self.submit(method, url)
         ended = await self.ended(job["id"])
         assert not armed.exists(), f"nothing died at {point}"
         assert ended["id"] == job["id"]
@@ -137,6 +142,21 @@ async def test_a_lost_call_of_an_idempotent_method_is_made_again_and_counted(
     ended = await scene.crashed(point, "http.get")
     assert (ended["state"], ended["attempt"]) == ("SUCCEEDED", 2)
     assert scene.end.calls[scene.number] == calls
+
+
+async def test_what_was_stored_by_an_attempt_that_is_lost_is_no_result_and_that_of_the_next_one_is(
+    scene: Scene,
+) -> None:
+    async with large_far_end.large_far_end() as far:
+        ended = await scene.crashed(CrashPoint.UPSTREAM_CALLED, "http.get", f"{far.url}/large/{LARGE}")
+        assert len(far.received) == 2
+    assert (ended["state"], ended["attempt"], ended["result"]["size"]) == ("SUCCEEDED", 2, str(LARGE))
+    store = await objects.connect(object_stores.settings_of(scene.mesh.stack))
+    lost = await store.head(result_key("dev", ended["id"], 1))
+    await store.close()
+    assert lost is not None, "it had not been stored when the worker died"
+    answer = await asyncio.to_thread(scene.api.call, "GET", ended["result"]["url"])
+    assert f"/{ended['id']}/2?" in answer.headers["location"]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +16,9 @@ from services.history.domain import Filter
 from services.history.projection import entry_of
 from services.history.store import _NEWEST_FIRST, HistoryStore, MongoHistory, _query
 from shared import ids, mongo
+from shared.errors import Unavailable
 from shared.paging import Position
+from shared.retry import until_done
 from tests.fakes.history_store import FakeHistory
 
 if TYPE_CHECKING:
@@ -115,6 +119,35 @@ async def test_events_may_come_in_any_order_and_more_than_once(store: HistorySto
     assert record is not None
     assert event_in(record.event).revision == 5
     assert [found.event for _, found in await listed(store)] == [record.event]
+
+
+async def test_a_batch_that_comes_again_with_more_moves_its_jobs_on(store: HistoryStore) -> None:
+    old, new, unseen = (ids.new_job_id("http") for _ in range(3))
+    await store.apply([submitted(old)])
+    merged = submitted(old).merged_with(later(old, 3, jobs_pb2.Job.SUCCEEDED, text="body"))
+    batch = [merged, submitted(new), later(new, 2, jobs_pb2.Job.RUNNING), later(unseen, 2, jobs_pb2.Job.RUNNING)]
+    for _ in range(2):
+        await store.apply(batch)
+        assert await revisions(store, old, new) == [3, 2]
+        assert await store.get("acme", unseen) is None
+    await store.apply([submitted(unseen), later(old, 2, jobs_pb2.Job.RUNNING)])
+    assert await revisions(store, old, new, unseen) == [3, 2, 2]
+
+
+async def test_replicas_that_write_the_same_jobs_at_the_same_time_lose_nothing(store: HistoryStore) -> None:
+    jobs = [ids.new_job_id("http") for _ in range(40)]
+    batches = [
+        [submitted(job_id) for job_id in jobs],
+        [later(job_id, 2, jobs_pb2.Job.RUNNING) for job_id in jobs],
+        [later(job_id, 3, jobs_pb2.Job.SUCCEEDED) for job_id in reversed(jobs)],
+    ]
+    await asyncio.gather(*(until_done(partial(store.apply, batch), retry_on=(Unavailable,)) for batch in batches))
+    assert await revisions(store, *jobs) == [3] * 40
+
+
+async def revisions(store: HistoryStore, *job_ids: str) -> list[int]:
+    records = [await store.get("acme", job_id) for job_id in job_ids]
+    return [event_in(record.event).revision for record in records if record is not None]
 
 
 async def test_a_job_whose_submission_has_not_come_yet_is_not_shown(store: HistoryStore) -> None:

@@ -13,19 +13,11 @@ from hypothesis import strategies as st
 
 from services.intake.batch_ends import _notes
 from services.intake.batch_store import BatchStore, RedisBatchStore
-from services.intake.domain import (
-    Admission,
-    BatchEnd,
-    BatchNote,
-    BatchPlace,
-    Candidate,
-    Change,
-    FinishedBatch,
-    Outcome,
-    State,
-)
+from services.intake.changes import BatchEnd, BatchNote, BatchPlace, Change, FinishedBatch
+from services.intake.domain import Admission, Candidate, Outcome, State
 from services.intake.known_servers import KnownServers
-from services.intake.store import FINISHED_LIFETIME, UNFINISHED_LIFETIME, JobStore, RedisJobStore, batch_key, server_id
+from services.intake.layout import FINISHED_LIFETIME, UNFINISHED_LIFETIME, batch_key
+from services.intake.store import JobStore, RedisJobStore, server_id
 from shared import ids
 from tests.fakes.intake_batches import FakeBatchStore
 from tests.fakes.intake_store import FakeJobStore
@@ -191,11 +183,11 @@ async def test_a_batch_that_the_log_has_shown_is_known_though_nobody_said_so(has
 async def test_a_batch_that_is_given_up_counts_no_more(stores: Stores) -> None:
     batch = candidate(3, key="k")
     await stores.jobs.admit("acme", batch, max_pending=3)
-    await stores.jobs.release("acme", [job_id for job_id, _ in batch.jobs], idempotency_key="k")
+    await stores.jobs.release("acme", batch.id, [job_id for job_id, _ in batch.jobs], idempotency_key="k")
     assert await pending(stores.jobs) == 0
     assert (await stores.jobs.admit("acme", batch, max_pending=3)).outcome is Outcome.ADMITTED
     await stores.jobs.apply(changes(batch)[1:2])
-    await stores.jobs.release("acme", [job_id for job_id, _ in batch.jobs], idempotency_key="k")
+    await stores.jobs.release("acme", batch.id, [job_id for job_id, _ in batch.jobs], idempotency_key="k")
     assert await pending(stores.jobs) == 1  # the log has shown it
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from services.intake.store import pending_key
+from services.intake.layout import pending_key
 from services.intake.tally import RedisCounts
 from tests.fakes.intake_tally import FakeCounts
 

@@ -16,9 +16,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from services.intake.domain import CLAIM_LIFETIME, Admission, Candidate, Change, Outcome, State
+from services.intake.changes import Change
+from services.intake.domain import CLAIM_LIFETIME, Admission, Candidate, Outcome, State
 from services.intake.known_servers import KnownServers
-from services.intake.store import UNSEEN_PENDING_LIFETIME, RedisJobStore, server_id
+from services.intake.layout import UNSEEN_PENDING_LIFETIME
+from services.intake.store import RedisJobStore, server_id
 from shared import ids, kv
 from shared.config import Secret
 from tests.fakes.intake_store import FakeJobStore
@@ -186,7 +188,7 @@ class PendingMachine(RuleBasedStateMachine):
     @rule(near=NEAR)
     def give_up(self, near: int) -> None:
         job = self.job(near)
-        self.run(self.store.release("acme", [job.id], idempotency_key=job.id))
+        self.run(self.store.release("acme", job.id, [job.id], idempotency_key=job.id))
         job.lapses = 0.0
         if job.claimed is not None:
             job.claimed = 0.0

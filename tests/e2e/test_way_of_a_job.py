@@ -212,4 +212,5 @@ def test_health_tells_every_service_and_its_dependencies(mesh: Mesh) -> None:
     assert ready.status == 200
     services = ready.json["services"]
     assert {"auth", "intake", "scheduler", "upstream"} <= set(services)
-    assert services["intake"]["dependencies"] == {"redis": True, "nats": True}
+    assert services["intake"]["dependencies"] == {"redis": True, "nats": True, "objects": True}
+    assert services["upstream"]["dependencies"] == {"nats": True, "objects": True}

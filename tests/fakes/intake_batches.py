@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from services.intake.domain import FinishedBatch
+from services.intake.changes import FinishedBatch
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from services.intake.domain import BatchNote, State
+    from services.intake.changes import BatchNote
+    from services.intake.domain import State
 
 
 @dataclass(slots=True)

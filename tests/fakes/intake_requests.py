@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from penstock.jobs.v1 import jobs_pb2
@@ -10,6 +11,7 @@ from penstock.upstream.v1 import upstream_pb2
 
 from services.intake.catalogue import Method, Upstream
 from services.intake.params import ParamsSchema
+from shared import ids
 from shared.addresses import AddressGuard
 from shared.formats import formats
 
@@ -47,10 +49,36 @@ HTTP_GET = Method(
     timeout=timedelta(seconds=20),
     schema=ParamsSchema(PARAMS_SCHEMA, formats=formats(GUARD)),
 )
+#: Sends an upload.
+UPLOAD_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["file"],
+    "additionalProperties": False,
+    "properties": {
+        "file": {"type": "string", "format": "upload-id"},
+        "thumbnail": {"type": "string", "format": "upload-id"},
+        "title": {"type": "string"},
+    },
+}
+PHOTOS_UPLOAD = Method(
+    name="photos.upload",
+    kind="upload",
+    idempotent=False,
+    timeout=timedelta(seconds=60),
+    schema=ParamsSchema(UPLOAD_SCHEMA, formats=formats(GUARD)),
+    upload_params=("file", "thumbnail"),
+)
 UPSTREAMS = {
     "http": Upstream(name="http", methods={"http.get": HTTP_GET}, lane_param="url"),
+    "photos": Upstream(name="photos", methods={"photos.upload": PHOTOS_UPLOAD}),
     "empty": Upstream(name="empty", methods={}),
 }
+
+
+def aged_job_id(age: timedelta) -> str:
+    """A job id that was made so long ago."""
+    milliseconds = int((datetime.now(UTC) - age).timestamp() * 1000)
+    return f"http-{uuid.UUID(int=(milliseconds << 80) | (ids.uuid7().int & ((1 << 80) - 1)))}"
 
 
 def request(**changes: Any) -> jobs_pb2.SubmitJobRequest:
@@ -68,9 +96,15 @@ def catalogue_page() -> upstream_pb2.ListUpstreamsResponse:
     method = upstream_pb2.Method(name="http.get", kind=upstream_pb2.Method.READ, idempotent=True)
     method.timeout.FromTimedelta(HTTP_GET.timeout)
     method.params_schema.update(PARAMS_SCHEMA)
+    upload = upstream_pb2.Method(
+        name="photos.upload", kind=upstream_pb2.Method.UPLOAD, upload_params=PHOTOS_UPLOAD.upload_params
+    )
+    upload.timeout.FromTimedelta(PHOTOS_UPLOAD.timeout)
+    upload.params_schema.update(UPLOAD_SCHEMA)
     return upstream_pb2.ListUpstreamsResponse(
         upstreams=[
             upstream_pb2.Upstream(name="http", methods=[method], lane_param="url"),
+            upstream_pb2.Upstream(name="photos", methods=[upload]),
             upstream_pb2.Upstream(name="empty"),
         ]
     )

@@ -1,4 +1,4 @@
-"""The job store in memory; `tests/contract/test_intake_store.py` holds it to what the real one does."""
+"""The job store in memory; `tests/contract/intake_store` holds it to what the real one does."""
 
 from __future__ import annotations
 
@@ -7,31 +7,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from services.intake.domain import (
-    CLAIM_LIFETIME,
-    FIRST_REVISION,
-    IDEMPOTENCY_WINDOW,
-    Admission,
-    Applied,
-    BatchEnd,
-    Drain,
-    Outcome,
-    Record,
-)
+from services.intake.changes import Applied, BatchEnd, Record
+from services.intake.domain import CLAIM_LIFETIME, FIRST_REVISION, IDEMPOTENCY_WINDOW, Admission, Drain, Outcome
 from services.intake.known_servers import being_rebuilt
-from services.intake.store import (
+from services.intake.layout import (
     FINISHED_LIFETIME,
     MIN_LIFETIME,
     UNFINISHED_LIFETIME,
     UNSEEN_LIFETIME,
     UNSEEN_PENDING_LIFETIME,
 )
+from shared import ids
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from services.intake.domain import Candidate, Change, State
+    from services.intake.changes import Change
+    from services.intake.domain import Candidate, State
 
 
 @dataclass(slots=True)
@@ -171,19 +164,19 @@ class FakeJobStore:
         accepted = known is not None and known.fingerprint == fingerprint and known.claim is None
         return known.stands_for if known is not None and accepted else None
 
-    async def accept(self, tenant: str, idempotency_key: str) -> None:
+    async def accept(self, tenant: str, accepted: str, *, idempotency_key: str) -> None:
         known = self._tenant(tenant).keys.get(idempotency_key)
-        if known is not None:
+        if known is not None and known.stands_for == accepted:
             known.claim = None
 
-    async def release(self, tenant: str, job_ids: Sequence[str], *, idempotency_key: str) -> None:
+    async def release(self, tenant: str, given_up: str, job_ids: Sequence[str], *, idempotency_key: str) -> None:
         here = self._tenant(tenant)
         for job_id in job_ids:
             record = here.jobs.get(job_id)
             if record is None or not record.revision:
                 here.pending.pop(job_id, None)
         known = here.keys.get(idempotency_key)
-        if known is not None and known.claim is not None:
+        if known is not None and known.stands_for == given_up and known.claim is not None:
             known.claim = 0.0
 
     async def read(self, tenant: str, job_id: str) -> Record | None:
@@ -238,7 +231,7 @@ class FakeJobStore:
         if not change.idempotency_key:
             return
         known = here.keys.get(change.idempotency_key)
-        ends = (change.at + IDEMPOTENCY_WINDOW).timestamp()
+        ends = (ids.made_at(change.job_id) + IDEMPOTENCY_WINDOW).timestamp()
         if known is not None and known.stands_for == change.key_stands_for:
             known.claim = None
         elif known is None and ends > time.time():

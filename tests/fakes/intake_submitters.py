@@ -6,16 +6,21 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from services.intake.acceptance import Acceptor
+from services.intake.attachments import Attacher
 from services.intake.batch_reader import BatchReader
 from services.intake.batch_submitter import BatchSubmitter
 from services.intake.limits import PendingLimits
+from services.intake.offload import Offloader
 from services.intake.submitter import Submitter
+from services.intake.uploads import Uploads
 from services.intake.validation import Validator
 from shared.clock import SystemClock
-from shared.errors import BatchNotFound
+from shared.errors import BatchNotFound, JobNotFound
 from shared.sealing import CALLBACK_SECRET, Sealer
 from tests.fakes.intake_requests import GUARD, UPSTREAMS
 from tests.fakes.intake_tally import roomy_tally
+from tests.fakes.objects import FakeObjects
+from tests.fakes.upload_store import FakeUploadStore
 
 if TYPE_CHECKING:
     from services.intake.acceptance import Publisher
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from services.intake.recorded import RecordedJobs
     from services.intake.store import JobStore
     from services.intake.tally import Tally
+    from shared.clock import Clock
 
 SEALER = Sealer(bytes(32), CALLBACK_SECRET)
 
@@ -38,16 +44,30 @@ class LoadedCatalogue:
 class EmptyHistory:
     """Has recorded nothing."""
 
+    async def get(self, job_id: str) -> Any:
+        raise JobNotFound(f"there is no job {job_id}", metadata={"job": job_id})
+
     async def get_batch(self, batch_id: str) -> Any:
         raise BatchNotFound(f"there is no batch {batch_id}", metadata={"batch": batch_id})
 
 
+def _attacher(objects: FakeObjects | None) -> Attacher:
+    return Attacher(Uploads(store=FakeUploadStore(), objects=objects or FakeObjects(), clock=SystemClock()))
+
+
 def _acceptor(
-    store: JobStore, publisher: Publisher, *, max_pending: int, tally: Tally | None, patience: timedelta
+    store: JobStore,
+    publisher: Publisher,
+    *,
+    max_pending: int,
+    tally: Tally | None,
+    objects: FakeObjects | None,
+    patience: timedelta,
 ) -> Acceptor:
     return Acceptor(
         store=store,
         publisher=publisher,
+        offloader=Offloader(objects or FakeObjects()),
         limits=PendingLimits(default=max_pending),
         tally=tally or roomy_tally(),
         publish_timeout=patience,
@@ -60,16 +80,20 @@ def submitter_of(
     *,
     max_pending: int = 1000,
     tally: Tally | None = None,
+    objects: FakeObjects | None = None,
     patience: timedelta = timedelta(seconds=10),
+    clock: Clock | None = None,
 ) -> Submitter:
     """Submits jobs to the store and the log."""
     return Submitter(
         catalogue=cast("Catalogue", LoadedCatalogue()),
+        attacher=_attacher(objects),
         validator=Validator(guard=GUARD, digest=SEALER.digest),
-        acceptor=_acceptor(store, publisher, max_pending=max_pending, tally=tally, patience=patience),
+        acceptor=_acceptor(store, publisher, max_pending=max_pending, tally=tally, objects=objects, patience=patience),
         store=store,
+        recorded=cast("RecordedJobs", EmptyHistory()),
         sealer=SEALER,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
     )
 
 
@@ -80,15 +104,18 @@ def batch_submitter_of(
     *,
     max_pending: int = 1000,
     tally: Tally | None = None,
+    objects: FakeObjects | None = None,
     patience: timedelta = timedelta(seconds=10),
+    clock: Clock | None = None,
 ) -> BatchSubmitter:
     """The same for batches."""
     return BatchSubmitter(
         catalogue=cast("Catalogue", LoadedCatalogue()),
+        attacher=_attacher(objects),
         validator=Validator(guard=GUARD, digest=SEALER.digest),
-        acceptor=_acceptor(store, publisher, max_pending=max_pending, tally=tally, patience=patience),
+        acceptor=_acceptor(store, publisher, max_pending=max_pending, tally=tally, objects=objects, patience=patience),
         store=store,
         reader=BatchReader(batches=batches, store=store, recorded=cast("RecordedJobs", EmptyHistory())),
         sealer=SEALER,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
     )

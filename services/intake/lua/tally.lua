@@ -5,17 +5,9 @@
 -- Answers {unfinished jobs of all, drain}.
 
 local counts, sum, drained = KEYS[1], KEYS[2], KEYS[3]
-local now, change = read_clock(), 0
-for i = 2, #ARGV, 2 do
-    local tenant, count = ARGV[i], tonumber(ARGV[i + 1])
-    change = change + count - (redis.call('HGET', counts, tenant) or 0)
-    if count > 0 then
-        redis.call('HSET', counts, tenant, count)
-    else
-        redis.call('HDEL', counts, tenant)
-    end
-end
+local now = read_clock()
+local unfinished = note_counts(counts, sum, 2)
 if tonumber(ARGV[1]) > 0 then
     note_ends(drained, tonumber(ARGV[1]), now)
 end
-return {redis.call('INCRBY', sum, change), read_ends(drained, now)}
+return {unfinished, read_ends(drained, now)}

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from http import HTTPStatus
+from itertools import combinations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,14 +19,15 @@ from services.upstream.http_client import ExchangeError, HttpRequest
 from services.upstream.limits import BreakerPolicy, Budget, Limits
 from shared import retry_after
 from shared.addresses import MAX_URL_CHARACTERS
-from shared.formats import CALLABLE_HEADER, HEADER_VALUE, PUBLIC_URL
+from shared.formats import CALLABLE_HEADER, HEADER_VALUE, PUBLIC_URL, UPLOAD_ID
 from shared.guarded_http import url_as_given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from services.upstream.answers import Answer
-    from services.upstream.connector import CallRequest, Progress
+    from services.upstream.connector import CallRequest
+    from services.upstream.contents import Upload
     from services.upstream.http_client import HttpClient
     from shared.clock import Clock
 
@@ -36,6 +38,8 @@ _RETRY_REFUSED = frozenset({429, 503})
 #: Calls that one tenant may have at one host at a time: half of what a worker makes unless told otherwise, so that a
 #: host on which each of them hangs for its whole time leaves the other half to everybody else.
 _LANE_CONCURRENCY = 32
+#: The param that names an upload.
+_UPLOAD = "upload"
 #: Whole numbers up to here are exact in JSON's doubles.
 _EXACT_INTEGERS = 2**53
 
@@ -59,27 +63,27 @@ class HttpConnector:
         """Makes one call, redirects included."""
         params = request.params
         timeout_s = float(params.get("timeoutS", request.timeout.total_seconds()))
-        call = _Call(idempotent=request.method.idempotent, progress=request.progress, params=params)
-        first = _request(_VERBS[request.method.name], params)
+        call = _Call(request=request)
+        first = _request(_VERBS[request.method.name], request)
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._follow(first, call)
         except TimeoutError:
             return call.lost(Reason.UPSTREAM_TIMEOUT, f"{first.host} did not answer within {timeout_s:g} s")
         except ExchangeError as error:
-            if error.reason in {Reason.ADDRESS_FORBIDDEN, Reason.RESULT_TOO_LARGE}:  # the next time it is the same
-                return Failure(reason=error.reason, message=error.message, quotas=call.quotas)
-            return call.lost(error.reason, error.message)
+            failure = error.failure(idempotent=request.method.idempotent, sent=request.progress.sent)
+            return replace(failure, quotas=call.quotas)
 
     async def _follow(self, request: HttpRequest, call: _Call) -> Outcome:
         for _ in range(redirects.MAX_REDIRECTS + 1):
-            async with self._client.exchange(request, call.progress) as answer:
+            async with self._client.exchange(request, call.request) as answer:
                 call.quotas = quotas.read(answer.field, status=answer.status, now=self._clock.now())
                 location = answer.header("Location")
                 if location is None or not call.follows or not redirects.is_redirect(answer.status):
                     return await self._outcome(request, answer, call)
                 call.performed |= redirects.is_performed(request.verb, answer.status)
-                call.progress.sent = call.performed  # a redirect that asks for the same call again has done nothing
+                # a redirect that asks for the same call again has done nothing
+                call.request.progress.sent = call.performed
             try:
                 request = redirects.follow(request, answer.status, location)
             except redirects.BadRedirectError:
@@ -108,9 +112,7 @@ class HttpConnector:
 class _Call:
     """What the exchanges of one call have in common."""
 
-    idempotent: bool
-    progress: Progress
-    params: Mapping[str, Any]
+    request: CallRequest
     #: A redirect said that the call has been carried out; only its answer is still to be read.
     performed: bool = False
     #: What the newest answer said of them; they hold also where its body never comes.
@@ -118,32 +120,37 @@ class _Call:
 
     @property
     def follows(self) -> bool:
-        return self.params.get("followRedirects", True)
+        return self.request.params.get("followRedirects", True)
 
     @property
     def retry_statuses(self) -> frozenset[int]:
-        given = self.params.get("retryStatuses")
+        given = self.request.params.get("retryStatuses")
         if given is not None:
             return frozenset(map(int, given))
-        if self.idempotent:
+        if self.request.method.idempotent:
             return _RETRY_IDEMPOTENT
         return frozenset() if self.performed else _RETRY_REFUSED
 
     def lost(self, reason: Reason, message: str) -> Failure:
-        failure = lost(reason, message, idempotent=self.idempotent, sent=self.progress.sent)
+        method, progress = self.request.method, self.request.progress
+        failure = lost(reason, message, idempotent=method.idempotent, sent=progress.sent)
         return replace(failure, quotas=self.quotas)
 
 
-def _request(verb: str, params: Mapping[str, Any]) -> HttpRequest:
+def _request(verb: str, call: CallRequest) -> HttpRequest:
+    params = call.params
     url = url_as_given(params["url"])
     headers = CIMultiDict(cast("Mapping[str, str]", params.get("headers", {})))
-    body: bytes | None = None
+    body: bytes | Upload | None = None
     if "json" in params:
         body = json.dumps(params["json"], ensure_ascii=False, separators=(",", ":")).encode()
         headers.setdefault("Content-Type", "application/json")
     elif "text" in params:
         body = params["text"].encode()
         headers.setdefault("Content-Type", "text/plain; charset=utf-8")
+    elif _UPLOAD in params:
+        body = call.uploads[params[_UPLOAD]]
+        headers.setdefault("Content-Type", body.content_type)
     query = list(_pairs(params.get("query", {})))
     return HttpRequest(verb=verb, url=url.extend_query(query) if query else url, headers=headers, body=body)
 
@@ -222,7 +229,12 @@ def _schema(*, has_body: bool) -> Mapping[str, Any]:
     if has_body:
         properties["json"] = {"description": "The body, as JSON."}
         properties["text"] = {"type": "string", "description": "The body, as text in UTF-8."}
-        schema["not"] = {"required": ["json", "text"]}
+        properties[_UPLOAD] = {
+            "type": "string",
+            "format": UPLOAD_ID,
+            "description": "The body, as the bytes of the upload of this id; under its type unless headers name one.",
+        }
+        schema["not"] = {"anyOf": [{"required": list(pair)} for pair in combinations(("json", "text", _UPLOAD), 2)]}
     return MappingProxyType(schema)
 
 
@@ -234,6 +246,7 @@ def _method(verb: str, title: str, kind: Kind, *, idempotent: bool) -> Method:
         idempotent=idempotent,
         timeout=_TIMEOUT,
         params_schema=_schema(has_body=kind is not Kind.READ),
+        upload_params=() if kind is Kind.READ else (_UPLOAD,),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -49,6 +50,19 @@ async def test_a_program_that_is_killed_again_and_again_comes_back(stack: Stack)
         os.kill(killed, signal.SIGKILL)
         await eventually(lambda killed=killed: pid_of(stack, "nats") not in {0, killed}, within=30)
     stack.wait_until_ready([NATS], timeout_s=30)
+
+
+def test_programs_may_open_as_many_files_as_clients_wait(stack: Stack) -> None:
+    """Also where the shell that starts them is allowed few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        stack.start([NATS], tied=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    stack.wait_until_ready([NATS], timeout_s=30)
+    allowed, _ = resource.prlimit(pid_of(stack, "nats"), resource.RLIMIT_NOFILE)
+    assert allowed == min(65_536, hard if hard != resource.RLIM_INFINITY else 65_536)
 
 
 def test_stopping_leaves_no_process_and_no_port(stack: Stack) -> None:

@@ -26,6 +26,7 @@ from shared.rpc.server import Server
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from google.api.httpbody_pb2 import HttpBody
     from google.protobuf.message import Message
 
     from tests.identities import Identities
@@ -63,6 +64,8 @@ class Services:
     source: str = ""
     #: What SubmitJob and GetJob do; a test sets it.
     answer: Callable[[Any], Awaitable[jobs_pb2.Job]] | None = None
+    #: What GetJobResult sends first, and then.
+    result: tuple[tuple[tuple[str, str], ...], HttpBody] | None = None
     #: What auth does instead of judging the key.
     on_check: Callable[[], Awaitable[None]] | None = None
     dependencies: dict[str, bool] = field(default_factory=lambda: {"redis": True})
@@ -73,6 +76,7 @@ class Services:
         self.received.clear()
         self.checks = 0
         self.answer = None
+        self.result = None
         self.on_check = None
 
     def note(self, request: Message) -> None:
@@ -110,6 +114,14 @@ class _Jobs(job_service_pb2_grpc.JobServiceServicer):
 
     async def CancelJob(self, request: Any, context: Any) -> Any:
         return await self._job(request, request.job_id)
+
+    async def GetJobResult(self, request: Any, context: Any) -> Any:
+        if self._services.result is None:
+            return await self._job(request, request.job_id)
+        self._services.note(request)
+        metadata, body = self._services.result
+        await context.send_initial_metadata(metadata)
+        return body
 
 
 class _Keys(auth_pb2_grpc.KeyServiceServicer):

@@ -44,6 +44,8 @@ _GOOD = [
     {"notBefore": "2026-01-31T12:00:00Z", "expiresAt": "2028-02-29T23:59:59.123456789+02:00"},
     {"retry": {"maxAttempts": 5, "initialBackoff": "0.250s", "max_backoff": "300s"}},
     {"retry": {"maxAttempts": "5"}},
+    {"retry": {"maxAttempts": 5.0}},
+    {"notBefore": "0001-01-01T06:00:00+06:00", "expiresAt": "9999-12-31T17:59:59-06:00"},
     {"metadata": {"order": "123", "": ""}},
     {"requestId": 'quote " backslash \\ slash / é \u0001 \U0001f600'},
 ]
@@ -96,6 +98,7 @@ _BAD: list[tuple[dict[str, Any] | str, dict[str, str]]] = [
     ({"retry": 3}, {"retry": "must be an object, not a number"}),
     ({"retry": {"maxAttempts": "many"}}, {"retry.maxAttempts": "must be a whole number"}),
     ({"retry": {"maxAttempts": 1.5}}, {"retry.maxAttempts": "must be a whole number"}),
+    ({"retry": {"maxAttempts": "5.0"}}, {"retry.maxAttempts": "must be a whole number"}),
     ({"retry": {"maxAttempts": 2147483648}}, {"retry.maxAttempts": "must be from -2147483648 to 2147483647"}),
     ({"retry": {"maxAttempts": True}}, {"retry.maxAttempts": "must be a whole number, not a boolean"}),
     ({"retry": {"initialBackoff": 5}}, {"retry.initialBackoff": "must be a duration"}),
@@ -115,6 +118,8 @@ _BAD: list[tuple[dict[str, Any] | str, dict[str, str]]] = [
     ({"notBefore": "2026-01-01T25:00:00Z"}, {"notBefore": "a time of day that does not exist"}),
     ({"notBefore": "2026-01-01T00:00:00"}, {"notBefore": "must be a time"}),
     ({"notBefore": 1767225600}, {"notBefore": "must be a time"}),
+    ({"notBefore": "0001-01-01T05:59:59+06:00"}, {"notBefore": "between the years 1 and 9999"}),
+    ({"notBefore": "9999-12-31T18:00:00-06:00"}, {"notBefore": "between the years 1 and 9999"}),
     # nesting
     ({"params": {"a": _nested(31, "object")}}, {"params" + ".a" * 31: "nests deeper than 32 levels"}),
     ({"params": {"a": _nested(500, "array")}}, {"params.a" + "[0]" * 30: "nests deeper than 32 levels"}),

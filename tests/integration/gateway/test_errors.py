@@ -51,6 +51,7 @@ def test_a_call_that_a_stopping_service_dropped_may_be_made_again(envoy: Envoy, 
 
 _ERRORS: list[tuple[errors.PenstockError, int, str]] = [
     (errors.InvalidArgument.field("params.url", 'is "x"'), 400, "INVALID_ARGUMENT"),
+    (errors.RangeNotSatisfiable("nothing there", metadata={"size": "9"}), 416, "OUT_OF_RANGE"),
     (errors.TooLarge("too large", metadata={"limit_bytes": "9"}), 413, "INVALID_ARGUMENT"),
     (errors.PermissionDenied("no"), 403, "PERMISSION_DENIED"),
     (errors.JobNotFound("no such job", metadata={"job": "j-1"}), 404, "NOT_FOUND"),

@@ -94,6 +94,22 @@ async def all_jobs(stub: Any, **filters: Any) -> list[jobs_pb2.Job]:
             return jobs
 
 
+async def test_a_stored_result_is_listed_without_its_headers_and_read_with_them(
+    config: Config, bus: Bus, identities: Identities
+) -> None:
+    job = ids.new_job_id("http")
+    events = events_of(job, "RUNNING", "SUCCEEDED")
+    url = f"/api/v1/jobs/{job}/result"
+    result = jobs_pb2.JobResult(url=url, status=200, headers={"a": "b"}, content_type="x/y", size=300_000)
+    events[-1].result.CopyFrom(result)
+    await publish(bus, events)
+    async with running("history", serve, config) as address, history(address, identities.mint()) as stub:
+        (listed,) = await eventually_listed(stub, 1)
+        assert listed.result == jobs_pb2.JobResult(url=url, status=200, content_type="x/y", size=300_000)
+        whole = await stub.GetRecordedJob(history_pb2.GetRecordedJobRequest(job_id=job))
+        assert whole.result == result
+
+
 async def test_jobs_of_the_log_can_be_listed_and_read(config: Config, bus: Bus, identities: Identities) -> None:
     done, failed, queued = (ids.new_job_id("http") for _ in range(3))
     await publish(bus, events_of(done, "RUNNING", "SUCCEEDED"))

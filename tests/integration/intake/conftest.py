@@ -11,7 +11,7 @@ import grpc
 import pytest
 from penstock.events.v1 import events_pb2
 from penstock.history.v1 import history_pb2, history_pb2_grpc
-from penstock.jobs.v1 import batches_pb2, job_service_pb2_grpc, jobs_pb2
+from penstock.jobs.v1 import batches_pb2, job_service_pb2_grpc, jobs_pb2, uploads_pb2_grpc
 from penstock.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 
@@ -23,6 +23,7 @@ from shared.rpc import call as current_call
 from shared.rpc.health import Health
 from shared.rpc.server import Server
 from shared.rpc.status import from_rpc_error
+from tests import object_stores
 from tests.fakes.intake_requests import catalogue_page, request
 from tests.service import channel, running
 
@@ -119,6 +120,15 @@ class Intake:
         token = self.identities.mint(tenant) if scopes is None else self.identities.mint(tenant, scopes)
         async with channel(self.address, token, metadata=metadata) as connection:
             yield cast("job_service_pb2_grpc.JobServiceAsyncStub", job_service_pb2_grpc.JobServiceStub(connection))
+
+    @asynccontextmanager
+    async def uploads(
+        self, tenant: str = "acme", *, scopes: tuple[str, ...] | None = None
+    ) -> AsyncIterator[uploads_pb2_grpc.UploadServiceAsyncStub]:
+        """UploadService, called in a tenant's name."""
+        token = self.identities.mint(tenant) if scopes is None else self.identities.mint(tenant, scopes)
+        async with channel(self.address, token) as connection:
+            yield cast("uploads_pb2_grpc.UploadServiceAsyncStub", uploads_pb2_grpc.UploadServiceStub(connection))
 
 
 def event(job_id: str, tenant: str, kind: str, *, revision: int, state: str = "", **fields: Any) -> events_pb2.JobEvent:
@@ -228,6 +238,7 @@ def config(servers_of_intake: tuple[Secret, Secret], identities: Identities, sta
         scheduler_address=stand_ins,
         upstream_address=stand_ins,
         history_address=stand_ins,
+        **object_stores.AWAY,
         sealing_key=Secret(identities.sealing_key_file.read_text(encoding="utf-8").strip()),
         drain_timeout=timedelta(seconds=2),
     )

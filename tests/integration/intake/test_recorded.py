@@ -129,6 +129,8 @@ async def test_without_history_nothing_is_said_of_old_jobs(
 async def test_a_job_that_has_left_the_hot_view_cannot_be_canceled(
     intake: Intake, old: jobs_pb2.Job, scheduler: SchedulerStandIn
 ) -> None:
-    with pytest.raises(errors.JobNotFound):
+    with pytest.raises(errors.JobFinished):
         await asked(intake, "CancelJob", job_id=old.id)
+    with pytest.raises(errors.JobNotFound):
+        await asked(intake, "CancelJob", job_id=ids.new_job_id("http"))
     assert scheduler.asked == []

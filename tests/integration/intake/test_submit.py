@@ -129,8 +129,8 @@ async def test_a_bad_request_is_refused_with_paths_and_leaves_nothing(
 
 async def test_too_large_params_are_told_with_the_limit(intake: Intake) -> None:
     with pytest.raises(errors.TooLarge) as refused:
-        await submit(intake, params={"url": "https://example.com", "json": "x" * 70_000})
-    assert refused.value.metadata == {"limit_bytes": "65536"}
+        await submit(intake, params={"url": "https://example.com", "json": "x" * 1_048_576})
+    assert refused.value.metadata == {"limit_bytes": "1048576"}
 
 
 async def test_the_same_key_and_body_make_one_job(intake: Intake, bus: Bus) -> None:

@@ -14,6 +14,7 @@ from services.scheduler.__main__ import serve as serve_scheduler
 from services.upstream.__main__ import serve as serve_upstream
 from services.upstream.config import Config as UpstreamConfig
 from shared.permissions import ADMIN_SCOPES, Scope
+from tests import object_stores
 from tests.integration.scheduler.conftest import calling, is_open
 from tests.service import channel, running
 from tests.waiting import eventually
@@ -78,6 +79,7 @@ async def working(
     upstream = UpstreamConfig(
         grpc_address=free.address("upstream"),
         identity_keys_file=identities.keys_file,
+        **object_stores.AWAY,
         service_key=identities.service_key("upstream"),
         nats_url=config.nats_url,
         scheduler_address=free.address("scheduler"),

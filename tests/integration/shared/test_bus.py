@@ -12,6 +12,7 @@ import pytest
 from deploy.local.programs import PROGRAMS
 from shared import ids, streams
 from shared.bus import Bus, Incoming, Outgoing, connect
+from shared.bus.headers import UnreadHeaders
 from shared.config import Secret
 from shared.errors import Unavailable
 from tests.servers import servers
@@ -50,7 +51,7 @@ async def consuming(
         await asyncio.wait({task})
 
 
-@pytest.mark.parametrize("count", [1, 2, 15, 16, 256, 257, 1000])
+@pytest.mark.parametrize("count", [1, 2, 31, 32, 256, 257, 1000])
 async def test_every_message_of_a_batch_is_stored_in_order(bus: Bus, count: int) -> None:
     await bus.publish(messages(count))
     assert await stored(bus) == count
@@ -58,18 +59,18 @@ async def test_every_message_of_a_batch_is_stored_in_order(bus: Bus, count: int)
 
 
 async def test_publishing_again_stores_nothing_twice_and_misses_nothing(bus: Bus) -> None:
-    batch = messages(40)
+    batch = messages(60)
     await bus.publish(batch[5:8])  # each by itself
-    await bus.publish(batch[10:30])  # as one
+    await bus.publish(batch[10:50])  # as one
     await bus.publish(batch)  # the stream knows some of them and refuses the batch as a whole
     await bus.publish(batch)
-    assert await stored(bus) == 40
+    assert await stored(bus) == 60
 
 
 async def test_publishes_at_the_same_time_each_wait_for_their_own_messages(bus: Bus) -> None:
-    groups = [messages(count) for count in (1, 3, 5, 20, 2)]
+    groups = [messages(count) for count in (1, 3, 5, 40, 2)]
     await asyncio.gather(*(bus.publish(group) for group in groups), *(bus.publish(group) for group in groups))
-    assert await stored(bus) == 31
+    assert await stored(bus) == 51
 
 
 async def test_a_subject_of_no_stream_is_refused(bus: Bus) -> None:
@@ -107,6 +108,23 @@ async def test_a_message_keeps_its_trace(bus: Bus) -> None:
     found = await bus.read_message(streams.JOBS, 1)
     assert found is not None
     assert (found[0], found[1]["traceparent"]) == (b"p", trace)
+
+
+async def test_the_headers_of_a_message_are_left_unread_until_somebody_asks(bus: Bus) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await bus.publish([Outgoing(subject="jobs.submitted.http", payload=b"p", message_id="m", traceparent=trace)])
+    seen: list[Incoming] = []
+
+    async def handle(batch: Sequence[Incoming]) -> None:
+        seen.extend(batch)
+
+    async with consuming(bus, handle):
+        await eventually(lambda: len(seen) == 1)
+    headers = seen[0].headers
+    assert isinstance(headers, UnreadHeaders)  # else the driver reads them by itself again
+    assert headers._read is None
+    assert seen[0].traceparent == trace
+    assert dict(headers) == {"Nats-Msg-Id": "m", "Content-Type": "application/protobuf", "traceparent": trace}
 
 
 async def test_group_commit_publishes_what_many_publish_at_once(bus: Bus) -> None:

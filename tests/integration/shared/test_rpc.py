@@ -23,6 +23,8 @@ from shared.config import ServiceConfig
 from shared.lifecycle import Process
 from shared.rpc import call as current_call
 from shared.rpc import client
+from tests.bench.http2 import Http2Connection, header_block, message
+from tests.bench.tally import Tally
 from tests.service import channel, running_process
 from tests.waiting import eventually
 
@@ -108,6 +110,23 @@ async def test_a_call_with_an_identity_is_answered_and_knows_its_caller(identiti
         assert (principal.tenant, principal.id) == ("acme", "key_1")
 
 
+async def test_thousands_of_calls_that_come_at_once_are_all_answered(identities: Identities) -> None:
+    """As after a restart of the gateway, when every client comes back; gRPC itself would refuse most of them."""
+    calls = 5000
+    tally = Tally(count=calls, seconds=60)
+    async with serving(identities) as server:
+        block = header_block("/penstock.jobs.v1.JobService/GetJob", server.address, identities.mint())
+        host, _, port = server.address.rpartition(":")
+        transport, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Http2Connection(tally, [(block, message(b""))], calls), host, int(port)
+        )
+        tally.start()
+        connection.start()
+        await asyncio.wait_for(tally.over.wait(), 60)
+        transport.close()
+    assert (tally.ended, tally.errors) == (calls, 0)
+
+
 @pytest.mark.parametrize(
     ("token", "code"),
     [
@@ -132,6 +151,15 @@ async def test_a_call_that_may_not_be_made_never_reaches_the_handler(
         assert refused.value.code() is code
         assert reason_of(refused.value) == code.name
         assert server.jobs.calls == []
+
+
+async def test_what_is_said_twice_under_one_name_is_heard_as_a_whole(identities: Identities) -> None:
+    said = (("x-order", "7"), ("x-order", "8"), ("x-order", "7"), ("x-mark", "a"), ("x-mark", "a"))
+    async with serving(identities) as server, channel(server.address, identities.mint()) as connection:
+        jobs = job_service_pb2_grpc.JobServiceStub(connection)
+        await jobs.GetJob(jobs_pb2.GetJobRequest(job_id=JOB), metadata=grpc.aio.Metadata(*said))
+        heard = server.jobs.calls[0].metadata
+    assert (heard["x-order"], heard["x-mark"]) == ("7, 8", "a")
 
 
 async def test_what_is_raised_arrives_as_a_status_with_its_reason(identities: Identities) -> None:

@@ -7,15 +7,17 @@ import pytest
 
 from services.upstream.connector import CallRequest
 from services.upstream.connectors.http import HttpConnector
+from services.upstream.domain import MAX_INLINE_BYTES
 from services.upstream.http_client import HttpClient
 from shared.addresses import AddressGuard
 from shared.clock import SystemClock
 from tests.fakes import far_end as far_end_
+from tests.fakes.contents import ContentStore
 from tests.integration.upstream.mesh import Mesh
 from tests.integration.upstream.scheduler import SchedulerStandIn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
 
     from services.upstream.domain import Outcome
     from shared.bus import Bus
@@ -23,10 +25,14 @@ if TYPE_CHECKING:
     from tests.identities import Identities
 
 
+#: Small, so that what is larger is soon made.
+MAX_RESULT_BYTES = 2 * MAX_INLINE_BYTES
+
+
 class MakeCall(Protocol):
     """Calls a method of the connector `http`."""
 
-    async def __call__(self, method: str, url: str, *, within: float = 5.0, **params: Any) -> Outcome: ...
+    def __call__(self, method: str, url: str, *, within: float = 5.0, **params: Any) -> Awaitable[Outcome]: ...
 
 
 @pytest.fixture
@@ -51,13 +57,20 @@ async def client() -> AsyncIterator[HttpClient]:
 
 
 @pytest.fixture
-def make_call(client: HttpClient) -> MakeCall:
+def store() -> ContentStore:
+    return ContentStore()
+
+
+@pytest.fixture
+def make_call(client: HttpClient, store: ContentStore) -> MakeCall:
     """Makes one call with the connector, and answers with its outcome."""
-    return caller(HttpConnector(client, SystemClock()))
+    return caller(HttpConnector(client, SystemClock()), store)
 
 
-def caller(connector: HttpConnector) -> MakeCall:
-    async def make(method: str, url: str, *, within: float = 5.0, **params: Any) -> Outcome:
+def caller(connector: HttpConnector, store: ContentStore | None = None) -> MakeCall:
+    store = store or ContentStore()
+
+    def make(method: str, url: str, *, within: float = 5.0, **params: Any) -> Awaitable[Outcome]:
         found = connector.upstream.method(f"http.{method}")
         assert found is not None
         request = CallRequest(
@@ -66,7 +79,9 @@ def caller(connector: HttpConnector) -> MakeCall:
             method=found,
             params={"url": url, **params},
             timeout=timedelta(seconds=within),
+            result=store.place(at_most=MAX_RESULT_BYTES),
+            uploads=store.uploads(),
         )
-        return await connector.call(request)
+        return connector.call(request)
 
     return make

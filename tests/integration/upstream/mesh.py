@@ -13,6 +13,7 @@ from services.upstream.config import Config
 from shared import streams
 from shared.config import Secret
 from shared.lifecycle import Process
+from tests import object_stores
 from tests.service import running_process
 from tests.waiting import eventually
 
@@ -44,7 +45,7 @@ class Mesh:
             nats_url=Secret(self.nats_url),
             scheduler_address=self.scheduler.address,
             allow_loopback=True,
-            **settings,
+            **(object_stores.AWAY | settings),
         )
         process = Process("upstream", config)
         async with running_process(process, serve(config, process)):

@@ -18,6 +18,8 @@ from shared.rpc.health import Health
 from shared.rpc.server import Server
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.identities import Identities
 
 
@@ -71,6 +73,8 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
         lease_s: float = 45.0,
         raw_params: bytes | None = None,
         traceparent: str = "",
+        stored_params: events_pb2.StoredParams | None = None,
+        uploads: Sequence[events_pb2.AttachedUpload] = (),
         **params: Any,
     ) -> str:
         """Has a job leased to the next who asks; answers with its id."""
@@ -84,6 +88,8 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
                 job=jobs_pb2.Job(id=job_id, upstream="http", method=f"http.{method}"),
                 idempotent=method in {"get", "head", "put", "delete"},
                 params=raw_params if raw_params is not None else json.dumps({"url": url, **params}).encode(),
+                stored_params=stored_params,
+                uploads=uploads,
             ),
             traceparent=traceparent,
         )

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.upstream.domain import MAX_BODY_BYTES, Reason
+from services.upstream.domain import MAX_INLINE_BYTES, Health, Reason, Stored
 from shared import observability
 from shared.guarded_http import USER_AGENT
+from tests.integration.upstream.conftest import MAX_RESULT_BYTES
 from tests.integration.upstream.outcomes import failure, fate, success
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from tests.fakes.contents import ContentStore
     from tests.fakes.far_end import FarEnd
     from tests.integration.upstream.conftest import MakeCall
 
@@ -143,15 +145,44 @@ async def test_head_has_headers_and_no_body_whatever_its_length(make_call: MakeC
     assert (outcome.body, outcome.headers["content-length"]) == (b"", "5000000")
 
 
-@pytest.mark.parametrize("path", [f"/sized/{MAX_BODY_BYTES + 1}", f"/coded/gzip/{MAX_BODY_BYTES + 1}"])
+@pytest.mark.parametrize("path", [f"/sized/{MAX_RESULT_BYTES + 1}", f"/coded/gzip/{MAX_RESULT_BYTES + 1}"])
 @pytest.mark.parametrize("method", ["get", "post"])
-async def test_a_body_over_the_cap_fails_for_good(make_call: MakeCall, far_end: FarEnd, path: str, method: str) -> None:
+async def test_a_body_over_the_cap_fails_for_good(
+    make_call: MakeCall, far_end: FarEnd, store: ContentStore, path: str, method: str
+) -> None:
     assert fate(await make_call(method, far_end.url + path)) == (Reason.RESULT_TOO_LARGE, False, False)
+    assert not store.contents
 
 
-@pytest.mark.parametrize("path", [f"/sized/{MAX_BODY_BYTES}", f"/coded/gzip/{MAX_BODY_BYTES}"])
-async def test_a_body_at_the_cap_is_a_result(make_call: MakeCall, far_end: FarEnd, path: str) -> None:
-    assert len(success(await make_call("get", far_end.url + path)).body) == MAX_BODY_BYTES
+@pytest.mark.parametrize("size", [MAX_INLINE_BYTES + 1, MAX_RESULT_BYTES])
+@pytest.mark.parametrize("path", ["/sized/", "/coded/gzip/"])
+async def test_a_body_too_large_for_a_message_is_stored(
+    make_call: MakeCall, far_end: FarEnd, store: ContentStore, path: str, size: int
+) -> None:
+    outcome = success(await make_call("get", f"{far_end.url}{path}{size}"))
+    assert outcome.body == Stored(size=size)
+    assert [len(content) for content in store.contents.values()] == [size]
+
+
+@pytest.mark.parametrize("path", [f"/sized/{MAX_INLINE_BYTES}", f"/coded/gzip/{MAX_INLINE_BYTES}"])
+async def test_a_body_that_fits_a_message_travels_in_it(
+    make_call: MakeCall, far_end: FarEnd, store: ContentStore, path: str
+) -> None:
+    body = success(await make_call("get", far_end.url + path)).body
+    assert isinstance(body, bytes)
+    assert len(body) == MAX_INLINE_BYTES
+    assert not store.contents
+
+
+@pytest.mark.parametrize(("method", "retryable"), [("get", True), ("put", True), ("post", False)])
+async def test_an_answer_that_cannot_be_stored_is_lost_though_its_call_was_carried_out(
+    make_call: MakeCall, far_end: FarEnd, store: ContentStore, method: str, *, retryable: bool
+) -> None:
+    store.away_for = 1
+    outcome = await make_call(method, f"{far_end.url}/sized/{MAX_RESULT_BYTES}")
+    assert fate(outcome) == (Reason.UNAVAILABLE, retryable, not retryable)
+    assert (failure(outcome).upstream_status, failure(outcome).health) == (200, Health.HEALTHY)
+    assert ("was carried out" in failure(outcome).message) is not retryable
 
 
 async def test_an_endless_answer_is_hung_up_on_at_the_cap(make_call: MakeCall, far_end: FarEnd) -> None:

@@ -14,6 +14,7 @@ from shared import errors
 from shared.config import Secret
 from shared.permissions import Scope
 from shared.rpc import status
+from tests import object_stores
 from tests.service import channel, running
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ async def address(empty_nats: Bus, identities: Identities, nats_url: str) -> Asy
     config = Config(
         grpc_address="127.0.0.1:0",
         identity_keys_file=identities.keys_file,
+        **object_stores.AWAY,
         service_key=identities.service_key("upstream"),
         nats_url=Secret(nats_url),
         scheduler_address="127.0.0.1:1",

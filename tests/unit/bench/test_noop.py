@@ -9,6 +9,7 @@ from services.upstream.connector import CallRequest
 from services.upstream.domain import Success
 from shared.addresses import AddressGuard
 from tests.bench.noop import METHOD, UPSTREAM, NoopConnector
+from tests.fakes.contents import ContentStore
 
 
 def test_the_catalogue_takes_it_and_its_params() -> None:
@@ -33,5 +34,6 @@ async def test_its_call_succeeds() -> None:
         method=method,
         params={"url": "https://x.example/"},
         timeout=timedelta(seconds=1),
+        result=ContentStore().place(),
     )
     assert await NoopConnector().call(request) == Success(status=200)

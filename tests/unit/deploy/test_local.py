@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import configparser
 import json
+import resource
 import shlex
 from typing import TYPE_CHECKING
 
 import pytest
 
 from deploy import proto_check
-from deploy.local import keys, layout, programs
+from deploy.local import envoy, keys, layout, programs
 from deploy.local.console import table
 from deploy.local.errors import SettingError
 from deploy.local.programs import PROGRAMS
@@ -103,7 +104,7 @@ def test_supervisors_settings_hold_every_program_whatever_is_in_a_path(tmp_path:
         assert shlex.split(section["command"].replace("%%", "%")) == list(program.command(ours))
         assert section["autostart"] == str(program.name == "nats").lower()
         assert int(section["startretries"]) > 1000
-        assert section["stopsignal"] == "TERM"
+        assert section["stopsignal"] == program.stop_signal
 
 
 def test_services_may_drain_before_they_are_killed() -> None:
@@ -129,3 +130,13 @@ def test_generated_code_that_differs_is_named(tmp_path: Path) -> None:
             (tmp_path / folder / name).write_text(folder if name == "changed" else name)
     differing = proto_check.differences(tmp_path / "old", tmp_path / "new")
     assert [str(path) for path in differing] == ["added", "changed", "gone"]
+
+
+@pytest.mark.parametrize(
+    ("files", "connections"), [(20_000, 19_000), (1_000_000, 50_000), (resource.RLIM_INFINITY, 50_000), (500, 1)]
+)
+def test_envoy_takes_no_more_connections_than_it_may_open_files(
+    files: int, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, files))
+    assert envoy.max_connections(50_000) == connections

@@ -70,6 +70,15 @@ def test_a_stream_may_last_and_be_silent_for_its_whole_time_over_http_and_grpc()
         assert route["request_headers_to_add"][0]["header"] == {"key": "grpc-timeout", "value": "359000m"}
 
 
+def test_there_is_room_for_thousands_that_wait() -> None:
+    built = _built(GatewaySettings(max_connections=12_345))
+    for cluster in built["static_resources"]["clusters"]:
+        (limits,) = cluster["circuit_breakers"]["thresholds"]
+        assert min(limits["max_connections"], limits["max_pending_requests"], limits["max_requests"]) > 2 * 10_000
+    (monitor,) = built["overload_manager"]["resource_monitors"]
+    assert monitor["typed_config"]["max_active_downstream_connections"] == 12_345
+
+
 def test_ext_authz_fails_closed_and_only_pages_do_without_it() -> None:
     manager = _manager(_built(GatewaySettings()))
     (auth,) = [each for each in manager["http_filters"] if each["name"] == "envoy.filters.http.ext_authz"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from services.intake.backlog import Backlog
-from services.intake.domain import BatchPlace, Change
+from services.intake.changes import BatchPlace, Change
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 HORIZON = NOW - timedelta(days=1)

@@ -20,6 +20,7 @@ from tests.fakes.intake_requests import request
 from tests.fakes.intake_store import FakeJobStore
 from tests.fakes.intake_submitters import SEALER, batch_submitter_of, submitter_of
 from tests.fakes.intake_tally import roomy_tally
+from tests.fakes.objects import FakeObjects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ class World:
     store: FakeJobStore = field(default_factory=FakeJobStore)
     batches: FakeBatchStore = field(default_factory=FakeBatchStore)
     groups: list[Sequence[Outgoing]] = field(default_factory=list)
+    objects: FakeObjects = field(default_factory=FakeObjects)
     fails: bool = False
 
     async def publish_whole(self, messages: Sequence[Outgoing]) -> None:
@@ -63,7 +65,7 @@ class World:
         **fields: Any,
     ) -> batches_pb2.Batch:
         draft = read_batch_draft(batches_pb2.SubmitBatchRequest(jobs=jobs, **fields), metadata or {})
-        through = batch_submitter_of(self.store, self.batches, self, max_pending=max_pending)
+        through = batch_submitter_of(self.store, self.batches, self, max_pending=max_pending, objects=self.objects)
         return await through.submit(draft, PRINCIPAL, remaining_s=0.3)
 
 
@@ -228,6 +230,38 @@ async def test_a_batch_that_was_good_when_it_came_is_replayed_when_its_times_are
         await world.send(request(method=""), request_id="k")
     with pytest.raises(errors.InvalidArgument):
         await world.send(request(params={"url": float("nan")}), request_id="k")
+
+
+def large(fill: str = "x") -> jobs_pb2.SubmitJobRequest:
+    return request(params={"url": "https://example.com/", "json": fill * 70_000})
+
+
+async def test_large_params_of_a_batch_lie_in_the_object_store_before_it_is_published() -> None:
+    world = World()
+    await world.send(large(), request(), large(), large("y"))
+    assert len(world.objects.objects) == 2  # the same params lie there once
+    assert [bool(event.submission.params) for event in world.events] == [False, True, False, False]
+    assert {event.submission.stored_params.size > 70_000 for event in world.events} == {True, False}
+
+
+async def test_a_batch_whose_large_params_cannot_be_kept_is_not_accepted_and_counts_no_more() -> None:
+    world = World()
+    world.objects.away = True
+    with pytest.raises(errors.Unavailable) as away:
+        await world.send(large(), request(), max_pending=2, request_id="k")
+    assert (away.value.metadata["dependency"], world.groups) == ("objects", [])
+    world.objects.away = False
+    assert (await world.send(large(), request(), max_pending=2, request_id="k")).size == 2
+
+
+async def test_a_batch_that_is_too_late_is_not_refused_while_its_key_may_be_lost() -> None:
+    world = World()
+    world.store.rebuilding = True
+    late = request()
+    late.expires_at.FromSeconds(1)
+    with pytest.raises(errors.Unavailable) as refused:
+        await world.send(late, request_id="k")
+    assert refused.value.metadata == {"dependency": "redis", "state": "rebuilding"}
 
 
 async def test_a_key_whose_batch_is_not_to_be_had_says_so() -> None:

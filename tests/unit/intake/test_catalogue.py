@@ -54,11 +54,13 @@ async def test_every_page_is_read() -> None:
     more = upstream_pb2.ListUpstreamsResponse(upstreams=[upstream_pb2.Upstream(name="flickr")])
     loaded = catalogue(Stub(catalogue_page(), more))
     await loaded.refresh()
-    assert set(loaded.upstreams()) == {"http", "empty", "flickr"}
+    assert set(loaded.upstreams()) == {"http", "photos", "empty", "flickr"}
     method = loaded.upstreams()["http"].methods["http.get"]
     assert (method.kind, method.idempotent, method.timeout) == ("read", True, timedelta(seconds=20))
     assert [fault.field for fault in method.schema.faults({})] == ["params.url"]
-    assert [upstream.lane_param for upstream in loaded.upstreams().values()] == ["url", "", ""]
+    assert method.upload_params == ()
+    assert loaded.upstreams()["photos"].methods["photos.upload"].upload_params == ("file", "thumbnail")
+    assert [upstream.lane_param for upstream in loaded.upstreams().values()] == ["url", "", "", ""]
 
 
 async def test_it_is_loaded_with_patience() -> None:

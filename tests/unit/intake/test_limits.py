@@ -27,6 +27,9 @@ def environment(identities: Identities) -> dict[str, str]:
         "PENSTOCK_UPSTREAM_ADDRESS": "127.0.0.1:1",
         "PENSTOCK_HISTORY_ADDRESS": "127.0.0.1:1",
         "PENSTOCK_SEALING_KEY": "x",
+        "PENSTOCK_OBJECTS_URL": "http://127.0.0.1:1",
+        "PENSTOCK_OBJECTS_ACCESS_KEY": "a",
+        "PENSTOCK_OBJECTS_SECRET_KEY": "b",
     }
 
 
@@ -55,6 +58,7 @@ def test_every_mistake_in_limits_is_named_at_the_start(environment: dict[str, st
     wrong = {
         "PENSTOCK_MAX_PENDING_JOBS": "0",
         "PENSTOCK_MAX_PENDING_JOBS_OF_ALL": "-1",
+        "PENSTOCK_RESULT_LINK_LIFETIME": "8d",
         "PENSTOCK_TENANT_MAX_PENDING": "acme",
     }
     with pytest.raises(ConfigError) as refused:

@@ -19,6 +19,7 @@ from shared.bus import Stored
 from shared.errors import Unavailable
 from tests.fakes.intake_batches import FakeBatchStore
 from tests.fakes.intake_bucket import FakeBucket
+from tests.fakes.intake_requests import aged_job_id
 from tests.fakes.intake_store import FakeJobStore
 from tests.fakes.intake_tally import FakeCounts, Tally
 
@@ -130,7 +131,7 @@ def job_ids(count: int) -> list[str]:
 
 async def test_without_a_floor_all_that_still_matters_is_applied() -> None:
     bench = Bench()
-    waits, over, long_over, fresh = job_ids(4)
+    waits, over, long_over, fresh = (aged_job_id(age * DAY) for age in (6, 3, 6, 0))
     bench.log.add(waits, 1, age=6 * DAY)
     bench.log.add(long_over, 1, age=6 * DAY)
     bench.log.add(over, 1, age=3 * DAY)

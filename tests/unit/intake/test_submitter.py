@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.fakes.intake_requests import request
 from tests.fakes.intake_store import FakeJobStore
 from tests.fakes.intake_submitters import submitter_of
 from tests.fakes.intake_tally import roomy_tally
+from tests.fakes.objects import FakeObjects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,9 +45,15 @@ class Log:
 
 
 async def send(
-    store: FakeJobStore, log: Log, *, max_pending: int = 10, tally: Tally | None = None, **changes: Any
+    store: FakeJobStore,
+    log: Log,
+    *,
+    max_pending: int = 10,
+    tally: Tally | None = None,
+    objects: FakeObjects | None = None,
+    **changes: Any,
 ) -> jobs_pb2.Job:
-    submitter = submitter_of(store, log, max_pending=max_pending, tally=tally)
+    submitter = submitter_of(store, log, max_pending=max_pending, tally=tally, objects=objects)
     return await submitter.submit(read_draft(request(**changes), {}), PRINCIPAL, remaining_s=0.3)
 
 
@@ -108,6 +116,19 @@ async def test_where_all_tenants_have_too_many_jobs_nothing_new_is_accepted() ->
     assert len(log.messages) == 2
 
 
+async def test_a_request_that_is_too_late_is_not_refused_while_its_key_may_be_lost() -> None:
+    store = FakeJobStore()
+    store.rebuilding = True
+    late = request(request_id="k")
+    late.expires_at.FromSeconds(1)
+    with pytest.raises(errors.Unavailable) as refused:
+        await submitter_of(store, Log(store)).submit(read_draft(late, {}), PRINCIPAL, remaining_s=None)
+    assert refused.value.metadata == {"dependency": "redis", "state": "rebuilding"}
+    store.rebuilding = False
+    with pytest.raises(errors.InvalidArgument):
+        await submitter_of(store, Log(store)).submit(read_draft(late, {}), PRINCIPAL, remaining_s=None)
+
+
 async def test_a_store_that_is_being_rebuilt_accepts_nothing() -> None:
     store = FakeJobStore()
     store.rebuilding = True
@@ -145,3 +166,48 @@ async def test_a_bad_request_is_not_replayed_under_a_key_that_made_another() -> 
         await send(store, log, request_id="k", params={"url": float("nan")})
     with pytest.raises(errors.InvalidArgument):
         await send(store, log, request_id="k", priority=9)
+
+
+@pytest.mark.parametrize("key", ["", "k"])
+async def test_a_job_whose_params_could_not_be_kept_was_never_accepted(key: str) -> None:
+    store, objects = FakeJobStore(), FakeObjects()
+    log = Log(store)
+    large = {"url": "https://example.com/x", "json": "x" * 70_000}
+    objects.away = True
+    with pytest.raises(errors.Unavailable) as refused:
+        await send(store, log, objects=objects, max_pending=1, request_id=key, params=large)
+    assert refused.value.metadata == {"dependency": "objects"}
+    assert log.messages == []
+    objects.away = False
+    await send(store, log, objects=objects, max_pending=1, request_id=key, params=large)
+    assert len(log.messages) == len(objects.objects) == 1
+
+
+async def test_a_job_whose_params_could_not_be_kept_lapses_where_the_store_is_away_too() -> None:
+    store = FakeJobStore()
+
+    class Both(FakeObjects):
+        async def put(self, key: str, body: bytes, *, content_type: str) -> None:
+            store.away = True
+            raise errors.Unavailable("away", metadata={"dependency": "objects"})
+
+    large = {"url": "https://example.com/x", "json": "x" * 70_000}
+    with pytest.raises(errors.Unavailable) as refused:
+        await send(store, Log(store), objects=Both(), params=large)
+    assert refused.value.metadata == {"dependency": "objects"}
+
+
+async def test_an_object_store_that_takes_too_long_is_told_apart_from_the_log() -> None:
+    store = FakeJobStore()
+
+    class Slow(FakeObjects):
+        async def put(self, key: str, body: bytes, *, content_type: str) -> None:
+            await asyncio.Event().wait()
+
+    large = {"url": "https://example.com/x", "json": "x" * 70_000}
+    log = Log(store)
+    with pytest.raises(errors.Unavailable) as refused:
+        await send(store, log, objects=Slow(), max_pending=1, params=large)
+    assert refused.value.metadata == {"dependency": "objects"}
+    await send(store, log, max_pending=1, params=large)
+    assert len(log.messages) == 1

@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from penstock.jobs.v1 import jobs_pb2
 
-from services.intake.domain import CacheMode, JobRequest, Priority, RetryPolicy
+from services.intake.domain import MAX_PARAMS_BYTES, CacheMode, JobRequest, Priority, RetryPolicy
 from services.intake.reading import read_draft
 from services.intake.validation import MAX_FAULTS, Validator
 from shared.errors import InvalidArgument, TooLarge
@@ -50,7 +50,7 @@ def params(**fields: Any) -> dict[str, Any]:
 BAD_FIELDS: list[tuple[str, str, dict[str, Any]]] = [
     ("upstream", "missing", {"upstream": ""}),
     ("upstream", "'htpt', which is no upstream; near to it are http", {"upstream": "htpt"}),
-    ("upstream", "known are empty, http", {"upstream": "zzzzz"}),
+    ("upstream", "known are empty, http, photos", {"upstream": "zzzzz"}),
     ("upstream", "no upstream", {"upstream": "HTTP\n" * 1000}),
     ("method", "missing", {"method": ""}),
     ("method", "'http.gte', which is no method of http; near to it are http.get", {"method": "http.gte"}),
@@ -193,7 +193,7 @@ def test_there_is_an_end_to_the_faults_that_are_told() -> None:
 
 def test_what_is_far_too_large_is_refused_without_being_read() -> None:
     far_too_many: dict[str, Any] = {"metadata": {str(n): "x" * 300 for n in range(20_000)}}
-    far_too_many["params"] = params(json=[1.0] * 200_000)
+    far_too_many["params"] = params(json=[1.0] * 600_000)
     far_too_many["priority"] = 9
     assert read_draft(request(**far_too_many), {}).params == {}
     error = refused(**far_too_many)
@@ -206,15 +206,15 @@ def test_numbers_may_take_up_the_whole_of_the_params() -> None:
 
 
 def test_params_over_the_limit_are_too_large_beside_every_other_fault() -> None:
-    error = refused(params=params(json="x" * 65536), priority=9)
+    error = refused(params=params(json="x" * MAX_PARAMS_BYTES), priority=9)
     assert isinstance(error, TooLarge)
-    assert error.metadata == {"limit_bytes": "65536"}
+    assert error.metadata == {"limit_bytes": "1048576"}
     assert {violation.field for violation in error.violations} == {"params", "priority"}
 
 
 def test_params_at_the_limit_are_taken() -> None:
     empty = len(judge(params=params(json="")).params)
-    assert len(judge(params=params(json="x" * (65536 - empty))).params) == 65536
+    assert len(judge(params=params(json="x" * (MAX_PARAMS_BYTES - empty))).params) == MAX_PARAMS_BYTES
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from services.intake.waiters import Waiters
+from tests.stalls import watching_for_stalls
 
 
-def is_woken(waiting: asyncio.Task[None]) -> bool:
+def is_woken(waiting: asyncio.Task[bool]) -> bool:
     return waiting.done()
 
 
@@ -46,6 +48,20 @@ async def test_a_wake_is_good_for_one_time() -> None:
         again.cancel()
 
 
+async def test_a_sleep_ends_when_its_time_is_up_and_says_so() -> None:
+    waiters = Waiters()
+    now = asyncio.get_running_loop().time
+    with waiters.waiting_for("a") as waiter:
+        assert not await asyncio.wait_for(waiter.woken(now() + 0.01), 5)
+        assert not await asyncio.wait_for(waiter.woken(now() - 1), 5)
+        waiters.wake(["a"])
+        assert await waiter.woken(now() - 1)
+        sleeping = asyncio.create_task(waiter.woken(now() + 60))
+        await settle()
+        waiters.wake(["a"])
+        assert await asyncio.wait_for(sleeping, 5)
+
+
 async def test_after_a_reconnect_everyone_is_woken() -> None:
     waiters = Waiters()
     with waiters.waiting_for("a") as one, waiters.waiting_for("b") as other:
@@ -71,3 +87,40 @@ async def test_a_stop_lets_everyone_go() -> None:
         await waiters.release()
         await asyncio.wait_for(waiter.woken(), 1)
         assert waiters.released
+
+
+async def test_thousands_of_waiters_are_woken_in_many_steps_and_none_is_left_out() -> None:
+    waiters, step, woken = Waiters(), 0, []
+
+    async def caller() -> None:
+        with waiters.waiting_for("a") as waiter:
+            await waiter.woken()
+            woken.append(step)
+
+    callers = [asyncio.create_task(caller()) for _ in range(10_000)]
+    await settle()
+    with watching_for_stalls():
+        waiters.wake(["a"])
+        waiters.wake(["a"])
+        while not all(caller.done() for caller in callers):
+            step += 1
+            await asyncio.sleep(0)
+    assert max(Counter(woken).values()) <= 64
+    assert len(waiters) == 0
+
+
+async def test_who_leaves_before_it_is_its_turn_holds_up_nobody() -> None:
+    waiters = Waiters()
+
+    async def caller() -> None:
+        with waiters.waiting_for("a") as waiter:
+            await waiter.woken()
+
+    callers = [asyncio.create_task(caller()) for _ in range(1000)]
+    await settle()
+    waiters.wake(["a"])
+    for each in callers[::2]:
+        each.cancel()
+    await asyncio.wait_for(asyncio.gather(*callers[1::2]), 5)
+    await asyncio.gather(*callers[::2], return_exceptions=True)
+    assert len(waiters) == 0

@@ -73,6 +73,11 @@ def test_the_gateway_is_told_the_status_that_grpc_lacks_and_when_to_retry() -> N
     assert status.initial_metadata(errors.JobNotFound("none")) == ()
 
 
+def test_a_range_that_has_nothing_is_told_with_the_size_of_what_there_is() -> None:
+    error = errors.RangeNotSatisfiable("nothing there", metadata={"size": "9"})
+    assert dict(status.initial_metadata(error)) == {"x-penstock-http-status": "416", "content-range": "bytes */9"}
+
+
 def test_the_json_shape() -> None:
     shape = json.loads(status.to_json(errors.IdempotencyKeyReused("used", metadata={"job": "http-1"})))
     assert shape == {

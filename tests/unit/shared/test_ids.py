@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_a_uuid_of_version_7_carries_its_millisecond() -> None:
@@ -98,3 +103,19 @@ def test_the_jobs_of_a_batch_have_ids_of_their_own_that_are_always_the_same_and_
 def test_there_is_no_job_outside_of_a_batch(batch_id: str, index: int) -> None:
     with pytest.raises(ValueError, match="there is no job"):
         ids.job_id_in_batch(batch_id, index, "http")
+
+
+@pytest.mark.parametrize("new_id", [ids.uuid7, ids.new_batch_id, lambda: ids.new_job_id("a-b")])
+def test_an_id_tells_when_it_was_made(new_id: Callable[[], object]) -> None:
+    before = datetime.now(UTC)
+    assert before - timedelta(milliseconds=1) < ids.made_at(str(new_id())) <= datetime.now(UTC)
+
+
+def test_a_job_of_a_batch_tells_when_the_batch_was_made() -> None:
+    batch = ids.new_batch_id()
+    assert ids.made_at(ids.job_id_in_batch(batch, 7, "http")) == ids.made_at(batch)
+
+
+def test_a_text_that_is_no_id_tells_nothing() -> None:
+    with pytest.raises(ValueError, match="badly formed"):
+        ids.made_at("http-123")

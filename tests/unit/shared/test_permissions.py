@@ -88,6 +88,14 @@ def test_a_key_needs_the_scope_and_the_error_names_it() -> None:
     assert refused.value.metadata == {"scope": "jobs:write"}
 
 
+def test_either_of_two_scopes_will_do_where_the_entry_says_so() -> None:
+    permission = Permission(scope=Scope.JOBS_READ, or_scope=Scope.JOBS_WRITE)
+    permission.check("/x", key("jobs:read"))
+    permission.check("/x", key("jobs:write"))
+    with pytest.raises(PermissionDenied):
+        permission.check("/x", key("keys:read"))
+
+
 def test_an_internal_rpc_is_closed_to_every_key() -> None:
     with pytest.raises(PermissionDenied, match="internal"):
         Permission(services=frozenset({"intake"})).check("/x", key(*Scope))

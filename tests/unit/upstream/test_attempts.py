@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,16 +15,23 @@ from penstock.scheduler.v1 import scheduler_pb2
 from services.upstream.attempts import Attempts
 from services.upstream.cancels import Cancels
 from services.upstream.catalogue import Catalogue
+from services.upstream.contents import Contents
 from services.upstream.domain import Kind, Method, Outcome, Success, Upstream
 from shared.addresses import AddressGuard
 from shared.clock import SystemClock
 from shared.errors import LeaseLost, PenstockError, PermissionDenied, Unavailable
+from shared.objects import params_key
+from tests.fakes.contents import ContentStore
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from penstock.scheduler.v1.scheduler_pb2_grpc import SchedulerServiceAsyncStub
 
     from services.upstream.connector import CallRequest
     from shared.bus import Outgoing
+
+
+PATIENCE = timedelta(seconds=0.3)
 
 
 def method(name: str, *, idempotent: bool) -> Method:
@@ -34,6 +42,7 @@ def method(name: str, *, idempotent: bool) -> Method:
         idempotent=idempotent,
         timeout=timedelta(seconds=7),
         params_schema={"type": "object"},
+        upload_params=("file",),
     )
 
 
@@ -108,12 +117,14 @@ async def make(
     name: str,
     scheduler: Scheduler | None = None,
     cancels: Cancels | None = None,
+    store: ContentStore | None = None,
     **fields: Any,
 ) -> Published:
     published = Published()
     attempts = Attempts(
         connector,
         catalogue=Catalogue([connector], AddressGuard()),
+        contents=Contents(store or ContentStore(), max_result_bytes=1024, patience=PATIENCE),
         scheduler=cast("SchedulerServiceAsyncStub", scheduler or Scheduler()),
         publisher=published,
         cancels=cancels or Cancels(),
@@ -121,7 +132,8 @@ async def make(
         worker="w",
     )
     job = jobs_pb2.Job(upstream="shop", method=name)
-    submission = events_pb2.Submission(job=job, params=b"{}", **{"idempotent": name == "put", **fields})
+    fields = {"idempotent": name == "put", **({} if "stored_params" in fields else {"params": b"{}"}), **fields}
+    submission = events_pb2.Submission(job=job, **fields)
     await attempts.make(scheduler_pb2.Call(job_id="shop-1", tenant="acme", submission=submission))
     return published
 
@@ -214,3 +226,58 @@ async def test_the_time_that_it_takes_to_begin_is_none_of_the_calls() -> None:
     scheduler = Noting()
     (attempt,) = await make(Connector(), "post", scheduler)
     assert attempt.started_at.ToDatetime(tzinfo=UTC) >= scheduler.begun_at
+
+
+def stored(params: bytes = b"{}") -> dict[str, Any]:
+    """The field of a submission whose params are stored."""
+    return {"stored_params": events_pb2.StoredParams(size=len(params), sha256=hashlib.sha256(params).digest())}
+
+
+async def test_a_call_has_the_params_that_are_stored_and_a_place_for_its_answer() -> None:
+    params = b'{"a":1}'
+    connector = Connector()
+    store = ContentStore({params_key("acme", hashlib.sha256(params).digest()): params})
+    (attempt,) = await make(connector, "put", store=store, **stored(params))
+    assert attempt.WhichOneof("outcome") == "result"
+    assert connector.requests[0].params == {"a": 1}
+    assert connector.requests[0].result.key == "results/acme/shop-1/0"
+
+
+@pytest.mark.parametrize("name", ["put", "post"])
+async def test_a_call_whose_content_is_gone_fails_for_good_and_does_not_begin(name: str) -> None:
+    connector = Connector()
+    (attempt,) = await make(connector, name, Scheduler(PermissionDenied("it must not begin")), **stored())
+    assert (attempt.error.reason, attempt.error.retryable, attempt.outcome_unknown) == ("CONTENT_GONE", False, False)
+    assert not connector.requests
+
+
+async def test_a_call_that_has_to_begin_and_cannot_have_its_content_is_left_to_its_lease_and_costs_no_attempt() -> None:
+    connector = Connector()
+    assert not await make(connector, "post", store=ContentStore(away_for=1000), **stored())
+    assert not connector.requests
+
+
+async def test_a_call_that_was_counted_with_its_lease_is_tried_again_sooner_than_that_ends() -> None:
+    (attempt,) = await make(Connector(), "put", store=ContentStore(away_for=1000), **stored())
+    assert (attempt.error.reason, attempt.error.retryable, attempt.outcome_unknown) == ("UNAVAILABLE", True, False)
+    assert attempt.health == events_pb2.Attempt.HEALTH_UNSPECIFIED
+
+
+async def test_a_job_that_is_canceled_while_its_content_is_waited_for_is_not_called() -> None:
+    cancels, connector = Cancels(), Connector()
+    making = asyncio.create_task(
+        make(connector, "post", cancels=cancels, store=ContentStore(away_for=1000), **stored())
+    )
+    await eventually(lambda: "shop-1" in cancels._at_work)
+    cancels.break_off("shop-1")
+    (attempt,) = await making
+    assert (attempt.error.reason, attempt.outcome_unknown) == ("JOB_CANCELED", False)
+    assert not connector.requests
+
+
+async def test_a_call_that_names_what_was_not_attached_is_refused() -> None:
+    connector = Connector()
+    (attempt,) = await make(connector, "put", params=b'{"file": "upl_1"}')
+    assert attempt.error.reason == "INVALID_ARGUMENT"
+    assert "upl_1" in attempt.error.message
+    assert not connector.requests

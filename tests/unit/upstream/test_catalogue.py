@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from services.upstream.domain import Outcome
 
 URL = "https://api.example/x"
+UPLOAD = "upl_0198c6f2-0000-7000-8000-000000000000"
 CONTEXT: Any = None  # the servicer reads nothing of it
 
 
@@ -105,6 +106,12 @@ async def test_http_is_served_with_what_its_methods_are() -> None:
         "patch",
         "delete",
     }
+    assert {name for name, each in methods.items() if list(each.upload_params) == ["upload"]} == {
+        "post",
+        "put",
+        "patch",
+        "delete",
+    }
     assert served.lane_param == "url"
     assert served.limits == limits_pb2.Limits(lane=limits_pb2.Budget(concurrency=32))
     assert not served.breaker.upstream
@@ -173,6 +180,7 @@ def test_a_connector_with_nonsense_limits_is_not_taken() -> None:
         ("http.post", {"url": URL, "json": None}),
         ("http.post", {"url": URL, "json": {"deep": [{}]}}),
         ("http.delete", {"url": URL, "text": ""}),
+        ("http.put", {"url": URL, "upload": UPLOAD}),
     ],
 )
 def test_good_params_pass_also_as_the_catalogue_serves_the_schema(method: str, params: dict[str, Any]) -> None:
@@ -191,6 +199,11 @@ def test_good_params_pass_also_as_the_catalogue_serves_the_schema(method: str, p
         ("http.head", {"url": URL, "text": ""}, "params "),
         ("http.get", {"url": URL, "extra": 1}, "params "),
         ("http.post", {"url": URL, "json": {}, "text": ""}, "params "),
+        ("http.post", {"url": URL, "json": {}, "upload": UPLOAD}, "params "),
+        ("http.post", {"url": URL, "text": "", "upload": UPLOAD}, "params "),
+        ("http.post", {"url": URL, "upload": "upl_1"}, "params.upload "),
+        ("http.post", {"url": URL, "upload": f"x{UPLOAD}"}, "params.upload "),
+        ("http.get", {"url": URL, "upload": UPLOAD}, "params "),
         ("http.post", {"url": URL, "text": 5}, "params.text "),
         ("http.get", {"url": URL, "query": {"a": {}}}, "params.query.a "),
         ("http.get", {"url": URL, "query": {"a": None}}, "params.query.a "),

@@ -11,16 +11,52 @@ ENVIRONMENT = {
     "PENSTOCK_SERVICE_KEY": "pem",
     "PENSTOCK_NATS_URL": "nats://user:canary@127.0.0.1:18222",
     "PENSTOCK_SCHEDULER_ADDRESS": "127.0.0.1:18103",
+    "PENSTOCK_OBJECTS_URL": "http://127.0.0.1:1",
+    "PENSTOCK_OBJECTS_ACCESS_KEY": "penstock",
+    "PENSTOCK_OBJECTS_SECRET_KEY": "canary",
 }
 
 
 def test_loopback_is_closed_unless_it_is_opened() -> None:
     config = settings.load(Config, ENVIRONMENT)
     assert (config.allow_loopback, config.concurrency) == (False, 64)
+    assert config.max_result_bytes == 100 * 1024 * 1024
     assert "canary" not in settings.describe(config)
 
 
-@pytest.mark.parametrize("concurrency", ["0", "-1", "1001"])
-def test_a_concurrency_out_of_range_is_named(concurrency: str) -> None:
-    with pytest.raises(settings.ConfigError, match="PENSTOCK_CONCURRENCY"):
-        settings.load(Config, ENVIRONMENT | {"PENSTOCK_CONCURRENCY": concurrency})
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("PENSTOCK_CONCURRENCY", "0"),
+        ("PENSTOCK_CONCURRENCY", "-1"),
+        ("PENSTOCK_CONCURRENCY", "1001"),
+        ("PENSTOCK_MAX_RESULT_BYTES", "262143"),
+        ("PENSTOCK_MAX_RESULT_BYTES", "5368709121"),
+    ],
+)
+def test_a_number_out_of_range_is_named(name: str, number: str) -> None:
+    with pytest.raises(settings.ConfigError, match=f"{name} is {number}"):
+        settings.load(Config, ENVIRONMENT | {name: number})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("URL", "objects:9000"),
+        ("URL", "https://objects/path"),
+        ("URL", ""),
+        ("PUBLIC_URL", "ftp://objects"),
+        ("BUCKET", "Penstock"),
+        ("BUCKET", "p"),
+    ],
+)
+def test_what_leads_to_no_object_store_is_named(name: str, text: str) -> None:
+    with pytest.raises(settings.ConfigError, match=f"^PENSTOCK_OBJECTS_{name} is '{text}'"):
+        settings.load(Config, ENVIRONMENT | {f"PENSTOCK_OBJECTS_{name}": text})
+
+
+def test_clients_reach_the_object_store_where_services_do_unless_told_otherwise() -> None:
+    assert settings.load(Config, ENVIRONMENT).objects.public_url == ENVIRONMENT["PENSTOCK_OBJECTS_URL"]
+    told = settings.load(Config, ENVIRONMENT | {"PENSTOCK_OBJECTS_PUBLIC_URL": "https://objects.example.com"}).objects
+    assert (told.url, told.public_url) == (ENVIRONMENT["PENSTOCK_OBJECTS_URL"], "https://objects.example.com")
+    assert "Secret(…)" in repr(told)

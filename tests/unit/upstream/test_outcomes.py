@@ -9,7 +9,7 @@ from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 from penstock.scheduler.v1 import scheduler_pb2
 
-from services.upstream.domain import Failure, Outcome, Quota, QuotaScope, Reason, Success
+from services.upstream.domain import Failure, Outcome, Quota, QuotaScope, Reason, Stored, Success
 from services.upstream.outcomes import attempt_event, message_id
 
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -51,6 +51,14 @@ def test_a_body_is_text_where_it_is_utf_8_without_nul(body: bytes, kind: str | N
     made = event(Success(status=200, headers={"content-type": "x/y"}, body=body))
     assert made.result.inline.WhichOneof("body") == kind
     assert (made.result.size, made.result.content_type) == (len(body), "x/y")
+
+
+def test_a_stored_body_is_told_by_the_way_to_it_and_all_that_is_known_of_it() -> None:
+    headers = {"content-type": "image/png", "x-a": "1"}
+    made = event(Success(status=201, headers=headers, body=Stored(size=300_000)))
+    assert made.result == jobs_pb2.JobResult(
+        url=f"/api/v1/jobs/{CALL.job_id}/result", status=201, headers=headers, content_type="image/png", size=300_000
+    )
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))

@@ -104,6 +104,16 @@ def test_a_large_result_is_left_for_the_receiver_to_fetch() -> None:
     assert message["data"]["state"] == "SUCCEEDED"
 
 
+def test_a_stored_result_goes_along_as_the_way_to_it_and_without_its_headers_where_they_are_many() -> None:
+    event = ended()
+    stored = jobs_pb2.JobResult(url="/api/v1/jobs/x/result", status=200, headers={"a": "b"}, size=300_000)
+    event.result.CopyFrom(stored)
+    told = {"url": "/api/v1/jobs/x/result", "status": 200, "size": "300000"}
+    assert json.loads(payload_of(event, submitted()))["data"]["result"] == {**told, "headers": {"a": "b"}}
+    event.result.headers["long"] = "x" * MAX_BYTES
+    assert json.loads(payload_of(event, submitted()))["data"]["result"] == told
+
+
 def test_a_payload_of_just_the_limit_is_whole() -> None:
     room = MAX_BYTES - len(payload_of(ended(text="x" * 10_000), submitted())) + 10_000
     body = payload_of(ended(text="x" * room), submitted())

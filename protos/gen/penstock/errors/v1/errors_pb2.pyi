@@ -194,7 +194,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     CONTENT_GONE: _ErrorReason.ValueType  # 40
     """A job's error: its params or an upload that it names are no longer in the object store."""
-    KEY_NOT_ACTIVE: _ErrorReason.ValueType  # 41
+    RANGE_NOT_SATISFIABLE: _ErrorReason.ValueType  # 41
+    """The header `Range` asks for nothing that the result has; `Content-Range` tells how many bytes it has.
+
+        {"reason": "RANGE_NOT_SATISFIABLE", "domain": "penstock.dev", "metadata": {"size": "1024"}}
+    """
+    KEY_NOT_ACTIVE: _ErrorReason.ValueType  # 42
     """The API key was revoked or has expired, so it gets no new secret.
 
         {"reason": "KEY_NOT_ACTIVE", "domain": "penstock.dev", "metadata": {"key": "key_…", "state": "revoked"}}
@@ -377,7 +382,12 @@ JOB_NOT_FINISHED: ErrorReason.ValueType  # 39
 """
 CONTENT_GONE: ErrorReason.ValueType  # 40
 """A job's error: its params or an upload that it names are no longer in the object store."""
-KEY_NOT_ACTIVE: ErrorReason.ValueType  # 41
+RANGE_NOT_SATISFIABLE: ErrorReason.ValueType  # 41
+"""The header `Range` asks for nothing that the result has; `Content-Range` tells how many bytes it has.
+
+    {"reason": "RANGE_NOT_SATISFIABLE", "domain": "penstock.dev", "metadata": {"size": "1024"}}
+"""
+KEY_NOT_ACTIVE: ErrorReason.ValueType  # 42
 """The API key was revoked or has expired, so it gets no new secret.
 
     {"reason": "KEY_NOT_ACTIVE", "domain": "penstock.dev", "metadata": {"key": "key_…", "state": "revoked"}}

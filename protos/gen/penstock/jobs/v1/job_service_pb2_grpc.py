@@ -161,7 +161,7 @@ class JobServiceServicer:
         """Answers with the exact bytes of a job's result, under the upstream's own `Content-Type`, with an `ETag`; a range of
         them where one is asked for. A result of over 256 KiB is answered with a signed link to it in the header `Location`
         (over HTTP 302; over gRPC with an empty body and the link in the initial metadata), which ends after 15 minutes.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, RESULT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, RESULT_NOT_FOUND, RANGE_NOT_SATISFIABLE, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -70,7 +70,7 @@ class JobServiceStub:
     """Answers with the exact bytes of a job's result, under the upstream's own `Content-Type`, with an `ETag`; a range of
     them where one is asked for. A result of over 256 KiB is answered with a signed link to it in the header `Location`
     (over HTTP 302; over gRPC with an empty body and the link in the initial metadata), which ends after 15 minutes.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, RESULT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, RESULT_NOT_FOUND, RANGE_NOT_SATISFIABLE, UNAVAILABLE.
     """
     SubmitBatch: _grpc.UnaryUnaryMultiCallable[_batches_pb2.SubmitBatchRequest, _batches_pb2.Batch]
     """Accepts 1 to 100 jobs, all or none, and answers with them, QUEUED; they are on disk by then. A batch counts as its jobs
@@ -128,7 +128,7 @@ class JobServiceAsyncStub(JobServiceStub):
     """Answers with the exact bytes of a job's result, under the upstream's own `Content-Type`, with an `ETag`; a range of
     them where one is asked for. A result of over 256 KiB is answered with a signed link to it in the header `Location`
     (over HTTP 302; over gRPC with an empty body and the link in the initial metadata), which ends after 15 minutes.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, RESULT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, RESULT_NOT_FOUND, RANGE_NOT_SATISFIABLE, UNAVAILABLE.
     """
     SubmitBatch: _aio.UnaryUnaryMultiCallable[_batches_pb2.SubmitBatchRequest, _batches_pb2.Batch]  # type: ignore[assignment]
     """Accepts 1 to 100 jobs, all or none, and answers with them, QUEUED; they are on disk by then. A batch counts as its jobs
@@ -231,7 +231,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         """Answers with the exact bytes of a job's result, under the upstream's own `Content-Type`, with an `ETag`; a range of
         them where one is asked for. A result of over 256 KiB is answered with a signed link to it in the header `Location`
         (over HTTP 302; over gRPC with an empty body and the link in the initial metadata), which ends after 15 minutes.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, RESULT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, RESULT_NOT_FOUND, RANGE_NOT_SATISFIABLE, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

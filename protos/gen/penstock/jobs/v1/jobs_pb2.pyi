@@ -705,7 +705,9 @@ Global___CancelJobRequest: _TypeAlias = CancelJobRequest  # noqa: Y015
 
 @_typing.final
 class GetJobResultRequest(_message.Message):
-    """GetJobResultRequest names a job that has succeeded. Over HTTP the headers `Range` and `If-None-Match` count too."""
+    """GetJobResultRequest names a job that has succeeded. The headers `Range`, `If-Range` and `If-None-Match` count too, over
+    gRPC as metadata; the initial metadata tells by `content-range` and `etag` what it was answered with.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -1,4 +1,4 @@
-"""What every job store does: the fake in memory and the real one in Redis."""
+"""What every job store does with keys, jobs and events: the fake in memory and the real one in Redis."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from services.intake.domain import Admission, Candidate, Change, Outcome, Record, State
+from services.intake.changes import Record
+from services.intake.domain import Admission, Outcome
 from services.intake.known_servers import KnownServers
-from services.intake.store import FINISHED_LIFETIME, MIN_LIFETIME, RedisJobStore, server_id
+from services.intake.layout import FINISHED_LIFETIME, MIN_LIFETIME
+from services.intake.store import RedisJobStore
 from shared import ids
 from shared.errors import Unavailable
+from tests.contract.intake_store.conftest import ONE, OTHER, admit, change, submitted
+from tests.fakes.intake_requests import aged_job_id
 from tests.fakes.intake_store import FakeJobStore
 from tests.waiting import eventually
 
@@ -25,73 +29,7 @@ if TYPE_CHECKING:
     from services.intake.store import JobStore
     from shared import kv
 
-MakeStore = "Callable[..., JobStore]"
-ONE, OTHER = b"1" * 32, b"2" * 32
 SHORT = timedelta(milliseconds=30)
-
-
-@pytest.fixture
-def fake() -> Callable[..., JobStore]:
-    return FakeJobStore
-
-
-@pytest.fixture
-async def real(redis: kv.Client) -> Callable[..., JobStore]:
-    servers = KnownServers(await server_id(redis))
-    return lambda **settings: RedisJobStore(redis, servers, **settings)
-
-
-@pytest.fixture(params=["fake", "real"])
-def make_store(request: pytest.FixtureRequest) -> Callable[..., JobStore]:
-    """Makes the store; its lifetimes can be told."""
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def store(make_store: Callable[..., JobStore]) -> JobStore:
-    return make_store()
-
-
-async def admit(
-    store: JobStore,
-    *,
-    tenant: str = "acme",
-    job_id: str = "",
-    job: bytes = b"job",
-    key: str = "",
-    fingerprint: bytes = ONE,
-    max_pending: int = 1000,
-    closed: bool = False,
-) -> Admission:
-    job_id = job_id or ids.new_job_id("http")
-    candidate = Candidate(id=job_id, jobs=((job_id, job),), idempotency_key=key, fingerprint=fingerprint)
-    return await store.admit(tenant, candidate, max_pending=max_pending, closed=closed)
-
-
-def change(
-    job_id: str,
-    revision: int,
-    *,
-    tenant: str = "acme",
-    ended: bool = False,
-    age: timedelta = timedelta(0),
-    **more: object,
-) -> Change:
-    at = datetime.now(UTC) - age
-    return Change(
-        tenant=tenant,
-        job_id=job_id,
-        revision=revision,
-        event=f"event {revision}".encode(),
-        at=at,
-        finished_at=at if ended else None,
-        state=State.SUCCEEDED if ended else State.RUNNING,
-        **more,  # type: ignore[arg-type]  fields of Change
-    )
-
-
-def submitted(job_id: str, *, key: str = "", age: timedelta = timedelta(0), job: bytes = b"job") -> Change:
-    return change(job_id, 1, age=age, job=job, idempotency_key=key, fingerprint=ONE)
 
 
 async def test_a_job_without_a_key_is_admitted_and_can_be_read(store: JobStore) -> None:
@@ -105,18 +43,11 @@ async def test_an_unknown_job_is_none(store: JobStore) -> None:
     assert await store.read("acme", ids.new_job_id("http")) is None
 
 
-async def test_another_tenant_sees_neither_job_nor_key_nor_counts(store: JobStore) -> None:
-    admission = await admit(store, key="k", max_pending=1)
-    assert await store.read("other", admission.id) is None
-    assert await store.find("other", "k", fingerprint=ONE) is None
-    assert (await admit(store, tenant="other", key="k", fingerprint=OTHER, max_pending=1)).outcome is Outcome.ADMITTED
-
-
 async def test_a_key_is_in_flight_until_its_job_is_accepted_and_known_after(store: JobStore) -> None:
     first = await admit(store, key="k")
     assert await admit(store, key="k") == Admission(outcome=Outcome.IN_FLIGHT, id=first.id)
     assert await store.find("acme", "k", fingerprint=ONE) is None
-    await store.accept("acme", "k")
+    await store.accept("acme", first.id, idempotency_key="k")
     assert await admit(store, key="k") == Admission(outcome=Outcome.KNOWN, id=first.id)
     assert await store.find("acme", "k", fingerprint=ONE) == first.id
     assert await store.find("acme", "k", fingerprint=OTHER) is None
@@ -126,7 +57,7 @@ async def test_a_key_is_in_flight_until_its_job_is_accepted_and_known_after(stor
 async def test_a_key_of_another_request_is_reused(store: JobStore, *, accepted: bool) -> None:
     first = await admit(store, key="k")
     if accepted:
-        await store.accept("acme", "k")
+        await store.accept("acme", first.id, idempotency_key="k")
     assert await admit(store, key="k", fingerprint=OTHER) == Admission(outcome=Outcome.REUSED, id=first.id)
 
 
@@ -148,31 +79,33 @@ async def test_a_lapsed_claim_is_taken_up_by_one_retry_under_the_same_id(make_st
 
 async def test_a_released_claim_may_be_taken_up_at_once(store: JobStore) -> None:
     first = await admit(store, key="k")
-    await store.release("acme", [first.id], idempotency_key="k")
+    await store.release("acme", first.id, [first.id], idempotency_key="k")
     assert await admit(store, key="k") == Admission(outcome=Outcome.LAPSED, id=first.id)
     assert (await admit(store, key="k", job_id=first.id)).outcome is Outcome.ADMITTED
 
 
 async def test_a_release_does_not_undo_an_acceptance(store: JobStore) -> None:
     first = await admit(store, key="k")
-    await store.accept("acme", "k")
-    await store.release("acme", [first.id], idempotency_key="k")
+    await store.accept("acme", first.id, idempotency_key="k")
+    await store.release("acme", first.id, [first.id], idempotency_key="k")
     assert (await admit(store, key="k")).outcome is Outcome.KNOWN
 
 
 async def test_a_release_or_acceptance_of_an_unknown_key_makes_none(store: JobStore) -> None:
-    await store.release("acme", [ids.new_job_id("http")], idempotency_key="k")
-    await store.accept("acme", "k")
+    unknown = ids.new_job_id("http")
+    await store.release("acme", unknown, [unknown], idempotency_key="k")
+    await store.accept("acme", unknown, idempotency_key="k")
     assert (await admit(store, key="k")).outcome is Outcome.ADMITTED
 
 
-async def test_no_more_jobs_are_pending_than_allowed(store: JobStore) -> None:
-    first = [await admit(store, max_pending=3) for _ in range(3)]
-    refused = await admit(store, key="k", max_pending=3)
-    assert (refused.outcome, refused.pending) == (Outcome.FULL, 3)
-    assert await store.read("acme", refused.id) is None
-    await store.apply([change(first[0].id, 2, ended=True)])
-    assert (await admit(store, key="k", max_pending=3)).outcome is Outcome.ADMITTED  # the key was not used up
+async def test_a_release_or_acceptance_of_a_job_that_a_key_no_longer_stands_for_leaves_its_claim(
+    store: JobStore,
+) -> None:
+    before = ids.new_job_id("http")  # its record was lost while it was on its way
+    first = await admit(store, key="k")
+    await store.release("acme", before, [before], idempotency_key="k")
+    await store.accept("acme", before, idempotency_key="k")
+    assert await admit(store, key="k") == Admission(outcome=Outcome.IN_FLIGHT, id=first.id)
 
 
 async def test_a_job_that_the_log_never_shows_stops_counting(make_store: Callable[..., JobStore]) -> None:
@@ -263,10 +196,12 @@ async def test_the_log_accepts_a_key(store: JobStore) -> None:
     assert await admit(store, key="k") == Admission(outcome=Outcome.KNOWN, id=first.id)
 
 
-async def test_a_key_that_was_lost_comes_back_from_the_log_within_its_window(store: JobStore) -> None:
-    young, old = ids.new_job_id("http"), ids.new_job_id("http")
-    await store.apply([submitted(young, key="young", age=timedelta(hours=23))])
-    await store.apply([submitted(old, key="old", age=timedelta(hours=25))])
+async def test_a_key_that_was_lost_comes_back_from_the_log_within_its_window_from_the_first_sight(
+    store: JobStore,
+) -> None:
+    """The job may have been accepted much later, when the request was repeated."""
+    young, old = aged_job_id(timedelta(hours=23)), aged_job_id(timedelta(hours=25))
+    await store.apply([submitted(young, key="young"), submitted(old, key="old", age=timedelta(hours=1))])
     assert await admit(store, key="young") == Admission(outcome=Outcome.KNOWN, id=young)
     assert (await admit(store, key="old")).outcome is Outcome.ADMITTED
 
@@ -284,69 +219,18 @@ async def test_hundred_duplicates_at_once_admit_one(store: JobStore) -> None:
     assert len({admission.id for admission in admissions}) == 1
 
 
-async def test_hundred_jobs_at_once_fill_the_places_and_no_more(store: JobStore) -> None:
-    admissions = await asyncio.gather(*(admit(store, max_pending=40) for _ in range(100)))
-    outcomes = Counter(admission.outcome for admission in admissions)
-    assert outcomes == {Outcome.ADMITTED: 40, Outcome.FULL: 60}
-
-
-async def test_a_job_that_was_given_up_does_not_count_until_the_log_shows_it(store: JobStore) -> None:
-    first = await admit(store, max_pending=1)
-    await store.release("acme", [first.id], idempotency_key="")
-    second = await admit(store, max_pending=1)
-    assert second.outcome is Outcome.ADMITTED
-    await store.apply([submitted(first.id)])
-    assert (await admit(store, max_pending=2)).pending == 2
-
-
-async def test_giving_up_what_the_log_has_shown_changes_nothing(store: JobStore) -> None:
-    first = await admit(store)
-    await store.apply([submitted(first.id)])
-    await store.release("acme", [first.id], idempotency_key="")
-    assert (await admit(store, max_pending=1)).outcome is Outcome.FULL
-
-
 @pytest.mark.parametrize("ended", [False, True])
 async def test_a_job_that_the_log_has_shown_is_not_taken_up_again(store: JobStore, *, ended: bool) -> None:
     """Its submission is on its way to the view yet: the claim stands, and a later event is there."""
     first = await admit(store, key="k")
     await store.apply([change(first.id, 3, ended=ended)])
-    await store.release("acme", [first.id], idempotency_key="k")
+    await store.release("acme", first.id, [first.id], idempotency_key="k")
     assert (await admit(store, key="k")).outcome is Outcome.LAPSED
     for _ in range(2):
         again = await admit(store, key="k", job_id=first.id)
         assert again == Admission(outcome=Outcome.KNOWN, id=first.id)
     expected = Outcome.ADMITTED if ended else Outcome.FULL
     assert (await admit(store, max_pending=1)).outcome is expected
-
-
-async def test_when_all_tenants_have_too_many_nothing_new_is_admitted_and_what_is_known_is_told(
-    store: JobStore,
-) -> None:
-    first = await admit(store, key="k")
-    await store.accept("acme", "k")
-    refused = await admit(store, key="l", closed=True)
-    assert (refused.outcome, refused.pending) == (Outcome.CLOSED, 1)
-    assert (await admit(store, max_pending=1, closed=True)).outcome is Outcome.FULL  # the nearer reason
-    assert await admit(store, key="k", closed=True) == Admission(outcome=Outcome.KNOWN, id=first.id)
-    assert (await admit(store, key="l")).outcome is Outcome.ADMITTED
-
-
-async def test_a_refusal_tells_how_fast_jobs_end(store: JobStore) -> None:
-    jobs = [(await admit(store)).id for _ in range(5)]
-    nothing = (await admit(store, max_pending=1)).drain
-    assert (nothing.ended, nothing.silence) == (0, None)
-    ends = [change(job_id, 2, ended=True) for job_id in jobs[:3]]
-    applied = await store.apply([submitted(jobs[4]), *ends, *ends])
-    assert [each.ended for each in applied] == [False, True, True, True, False, False, False]
-    await store.apply([change(jobs[3], 2, ended=True, age=timedelta(minutes=5))])  # caught up with, and not of now
-    drain = (await admit(store, max_pending=1)).drain
-    assert drain.ended == 3
-    assert timedelta(seconds=50) <= drain.window <= timedelta(seconds=60)
-    assert drain.silence is not None
-    assert drain.silence < timedelta(seconds=30)
-    await store.apply([change(ids.new_job_id("http"), 2, tenant="other", ended=True)])
-    assert (await admit(store, max_pending=1)).drain.ended == 3
 
 
 async def test_many_events_of_several_tenants_are_applied_at_once_each_to_its_job(store: JobStore) -> None:
@@ -400,10 +284,17 @@ async def test_redis_forgets_everything_in_time(redis: kv.Client, real: Callable
     assert all(name.startswith("{intake:acme}:") for name in names)
 
 
+async def test_another_tenant_sees_neither_job_nor_key_nor_counts(store: JobStore) -> None:
+    admission = await admit(store, key="k", max_pending=1)
+    assert await store.read("other", admission.id) is None
+    assert await store.find("other", "k", fingerprint=ONE) is None
+    assert (await admit(store, tenant="other", key="k", fingerprint=OTHER, max_pending=1)).outcome is Outcome.ADMITTED
+
+
 async def test_the_window_of_a_key_counts_from_its_first_sight(redis: kv.Client, real: Callable[..., JobStore]) -> None:
     store = real()
     first = await admit(store, key="k")
     await redis.pexpire("{intake:acme}:key:k", timedelta(hours=1))
-    await store.release("acme", [first.id], idempotency_key="k")
+    await store.release("acme", first.id, [first.id], idempotency_key="k")
     await admit(store, key="k", job_id=first.id)
     assert await redis.pttl("{intake:acme}:key:k") <= timedelta(hours=1).total_seconds() * 1000

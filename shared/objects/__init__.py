@@ -1,0 +1,23 @@
+"""The object store (S3 API): what is too large to travel in messages, under keys that name its tenant."""
+
+from shared.objects.client import Objects, connect, open_objects
+from shared.objects.driver import ObjectNotFoundError, ObjectTooLargeError
+from shared.objects.keys import incoming_key, params_key, result_key, upload_key
+from shared.objects.settings import ObjectsConfig, ObjectSettings
+from shared.objects.values import ObjectInfo, SignedPut
+
+__all__ = [
+    "ObjectInfo",
+    "ObjectNotFoundError",
+    "ObjectSettings",
+    "ObjectTooLargeError",
+    "Objects",
+    "ObjectsConfig",
+    "SignedPut",
+    "connect",
+    "incoming_key",
+    "open_objects",
+    "params_key",
+    "result_key",
+    "upload_key",
+]

@@ -1,0 +1,40 @@
+"""Where things lie in the bucket, and for how long: each kind under a prefix of its own, then its tenant's."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PARAMS = "params/"
+_INCOMING = "incoming/"
+_UPLOADS = "uploads/"
+_RESULTS = "results/"
+
+#: After so many days the store removes what lies under a prefix. Params live as long as a job can, and a day more. An
+#: upload may be named for 7 days from its completion, by jobs that live for 7 days. Results go with history.
+LIFETIME_DAYS: Mapping[str, int] = MappingProxyType({_INCOMING: 1, _PARAMS: 8, _UPLOADS: 15, _RESULTS: 90})
+#: After so many days the store removes the parts of an upload that was never completed.
+UNFINISHED_DAYS = 1
+
+
+def params_key(tenant: str, sha256: bytes) -> str:
+    """Of params by the digest of their bytes, so that the same params lie there once."""
+    return f"{_PARAMS}{tenant}/{sha256.hex()}"
+
+
+def incoming_key(tenant: str, upload_id: str) -> str:
+    """Of an upload's bytes until they are checked; whoever has the link may still write them."""
+    return f"{_INCOMING}{tenant}/{upload_id}"
+
+
+def upload_key(tenant: str, upload_id: str) -> str:
+    """Of an upload's bytes from then on."""
+    return f"{_UPLOADS}{tenant}/{upload_id}"
+
+
+def result_key(tenant: str, job_id: str, attempt: int) -> str:
+    """Of what one attempt was answered."""
+    return f"{_RESULTS}{tenant}/{job_id}/{attempt}"
