@@ -81,6 +81,8 @@ def settings(layout: Layout) -> Mapping[str, str]:
     """What services are told of it."""
     return {
         "PENSTOCK_OBJECTS_URL": layout.objects_url,
+        # It keeps its bucket's rules, and leaves it to a worker of its own to go by them, which does not run here.
+        "PENSTOCK_OBJECTS_SWEEP_INTERVAL": "1h",
         "PENSTOCK_OBJECTS_ACCESS_KEY_FILE": str(keys.objects_access_key_file(layout.secrets)),
         "PENSTOCK_OBJECTS_SECRET_KEY_FILE": str(keys.objects_secret_key_file(layout.secrets)),
     }

@@ -30,11 +30,18 @@ local DAYS = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
 -- google.protobuf.Duration: about 10,000 years.
 local MAX_DURATION_S = 315576000000
 
-local function within(least, most)
+-- Compared as digits: a double does not tell 2^63 from the largest int64.
+local function exceeds(digits, limit)
+  return #digits > #limit or (#digits == #limit and digits > limit)
+end
+
+-- From minus the one limit to the other.
+local function within(below_zero, most)
+  local least = below_zero == "0" and "0" or "-" .. below_zero
   return function(text)
-    local number = match(text, "^-?%d+$") and tonumber(text)
-    if not number then return "must be a whole number" end
-    if number < least or number > most then return format("must be from %.0f to %.0f", least, most) end
+    local sign, digits = match(text, "^(-?)0*(%d+)$")
+    if not digits then return "must be a whole number" end
+    if exceeds(digits, sign == "-" and below_zero or most) then return format("must be from %s to %s", least, most) end
   end
 end
 
@@ -84,10 +91,10 @@ local CHECKS = {
   bytes = function(text)
     if not find(text, "^[%w+/_-]*=?=?$") then return "must be a base64 string" end
   end,
-  int32 = within(-2147483648, 2147483647),
-  uint32 = within(0, 4294967295),
-  int64 = within(-9223372036854775808, 9223372036854775807),
-  uint64 = within(0, 18446744073709551615),
+  int32 = within("2147483648", "2147483647"),
+  uint32 = within("0", "4294967295"),
+  int64 = within("9223372036854775808", "9223372036854775807"),
+  uint64 = within("0", "18446744073709551615"),
   double = function(text)
     if not find(text, "^-?%d+%.?%d*[eE]?[+-]?%d*$") and not find(text, "^-?Infinity$") and text ~= "NaN" then
       return "must be a number"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.history.v1 import history_pb2_grpc
@@ -13,28 +12,21 @@ from penstock.upstream.v1 import upstream_pb2_grpc
 from services.intake import metrics, projection
 from services.intake.acceptance import Acceptor
 from services.intake.attachments import Attacher
-from services.intake.batch_ends import BatchEnds
 from services.intake.batch_reader import BatchReader
-from services.intake.batch_store import RedisBatchStore
 from services.intake.batch_submitter import BatchSubmitter
 from services.intake.canceler import Canceler
 from services.intake.catalogue import Catalogue
 from services.intake.config import Config
 from services.intake.explainer import Explainer
-from services.intake.floor import Floor
-from services.intake.hot_view import HotView, RedisKeptRecords
-from services.intake.known_servers import KnownServers
+from services.intake.holding import hold
+from services.intake.judge import Judge
 from services.intake.offload import Offloader
 from services.intake.projection import Projection
 from services.intake.reader import JobReader
-from services.intake.rebuild import Rebuilder
-from services.intake.rebuilds import Rebuilds
 from services.intake.recorded import RecordedJobs
 from services.intake.results import Results
 from services.intake.servicer import JobServicer
-from services.intake.store import RedisJobStore
 from services.intake.submitter import Submitter
-from services.intake.tally import RedisCounts, Tally
 from services.intake.upload_servicer import UploadServicer
 from services.intake.upload_store import RedisUploadStore
 from services.intake.uploads import Uploads
@@ -46,11 +38,9 @@ from shared import kv, streams
 from shared.addresses import AddressGuard
 from shared.bus import Bus, GroupPublisher
 from shared.clock import SystemClock
-from shared.errors import Unavailable
 from shared.formats import formats
 from shared.lifecycle import run
-from shared.objects import Objects, open_objects
-from shared.retry import until_done
+from shared.objects import OF_INTAKE, Objects, Sweep, open_objects
 from shared.sealing import CALLBACK_SECRET, Sealer
 from shared.streams import StreamLimits
 
@@ -75,7 +65,7 @@ async def serve(config: Config, process: Process) -> None:
 
     guard = AddressGuard(allow_loopback=config.allow_loopback)
     sealer = Sealer.from_setting(config.sealing_key, CALLBACK_SECRET)
-    held = await _held(config, process, redis, bus)
+    held = await hold(config, process, redis, bus)
     store, tally = held.store, held.tally
     waiters = Waiters()
     await bus.on_signal(streams.JOBS_CHANGED_SIGNAL, waiters.jobs_changed)
@@ -89,8 +79,12 @@ async def serve(config: Config, process: Process) -> None:
     publisher = GroupPublisher(_counted(bus.publish_units))
     objects = process.lean_on("objects", await open_objects(config.objects), check=Objects.check, close=Objects.close)
     uploads = Uploads(store=RedisUploadStore(redis), objects=objects, clock=clock)
-    validator = Validator(guard=guard, digest=sealer.digest)
-    attacher = Attacher(uploads)
+    judge = Judge(
+        catalogue=catalogue,
+        attacher=Attacher(uploads),
+        validator=Validator(guard=guard, digest=sealer.digest),
+        store=store,
+    )
     recorded = RecordedJobs(history)
     acceptor = Acceptor(
         store=store,
@@ -99,28 +93,10 @@ async def serve(config: Config, process: Process) -> None:
         limits=config.pending_limits,
         tally=tally,
     )
-    submitter = Submitter(
-        catalogue=catalogue,
-        attacher=attacher,
-        validator=validator,
-        acceptor=acceptor,
-        store=store,
-        recorded=recorded,
-        sealer=sealer,
-        clock=clock,
-    )
+    submitter = Submitter(judge=judge, acceptor=acceptor, store=store, recorded=recorded, sealer=sealer, clock=clock)
     reader = JobReader(store=store, recorded=recorded, waiters=waiters)
     batches = BatchReader(batches=held.batches, store=store, recorded=recorded)
-    batch_submitter = BatchSubmitter(
-        catalogue=catalogue,
-        attacher=attacher,
-        validator=validator,
-        acceptor=acceptor,
-        store=store,
-        reader=batches,
-        sealer=sealer,
-        clock=clock,
-    )
+    batch_submitter = BatchSubmitter(judge=judge, acceptor=acceptor, reader=batches, sealer=sealer, clock=clock)
     watcher = Watcher(reader=reader, store=store, waiters=waiters, clock=clock)
     canceler = Canceler(reader=reader, batches=batches, store=store, scheduler=scheduler, waiters=waiters)
     explainer = Explainer(reader=reader, scheduler=scheduler)
@@ -130,6 +106,8 @@ async def serve(config: Config, process: Process) -> None:
     process.loop("publisher", publisher.run)
     process.loop("projection", lambda: bus.consumer(streams.JOBS, projection.CONSUMER).run(view.handle))
     process.loop("catalogue", catalogue.run)
+    sweep = Sweep(objects, prefixes=OF_INTAKE, clock=clock, interval=config.objects_sweep_interval)
+    process.loop("sweep", sweep.run)
     process.on_drain(waiters.release)
     await process.serve(
         (
@@ -152,48 +130,6 @@ async def serve(config: Config, process: Process) -> None:
             "penstock.jobs.v1.UploadService",
         ),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
-    """What Redis holds, and what sees to it that it does."""
-
-    store: RedisJobStore
-    batches: RedisBatchStore
-    batch_ends: BatchEnds
-    tally: Tally
-    floor: Floor
-
-
-async def _held(config: Config, process: Process, redis: kv.Client, bus: Bus) -> _Held:
-    """Learns whether Redis has lost anything; if it has, it is rebuilt beside answering."""
-    bucket = await until_done(lambda: bus.bucket("intake", replicas=config.stream_replicas), retry_on=(Unavailable,))
-    servers = KnownServers()
-    hot_view = HotView(
-        RedisKeptRecords(redis),
-        max_bytes=config.hot_view_max_bytes,
-        recorded=lambda: bus.acknowledged(streams.JOBS, streams.HISTORY_CONSUMER),
-    )
-    store, batches = RedisJobStore(redis, servers, ended=hot_view.ended), RedisBatchStore(redis)
-    batch_ends = BatchEnds(store=batches, publisher=bus)
-    tally = Tally(RedisCounts(redis), cap=config.max_pending_jobs_of_all)
-    floor = Floor(redis, servers, lambda: bus.acknowledged(streams.JOBS, projection.DURABLE))
-    rebuilder = Rebuilder(
-        client=redis,
-        servers=servers,
-        rebuilds=Rebuilds(bucket),
-        bus=bus,
-        store=store,
-        batch_ends=batch_ends,
-        floor=floor,
-        tally=tally,
-    )
-    await until_done(rebuilder.look, retry_on=(Unavailable,))
-    process.loop("tally", tally.run)
-    process.loop("floor", floor.run)
-    process.loop("hot_view", hot_view.run)
-    process.loop("rebuild", rebuilder.run)
-    return _Held(store=store, batches=batches, batch_ends=batch_ends, tally=tally, floor=floor)
 
 
 def _counted(publish: Publish) -> Publish:

@@ -24,7 +24,7 @@ from shared.addresses import AddressGuard
 from shared.bus import Bus
 from shared.clock import SystemClock
 from shared.lifecycle import run
-from shared.objects import Objects, open_objects
+from shared.objects import OF_UPSTREAM, Objects, Sweep, open_objects
 from shared.streams import StreamLimits, cancel_signal
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ async def serve(config: Config, process: Process) -> None:
 
     clock = SystemClock()
     guard = AddressGuard(allow_loopback=config.allow_loopback)
+    sweep = Sweep(objects, prefixes=OF_UPSTREAM, clock=clock, interval=config.objects_sweep_interval)
+    process.loop("sweep", sweep.run)
     contents = Contents(objects, max_result_bytes=config.max_result_bytes)
     client = HttpClient(guard, limit=config.concurrency)
     process.on_close(client.close)

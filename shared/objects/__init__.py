@@ -2,11 +2,14 @@
 
 from shared.objects.client import Objects, connect, open_objects
 from shared.objects.driver import ObjectNotFoundError, ObjectTooLargeError
-from shared.objects.keys import incoming_key, params_key, result_key, upload_key
+from shared.objects.keys import OF_INTAKE, OF_UPSTREAM, incoming_key, params_key, result_key, upload_key
 from shared.objects.settings import ObjectsConfig, ObjectSettings
+from shared.objects.sweep import Sweep
 from shared.objects.values import ObjectInfo, SignedPut
 
 __all__ = [
+    "OF_INTAKE",
+    "OF_UPSTREAM",
     "ObjectInfo",
     "ObjectNotFoundError",
     "ObjectSettings",
@@ -14,6 +17,7 @@ __all__ = [
     "Objects",
     "ObjectsConfig",
     "SignedPut",
+    "Sweep",
     "connect",
     "incoming_key",
     "open_objects",

@@ -19,8 +19,8 @@ from shared.objects.streams import Streams
 from shared.objects.values import ObjectInfo, SignedPut
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
-    from datetime import timedelta
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from datetime import datetime, timedelta
 
     from shared.objects.settings import ObjectSettings
 
@@ -170,6 +170,36 @@ class Objects:
         """
         async with translated(key):
             await self._asking.delete_object(Bucket=self._bucket, Key=key)
+
+    async def older(self, prefix: str, before: datetime) -> AsyncGenerator[list[str]]:
+        """The keys under a prefix whose objects were put before a time, many at a time.
+
+        Raises:
+            Unavailable: The store is away; also in the middle.
+        """
+        token: dict[str, str] = {}
+        while True:
+            async with translated(prefix):
+                page = await self._asking.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token)
+            found = [each["Key"] for each in page.get("Contents", ()) if each["LastModified"] < before]
+            if found:
+                yield found
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Deletes objects, 1,000 at most, those that are there.
+
+        Raises:
+            Unavailable: Any of them may have been deleted, or not.
+        """
+        async with translated():
+            answer = await self._asking.delete_objects(
+                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            )
+        if answer.get("Errors"):
+            raise driver.unavailable(f"the object store kept {len(answer['Errors'])} of {len(keys)} objects")
 
     async def link(
         self, key: str, *, lifetime: timedelta, content_type: str = "", content_disposition: str = ""

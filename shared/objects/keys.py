@@ -12,6 +12,9 @@ _PARAMS = "params/"
 _INCOMING = "incoming/"
 _UPLOADS = "uploads/"
 _RESULTS = "results/"
+#: What intake puts there, and what upstream does.
+OF_INTAKE = (_PARAMS, _INCOMING, _UPLOADS)
+OF_UPSTREAM = (_RESULTS,)
 
 #: After so many days the store removes what lies under a prefix. Params live as long as a job can, and a day more. An
 #: upload may be named for 7 days from its completion, by jobs that live for 7 days. Results go with history.

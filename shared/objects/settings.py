@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 
 from shared.config import Secret, ServiceConfig
 
@@ -45,6 +46,9 @@ class ObjectsConfig(ServiceConfig):
     #: The key pair that signs requests and links.
     objects_access_key: Secret
     objects_secret_key: Secret
+    #: How often to look for objects that have had their time, where the store does not remove them by its lifecycle
+    #: rules; zero for never.
+    objects_sweep_interval: timedelta = timedelta(0)
 
     def mistakes_of_objects(self) -> list[str]:
         """What is wrong with these settings, each by its name."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 from google.protobuf import json_format
-from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
+from penstock.jobs.v1 import batches_pb2, job_service_pb2_grpc, jobs_pb2
 
 from shared.errors import InvalidArgument
 from shared.rpc.status import HTTP_BY_CODE, from_rpc_error
@@ -27,7 +27,7 @@ class Reply:
 
     Args:
         status: By HTTP, or what HTTP would have said.
-        job: The job's id; empty where there is none.
+        made: The id of the job or batch; empty where there is none.
         reason: Of the refusal.
         fields: The paths of the wrong fields.
         about: What the refusal tells programs.
@@ -35,7 +35,7 @@ class Reply:
     """
 
     status: int
-    job: str = ""
+    made: str = ""
     reason: str = ""
     fields: frozenset[str] = frozenset()
     about: Mapping[str, str] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Caller(Protocol):
         """One submit.
 
         Args:
-            body: The request as JSON has it.
+            body: The request as JSON has it, of a job or, with `jobs`, of a batch.
             headers: Sent with it, as HTTP spells them.
         """
         ...
@@ -63,9 +63,10 @@ class HttpCaller:
 
     def submit(self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Reply:
         """See `Caller`."""
-        answer = self.api.call("POST", "/api/v1/jobs", dict(body), headers=dict(headers or {}))
+        path = "/api/v1/batches" if "jobs" in body else "/api/v1/jobs"
+        answer = self.api.call("POST", path, dict(body), headers=dict(headers or {}))
         if answer.status == 200:
-            return Reply(status=200, job=answer.json["id"])
+            return Reply(status=200, made=answer.json["id"])
         details = {each["@type"].rpartition("/")[2]: each for each in answer.error["details"]}
         retry_after = answer.headers.get("retry-after")
         if retry_after is not None and answer.status == 409:
@@ -88,10 +89,13 @@ class GrpcCaller:
 
     def submit(self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Reply:
         """See `Caller`."""
-        request = json_format.ParseDict(dict(body), jobs_pb2.SubmitJobRequest())
+        rpc, kind = self.jobs.SubmitJob, jobs_pb2.SubmitJobRequest
+        if "jobs" in body:
+            rpc, kind = self.jobs.SubmitBatch, batches_pb2.SubmitBatchRequest
+        request = json_format.ParseDict(dict(body), kind())
         metadata = [("x-api-key", self.key), *((name.lower(), value) for name, value in (headers or {}).items())]
         try:
-            return Reply(status=200, job=self.jobs.SubmitJob(request, metadata=metadata, timeout=TIMEOUT_S).id)
+            return Reply(status=200, made=rpc(request, metadata=metadata, timeout=TIMEOUT_S).id)
         except grpc.RpcError as failure:
             error = from_rpc_error(failure)
             return Reply(

@@ -61,12 +61,19 @@ def body(mesh: Mesh) -> dict[str, Any]:
     return {"upstream": "http", "method": "http.get", "params": {"url": f"{mesh.far_end}/get"}}
 
 
+@pytest.fixture(params=["job", "batch"])
+def either(request: pytest.FixtureRequest, body: dict[str, Any]) -> dict[str, Any]:
+    """A request for a job, or for a batch of three."""
+    return {"jobs": [body] * 3} if request.param == "batch" else body
+
+
 @pytest.fixture
-def one_more(mesh: Mesh) -> Iterator[None]:
-    """The test makes exactly one job."""
+def one_more(mesh: Mesh, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The test makes exactly one job, or one batch where it is about that."""
     before = mesh.submitted()
+    asked = request.getfixturevalue("either") if "either" in request.fixturenames else {}
     yield
-    assert mesh.submitted() == before + 1
+    assert mesh.submitted() == before + len(asked.get("jobs", [asked]))
 
 
 @pytest.fixture
@@ -78,22 +85,24 @@ def none_more(mesh: Mesh) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("one_more")
-def test_a_key_is_the_same_key_wherever_it_stands(by_protocol: dict[str, Caller], body: dict[str, Any]) -> None:
+def test_a_key_is_the_same_key_wherever_it_stands(by_protocol: dict[str, Caller], either: dict[str, Any]) -> None:
     key = ids.new_request_id()
     replies = [
-        caller.submit(body | fields, headers)
+        caller.submit(either | fields, headers)
         for caller in by_protocol.values()
         for fields, headers in (place(key) for place in PLACES.values())
     ]
     assert {reply.status for reply in replies} == {200}
-    assert len({reply.job for reply in replies}) == 1
+    assert len({reply.made for reply in replies}) == 1
 
 
 @pytest.mark.usefixtures("one_more")
 def test_the_same_key_in_every_place_is_one_key(caller: Caller, body: dict[str, Any]) -> None:
     key = ids.new_request_id()
     everywhere = {"Idempotency-Key": f'"{key}"', "X-Idempotency-Key": key, "x-idempotency-key": key}
-    assert caller.submit(body | {"requestId": key}, everywhere).job == caller.submit(body, {"Idempotency-Key": key}).job
+    assert (
+        caller.submit(body | {"requestId": key}, everywhere).made == caller.submit(body, {"Idempotency-Key": key}).made
+    )
 
 
 @pytest.mark.usefixtures("none_more")
@@ -124,7 +133,7 @@ def test_keys_that_differ_are_refused_under_every_name(
 def test_a_key_of_255_characters_is_taken(caller: Caller, body: dict[str, Any], place: str) -> None:
     longest = (ids.new_request_id() + LONGEST)[:255]
     fields, headers = PLACES[place](longest)
-    assert caller.submit(body | fields, headers).job == caller.submit(body | {"requestId": longest}).job
+    assert caller.submit(body | fields, headers).made == caller.submit(body | {"requestId": longest}).made
 
 
 @pytest.mark.usefixtures("none_more")
@@ -185,8 +194,22 @@ def test_another_request_under_the_key_is_a_422_that_names_the_job(
     for caller in by_protocol.values():
         reply = caller.submit(keyed | change)
         assert (reply.status, reply.reason) == (422, "IDEMPOTENCY_KEY_REUSED")
-        assert (reply.about, reply.retry_after_s) == ({"job": first.job}, None)
-        assert caller.submit(keyed).job == first.job
+        assert (reply.about, reply.retry_after_s) == ({"job": first.made}, None)
+        assert caller.submit(keyed).made == first.made
+
+
+@pytest.mark.usefixtures("one_more")
+def test_a_key_of_a_job_is_no_key_of_a_batch_nor_the_other_way(
+    by_protocol: dict[str, Caller], body: dict[str, Any], either: dict[str, Any]
+) -> None:
+    key = {"requestId": ids.new_request_id()}
+    made = by_protocol["grpc"].submit(either | key).made
+    kind, others = ("batch", [body, {"jobs": [body]}]) if "jobs" in either else ("job", [{"jobs": [body]}])
+    for caller in by_protocol.values():
+        for other in others:
+            reply = caller.submit(other | key)
+            assert (reply.status, reply.reason) == (422, "IDEMPOTENCY_KEY_REUSED")
+            assert reply.about == {kind: made}
 
 
 @pytest.mark.usefixtures("one_more")
@@ -203,7 +226,7 @@ def test_what_is_left_out_is_the_same_as_its_default_in_any_order_and_spelling(
         **dict(reversed(body.items())),
     }
     jobs = {
-        caller.submit(request).job for caller in by_protocol.values() for request in (body | {"requestId": key}, said)
+        caller.submit(request).made for caller in by_protocol.values() for request in (body | {"requestId": key}, said)
     }
     assert len(jobs) == 1
 
@@ -213,7 +236,7 @@ def test_another_tenants_key_is_another_key(
 ) -> None:
     keyed = body | {"requestId": ids.new_request_id()}
     other = callers(mesh, mesh.new_key("repeater-too"), channel)
-    ours, theirs = ({caller.submit(keyed).job for caller in each.values()} for each in (by_protocol, other))
+    ours, theirs = ({caller.submit(keyed).made for caller in each.values()} for each in (by_protocol, other))
     assert len(ours) == len(theirs) == 1
     assert ours != theirs
     changed = other["grpc"].submit(keyed | {"priority": "LOW"})
@@ -221,37 +244,36 @@ def test_another_tenants_key_is_another_key(
 
 
 def recorded(mesh: Mesh, key: str, order: str) -> list[str]:
-    """The jobs of this order that history has."""
+    """What history has of this order: jobs, those of a batch by its id."""
     jobs = Api(mesh.url, key).call("GET", "/api/v1/jobs?pageSize=500").json["jobs"]
-    return [job["id"] for job in jobs if job.get("metadata", {}).get("order") == order]
+    return [job.get("batchId") or job["id"] for job in jobs if job.get("metadata", {}).get("order") == order]
 
 
 @pytest.mark.usefixtures("one_more")
 @pytest.mark.parametrize("protocols", [["http"], ["grpc"], PROTOCOLS], ids="+".join)
-async def test_a_hundred_duplicates_at_once_make_one_job(
-    mesh: Mesh, key: str, by_protocol: dict[str, Caller], body: dict[str, Any], protocols: list[str]
+async def test_a_hundred_duplicates_at_once_make_one_job_or_one_batch(
+    mesh: Mesh, key: str, by_protocol: dict[str, Caller], either: dict[str, Any], protocols: list[str]
 ) -> None:
     order = ids.new_request_id()
-    keyed = body | {"requestId": order, "metadata": {"order": order}}
+    jobs = [job | {"metadata": {"order": order}} for job in either.get("jobs", [either])]
+    keyed = {"requestId": order, **({"jobs": jobs} if "jobs" in either else jobs[0])}
     calling = [by_protocol[protocols[number % len(protocols)]] for number in range(100)]
     with ThreadPoolExecutor(100) as pool:
         replies = list(pool.map(lambda caller: caller.submit(keyed), calling))
-    jobs = {reply.job for reply in replies if reply.status == 200}
-    assert len(jobs) == 1
+    [made] = {reply.made for reply in replies if reply.status == 200}
     others = [reply for reply in replies if reply.status != 200]
     assert {(reply.status, reply.reason) for reply in others} <= {(409, "IDEMPOTENCY_KEY_IN_FLIGHT")}
     assert {reply.retry_after_s for reply in others} <= {1.0}
-    job = jobs.pop()
-    assert {reply.about["job"] for reply in others} <= {job}
-    assert {caller.submit(keyed).job for caller in by_protocol.values()} == {job}
-    await eventually(lambda: recorded(mesh, key, order) == [job])
+    assert {each for reply in others for each in reply.about.values()} <= {made}
+    assert {caller.submit(keyed).made for caller in by_protocol.values()} == {made}
+    await eventually(lambda: recorded(mesh, key, order) == [made] * len(jobs))
 
 
 @pytest.mark.usefixtures("one_more")
 async def test_while_the_first_request_is_being_accepted_another_one_is_a_409_and_then_gets_its_job(
-    mesh: Mesh, by_protocol: dict[str, Caller], body: dict[str, Any]
+    mesh: Mesh, by_protocol: dict[str, Caller], either: dict[str, Any]
 ) -> None:
-    keyed = body | {"requestId": ids.new_request_id()}
+    keyed = either | {"requestId": ids.new_request_id()}
     armed = mesh.arm(CrashPoint.INTAKE_ADMITTED)
     refused = await asyncio.to_thread(by_protocol["http"].submit, keyed)
     assert (refused.status, refused.reason) == (503, "UNAVAILABLE")
@@ -266,8 +288,8 @@ async def test_while_the_first_request_is_being_accepted_another_one_is_a_409_an
         assert reply is not None
         assert (reply.status, reply.reason, reply.retry_after_s) == (409, "IDEMPOTENCY_KEY_IN_FLIGHT", 1.0)
     await end_claim(mesh, keyed["requestId"])
-    jobs = {caller.submit(keyed).job for caller in by_protocol.values()}
-    assert [{"job": job} for job in jobs] == [replies[0].about] == [replies[1].about]
+    [made] = {caller.submit(keyed).made for caller in by_protocol.values()}
+    assert [reply.about for reply in replies] == [{"batch" if "jobs" in either else "job": made}] * 2
 
 
 async def end_claim(mesh: Mesh, key: str) -> None:

@@ -14,7 +14,7 @@ from shared.errors import Unavailable
 from shared.objects import ObjectInfo, ObjectNotFoundError, ObjectTooLargeError, SignedPut
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
     from datetime import timedelta
 
 _CHUNK_BYTES = 64 * 1024
@@ -109,6 +109,16 @@ class FakeObjects:
     async def delete(self, key: str) -> None:
         self._ask()
         self.objects.pop(key, None)
+
+    async def older(self, prefix: str, before: datetime) -> AsyncGenerator[list[str]]:
+        self._ask()
+        found = [key for key, each in self.objects.items() if key.startswith(prefix) and each.modified < before]
+        if found:
+            yield found
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            await self.delete(key)
 
     async def link(
         self, key: str, *, lifetime: timedelta, content_type: str = "", content_disposition: str = ""

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
         ("/api/v1/jobs/j-1:wait?timeout.seconds=3", "timeout.seconds", "is not a parameter"),
         ("/api/v1/keys?pageSize=many", "pageSize", "must be a whole number"),
         ("/api/v1/keys?page_size=99999999999", "page_size", "must be from"),
+        ("/api/v1/keys?pageSize=7.0", "pageSize", "must be a whole number"),
+        ("/api/v1/jobs/j-1:watch?afterRevision=9223372036854775808", "afterRevision", "to 9223372036854775807"),
+        ("/api/v1/jobs/j-1:watch?afterRevision=-9223372036854775809", "afterRevision", "from -9223372036854775808"),
     ],
 )
 def test_what_is_wrong_in_path_or_query_is_named(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from services.intake import acceptance, rebuild, store
+from services.intake import acceptance, apply_script, rebuild
 from shared import ids
 from shared.retry import Backoff
 from tests.integration.intake.idempotency.hand import Hand
@@ -31,7 +31,7 @@ def test_never_two_jobs_and_never_a_wrong_answer(
     hand = Hand()
     monkeypatch.setattr(ids, "new_job_id", hand.new_job_id)
     monkeypatch.setattr(ids, "new_batch_id", hand.new_batch_id)
-    for module in (store, rebuild):
+    for module in (apply_script, rebuild):
         monkeypatch.setattr(module, "datetime", hand.datetime())
     monkeypatch.setattr(acceptance, "_PUBLISH_BACKOFF", Backoff(initial=timedelta(0)))
     machine = type("Machine", (IntakeMachine,), {"redis_url": redis_url, "nats_url": nats_url, "hand": hand})

@@ -111,19 +111,22 @@ class Witness:
         Args:
             heard: Each with whether its replica knew the server, and its answer.
         """
-        first = self._first(heard)
+        before = [self.verdict(asked, known=known) for asked, known, _ in heard]
+        first = self._first([(asked, *found, answer) for (asked, _, answer), found in zip(heard, before, strict=True)])
         if first is not None:
             self.ledger.admit(*first, self.now)
             self.ledger.accept(*first, self.now)
-        for asked, known, answer in heard:
+        for (asked, known, answer), (had_come, _) in zip(heard, before, strict=True):
             verdict, made = self.verdict(asked, known=known)
-            if first is not None and verdict is Verdict.REPLAYED and isinstance(answer, errors.PenstockError):
+            if first is not None and had_come is Verdict.FULL and isinstance(answer, errors.QueueFull):
+                verdict = had_come  # it came before the first, and was too large
+            elif first is not None and verdict is Verdict.REPLAYED and isinstance(answer, errors.PenstockError):
                 verdict = Verdict.IN_FLIGHT
             self.answered(verdict, asked, made, answer)
 
-    def _first(self, heard: Sequence[tuple[Asked, bool, Any]]) -> tuple[Asked, str] | None:
+    @staticmethod
+    def _first(judged: Sequence[tuple[Asked, Verdict, str, Any]]) -> tuple[Asked, str] | None:
         """The request that came first, and what it made; None where nothing new can have been made."""
-        judged = [(asked, *self.verdict(asked, known=known), answer) for asked, known, answer in heard]
         may = [
             (asked, made, answer)
             for asked, verdict, made, answer in judged

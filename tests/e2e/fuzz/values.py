@@ -1,23 +1,16 @@
-"""Values for every field of a request, as its descriptor has them: good ones, wrong ones, and such as break programs.
-
-A field that is new to a message is covered without a word here.
-"""
+"""Values for a field in JSON, or in an URL: good ones, wrong ones, and such as break programs."""
 
 from __future__ import annotations
 
 import json
-import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import strategies as st
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from google.protobuf.message import Message
+from tests.e2e.fuzz.leaves import is_list, is_map
 
 _STRUCT = "google.protobuf.Struct"
 _TIMES = {"google.protobuf.Timestamp", "google.protobuf.Duration"}
@@ -28,63 +21,6 @@ class Raw:
     """Bytes that stand in a body as they are, whether they are JSON or not."""
 
     text: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """A field of a request, or of what the request holds.
-
-    Args:
-        steps: The fields that lead to it, and it; where one is repeated, its second element is meant.
-    """
-
-    steps: tuple[FieldDescriptor, ...]
-
-    @property
-    def field(self) -> FieldDescriptor:
-        """The field itself."""
-        return self.steps[-1]
-
-    @property
-    def path(self) -> str:
-        """As errors name it."""
-        *before, last = self.steps
-        return ".".join(
-            [*(f"{step.json_name}[1]" if is_list(step) else step.json_name for step in before), last.json_name]
-        )
-
-    def __str__(self) -> str:
-        return self.path
-
-    def put(self, body: Mapping[str, Any], value: Any) -> dict[str, Any]:
-        """The body with this value in the field's place."""
-        changed = json.loads(json.dumps(body))
-        at = changed
-        for step in self.steps[:-1]:
-            at = at.setdefault(step.json_name, [{}, {}] if is_list(step) else {})
-            at = at[1] if is_list(step) else at
-        at[self.field.json_name] = value
-        return changed
-
-
-def is_list(field: FieldDescriptor) -> bool:
-    """Whether the field is repeated, and no map."""
-    return field.is_repeated and not is_map(field)
-
-
-def is_map(field: FieldDescriptor) -> bool:
-    """Whether the field is a map."""
-    return field.message_type is not None and field.message_type.GetOptions().map_entry
-
-
-def leaves(message: Descriptor, before: tuple[FieldDescriptor, ...] = ()) -> Iterator[Leaf]:
-    """Every field of a message and of the messages in it."""
-    for field in message.fields:
-        steps = (*before, field)
-        yield Leaf(steps)
-        held = field.message_type
-        if held is not None and not is_map(field) and not held.full_name.startswith("google.protobuf."):
-            yield from leaves(held, steps)
 
 
 def written(value: Any) -> bytes:
@@ -134,9 +70,9 @@ _NO_TEXTS = st.sampled_from(
 _NO_NUMBERS = st.sampled_from(
     [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"01", b"+1", b"1.", b".5", b"0x10", b"-"]
 ).map(Raw)
-_EDGES = [edge + step for edge in (0, 2**31, 2**32, 2**53, 2**63, 2**64, 10**30) for step in (-1, 0, 1)]
+EDGES = [edge + step for edge in (0, 2**31, 2**32, 2**53, 2**63, 2**64, 10**30) for step in (-1, 0, 1)]
 NUMBERS = st.one_of(
-    st.sampled_from([sign * edge for edge in _EDGES for sign in (1, -1)]),
+    st.sampled_from([sign * edge for edge in EDGES for sign in (1, -1)]),
     st.integers(-100, 100),
     st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from([0.5, -0.0, 1e308, 5e-324, 1.0]),
@@ -267,80 +203,3 @@ def values(field: FieldDescriptor) -> st.SearchStrategy[Any]:
     else:
         its = NUMBERS | NUMBERS.map(str)
     return its | ANYTHING
-
-
-def wire(leaf: Leaf, good: Message) -> st.SearchStrategy[bytes]:
-    """A message as bytes, with something in the field's place that a client of ours could not send."""
-    return _on_the_wire(leaf.field).map(lambda content: _within(leaf.steps, content, good))
-
-
-def _within(steps: tuple[FieldDescriptor, ...], content: bytes, good: Message) -> bytes:
-    """A good message with these bytes in the field's place; of a list it has a good first element, and a second one."""
-    for step in reversed(steps[:-1]):
-        before = b""
-        if is_list(step):  # the first element stays as it is, and the second one is good but for the field
-            first = getattr(good, step.name)[0].SerializeToString()
-            before, content = _block(step.number, first), first + content
-        content = before + _block(step.number, content)
-    without = type(good)()
-    without.CopyFrom(good)
-    without.ClearField(steps[0].name)
-    return without.SerializeToString() + content
-
-
-def _on_the_wire(field: FieldDescriptor) -> st.SearchStrategy[bytes]:
-    number = field.number
-    lengths = st.one_of(
-        st.binary(max_size=40),
-        TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")),
-        st.integers(1, 200).map(_deep_struct),
-        st.tuples(_VARINTS, _VARINTS).map(lambda pair: b"\x08" + _varint(pair[0]) + b"\x10" + _varint(pair[1])),
-    )
-    return st.one_of(
-        lengths.map(lambda content: _block(number, content)),
-        lengths.map(lambda content: _block(number, content) * 2),
-        _VARINTS.map(lambda value: _tag(number, 0) + _varint(value)),
-        st.floats().map(lambda value: _tag(number, 1) + struct.pack("<d", value)),
-        st.integers(0, 2**32 - 1).map(lambda value: _tag(number, 5) + struct.pack("<I", value)),
-        st.sampled_from(
-            [
-                _tag(number, 3),
-                _tag(number, 4),
-                _tag(number, 2) + b"\xff\xff\xff\xff\x7f",
-                _tag(number, 6),
-                _tag(number, 0),
-            ]
-        ),
-    )
-
-
-_VARINTS = st.one_of(
-    st.sampled_from([edge % 2**64 for edge in (*_EDGES, *(-each for each in _EDGES))]),
-    st.integers(0, 30),
-    st.integers(0, 2**64 - 1),
-)
-
-
-def _deep_struct(levels: int) -> bytes:
-    """A Struct with a member that holds one that holds one."""
-    content = b""
-    for _ in range(levels):
-        content = _block(1, _block(1, b"a") + _block(2, _block(5, content)))
-    return content
-
-
-def _block(number: int, content: bytes) -> bytes:
-    return _tag(number, 2) + _varint(len(content)) + content
-
-
-def _tag(number: int, wire_type: int) -> bytes:
-    return _varint(number << 3 | wire_type)
-
-
-def _varint(value: int) -> bytes:
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
