@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.security import security_headers
 from gateway.typed import EnvoyConfig, duration, extension, header
 from gateway.virtual_host import BODIES_READ
+from shared.identity import CLIENT_ADDRESS_HEADER
 from shared.rpc.status import HTTP_STATUS_HEADER
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 def http_filters(table: RouteTable, settings: GatewaySettings, folder: Path) -> list[EnvoyConfig]:
     """The chain.
 
-    headers    outermost, so that every answer has them, Envoy's own too
+    headers    outermost, so that every answer has them, Envoy's own too, and auth is told where a request comes from
     answers    sees every answer after all else, and gives errors their shape
     cors       answers preflights, which carry no key
     ext_authz  before anything that reads what the client sent
@@ -45,10 +46,12 @@ def _headers() -> EnvoyConfig:
     echo = {**header("api-version", "%REQ(API-VERSION)%"), "keep_empty_value": False}
     mutations = [{"append": each} for each in (*security_headers(), echo)]
     internal = [{"remove": HTTP_STATUS_HEADER}]  # what services say to the gateway alone
+    # As `use_remote_address` and the trusted hops have it; `source` in the question to auth is the connection's peer.
+    client = header(CLIENT_ADDRESS_HEADER, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")
     return extension(
         "envoy.filters.http.header_mutation",
         "extensions.filters.http.header_mutation.v3.HeaderMutation",
-        mutations={"response_mutations": [*mutations, *internal]},
+        mutations={"request_mutations": [{"append": client}], "response_mutations": [*mutations, *internal]},
     )
 
 

@@ -17,11 +17,13 @@
     │   ├── JobRunning
     │   ├── JobFinished
     │   ├── JobNotFinished
+    │   ├── KeyNotActive
     │   ├── LeaseLost
     │   └── UploadIncomplete
     ├── IdempotencyKeyReused      422  (FAILED_PRECONDITION in gRPC)
     ├── IdempotencyKeyInFlight    409  (ABORTED in gRPC)
     ├── QueueFull                 503  (RESOURCE_EXHAUSTED in gRPC)
+    ├── RateLimited               429
     ├── Unavailable               503
     ├── DeadlineExceeded          504
     ├── Unimplemented             501
@@ -199,6 +201,12 @@ class JobNotFinished(FailedPrecondition):
     reason = "JOB_NOT_FINISHED"
 
 
+class KeyNotActive(FailedPrecondition):
+    """The API key was revoked or has expired."""
+
+    reason = "KEY_NOT_ACTIVE"
+
+
 class LeaseLost(FailedPrecondition):
     """The lease under this fence is gone."""
 
@@ -233,6 +241,13 @@ class QueueFull(PenstockError):
     code = "RESOURCE_EXHAUSTED"
     reason = "QUEUE_FULL"
     http_status = 503
+
+
+class RateLimited(PenstockError):
+    """The caller makes more calls than it may."""
+
+    code = "RESOURCE_EXHAUSTED"
+    reason = "RATE_LIMITED"
 
 
 class Unavailable(PenstockError):

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: The metadata key that carries the token; the gateway removes what a client sent under this name.
 IDENTITY_HEADER = "x-penstock-identity"
+#: The metadata key under which the gateway says which address a request comes from; a client's own is removed as well.
+CLIENT_ADDRESS_HEADER = "x-penstock-client-address"
 #: The issuer that may vouch for principals other than itself.
 AUTH_ISSUER = "auth"
 _ALGORITHM = "EdDSA"

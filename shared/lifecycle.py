@@ -24,6 +24,7 @@ from shared.identity import ServiceIdentity, TokenSigner, TokenVerifier
 from shared.retry import Backoff, until_done
 from shared.rpc import client
 from shared.rpc.health import Health
+from shared.rpc.open_streams import OpenStreams
 from shared.rpc.server import Server
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Process:
         self.config = config
         self.verifier = TokenVerifier.from_file(config.identity_keys_file)
         self.identity = ServiceIdentity(service, TokenSigner(service, config.service_key.reveal()))
+        #: The open streams; a service that has any ends those of a principal that was revoked.
+        self.streams = OpenStreams()
         #: Set when the process is told to stop: loops take nothing new.
         self.stopping = asyncio.Event()
         #: Set when the server answers.
@@ -154,7 +157,13 @@ class Process:
             servicers: Each with its generated registration and its full name.
         """
         health = Health(self._checks, spared=self._spared)
-        server = Server(self.service, address=self.config.grpc_address, verifier=self.verifier, health=health)
+        server = Server(
+            self.service,
+            address=self.config.grpc_address,
+            verifier=self.verifier,
+            health=health,
+            streams=self.streams,
+        )
         for register, servicer, name in servicers:
             server.add(register, servicer, name)
         await health.check_dependencies()

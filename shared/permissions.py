@@ -35,6 +35,27 @@ class Scope(StrEnum):
 ADMIN_SCOPES = frozenset(Scope) - {Scope.OPERATOR}
 
 
+class Role(StrEnum):
+    """What an API key may be instead of a list of scopes."""
+
+    ADMIN = "ADMIN"
+    OPERATOR = "OPERATOR"
+    DEVELOPER = "DEVELOPER"
+    VIEWER = "VIEWER"
+
+
+_VIEWER_SCOPES = frozenset({Scope.JOBS_READ, Scope.KEYS_READ, Scope.QUEUES_READ, Scope.UPSTREAMS_READ})
+#: The one matrix of roles; a key that has a role has these scopes, and gains what the role gains.
+ROLE_SCOPES: Mapping[Role, frozenset[Scope]] = MappingProxyType(
+    {
+        Role.ADMIN: ADMIN_SCOPES,
+        Role.OPERATOR: frozenset(Scope),
+        Role.DEVELOPER: _VIEWER_SCOPES | {Scope.JOBS_WRITE, Scope.WEBHOOKS_WRITE},
+        Role.VIEWER: _VIEWER_SCOPES,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Permission:
     """Who may call an RPC: principals with the scope, the services named, or anyone.
@@ -116,6 +137,8 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "/penstock.auth.v1.KeyService/CreateKey": _scope(Scope.KEYS_WRITE),
         "/penstock.auth.v1.KeyService/ListKeys": _scope(Scope.KEYS_READ),
         "/penstock.auth.v1.KeyService/GetKey": _scope(Scope.KEYS_READ),
+        "/penstock.auth.v1.KeyService/RotateKey": _scope(Scope.KEYS_WRITE),
+        "/penstock.auth.v1.KeyService/GetKeyUsage": _scope(Scope.KEYS_READ),
         "/penstock.auth.v1.KeyService/RevokeKey": _scope(Scope.KEYS_WRITE),
         "/penstock.history.v1.HistoryService/ListJobs": _scope(Scope.JOBS_READ),
         # Internal: intake has judged the caller, who may be one that submits again, or cancels.

@@ -127,7 +127,9 @@ def cancel_signal(job_id: str) -> str:
     return f"signal.cancel.{job_id}"
 
 
-#: Signals that keys were revoked; the payload is the key's public prefix.
+#: Signals that a key was revoked or has another secret; the payload is the public prefix of one that it had until then.
 AUTH_CHANGED_SIGNAL = "signal.auth.changed"
+#: Signals that somebody may do nothing any more, so that its streams end; the payload is the principal's id.
+PRINCIPAL_REVOKED_SIGNAL = "signal.auth.revoked"
 #: Signals that intake's view of some jobs has changed; the payload names them, one a line.
 JOBS_CHANGED_SIGNAL = "signal.jobs.changed"

@@ -46,6 +46,10 @@ class Options:
     environment: str = "development"
     #: The folder in which a test arms the services' crash points; empty for none.
     crash_points: str = ""
+    #: Requests a minute of a key, of a tenant, and of an address without a key; auth's own defaults where empty.
+    key_rate_limit: str = ""
+    tenant_rate_limit: str = ""
+    address_rate_limit: str = ""
     #: Envoy's worker threads; the machine has other things to do.
     envoy_concurrency: str = "1"
 

@@ -83,6 +83,17 @@ def _service(name: str, *, port: int, metrics: int, environment: Callable[[Layou
     )
 
 
+def _rate_limits(layout: Layout) -> Mapping[str, str]:
+    """Those that were chosen."""
+    options = layout.options
+    chosen = {
+        "PENSTOCK_KEY_RATE_LIMIT": options.key_rate_limit,
+        "PENSTOCK_TENANT_RATE_LIMIT": options.tenant_rate_limit,
+        "PENSTOCK_ADDRESS_RATE_LIMIT": options.address_rate_limit,
+    }
+    return {name: limit for name, limit in chosen.items() if limit}
+
+
 _SERVERS = (
     Program(
         name="nats",
@@ -127,8 +138,10 @@ _SERVICES = (
         metrics=18201,
         environment=lambda layout: {
             "PENSTOCK_MONGO_URL": layout.mongo_url,
+            "PENSTOCK_REDIS_URL": layout.redis_url,
             "PENSTOCK_NATS_URL": layout.nats_url,
             "PENSTOCK_KEY_PEPPER_FILE": str(keys.key_pepper_file(layout.secrets)),
+            **_rate_limits(layout),
         },
     ),
     _service(

@@ -13,9 +13,13 @@ from services.auth.config import Config
 from services.auth.domain import KeyHasher
 from services.auth.keyring import Keyring
 from services.auth.known_keys import KnownKeys
+from services.auth.limiter import Guesses, Limiter
 from services.auth.servicer import KeyServicer
 from services.auth.store import MongoStore
+from services.auth.usage import RedisUsage, Usage
+from services.auth.windows import LocalWindows, RedisWindows
 from shared import bus as bus_
+from shared import kv
 from shared import mongo as mongo_
 from shared.bus import Bus
 from shared.clock import SystemClock
@@ -35,6 +39,7 @@ async def serve(config: Config, process: Process) -> None:
     mongo = await process.depend_on(
         "mongodb", lambda: mongo_.connect(config.mongo_url), check=mongo_.ping, close=mongo_.close
     )
+    redis = await process.depend_on("redis", lambda: kv.connect(config.redis_url), check=kv.ping, close=kv.close)
     bus = await process.depend_on(
         "nats", lambda: bus_.connect(config.nats_url, "auth"), check=Bus.check, close=Bus.close
     )
@@ -44,14 +49,28 @@ async def serve(config: Config, process: Process) -> None:
     clock = SystemClock()
     hasher = KeyHasher(config.key_pepper)
     known_keys = KnownKeys[Pass](store, monotonic=time.monotonic)
+    usage_store = RedisUsage(redis)
+    usage = Usage(store=usage_store, keys=store)
+    limiter = Limiter(
+        shared=RedisWindows(redis),
+        local=LocalWindows(monotonic=time.monotonic),
+        share=config.limit_share_without_redis,
+        monotonic=time.monotonic,
+    )
     keys = KeyServicer(
         keyring=Keyring(store=store, hasher=hasher, signals=bus, clock=clock),
+        usage=usage_store,
+        clock=clock,
         page_tokens=PageTokens(config.key_pepper.reveal().encode()),
     )
     authorization = AuthorizationServicer(
         known_keys=known_keys,
         hasher=hasher,
         signer=TokenSigner(AUTH_ISSUER, config.service_key.reveal()),
+        limits=config.rate_limits,
+        limiter=limiter,
+        guesses=Guesses(limiter=limiter, limits=config.rate_limits, monotonic=time.monotonic),
+        usage=usage,
         clock=clock,
     )
 
@@ -59,6 +78,8 @@ async def serve(config: Config, process: Process) -> None:
         known_keys.forget(prefix.decode(errors="replace"))
 
     await bus.on_signal(AUTH_CHANGED_SIGNAL, forget)
+    process.loop("usage", usage.run)
+    process.on_close(usage.flush)
     await process.serve(
         (auth_pb2_grpc.add_KeyServiceServicer_to_server, keys, "penstock.auth.v1.KeyService"),
         (

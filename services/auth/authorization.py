@@ -1,36 +1,42 @@
 """Envoy asks once a request who it comes from (`envoy.service.auth.v3.Authorization`).
 
 The answer to a good key is an identity token in `x-penstock-identity`, and the removal of the key itself, so that no
-service behind the gateway ever sees one. Once a key is known, its answer stands ready: nothing is signed or looked up.
+service behind the gateway ever sees one. Once a key is known, its answer stands ready: nothing is signed or looked up,
+and all that is asked of another process is whether its limits have room. What proves no identity is counted by the
+address that it comes from; an address that has guessed too much is heard only with a key that is known here already.
 """
 
 from __future__ import annotations
 
-import base64
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from google.rpc import status_pb2
-from penstock.gateway.v1 import external_auth_pb2 as envoy
 from penstock.gateway.v1 import external_auth_pb2_grpc
 from prometheus_client import Counter
 
+from services.auth import answers, networks
+from services.auth.answers import API_KEY_HEADER, AUTHORIZATION_HEADER
 from services.auth.domain import KeySecret, KeyState
+from services.auth.usage import Outcome
 from shared import observability
-from shared.errors import PenstockError, PermissionDenied, Unauthenticated
-from shared.identity import IDENTITY_HEADER, Principal, PrincipalKind
-from shared.rpc import status
+from shared.errors import PenstockError, PermissionDenied, Unauthenticated, Unavailable
+from shared.identity import CLIENT_ADDRESS_HEADER, Principal, PrincipalKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
     import grpc
+    from penstock.gateway.v1 import external_auth_pb2 as envoy
 
-    from services.auth.domain import FoundKey, KeyHasher
+    from services.auth.domain import FoundKey, Key, KeyHasher
     from services.auth.known_keys import KnownKey, KnownKeys
+    from services.auth.limiter import Guesses, Limiter, RateLimits
+    from services.auth.networks import Address
+    from services.auth.usage import Usage
+    from services.auth.windows import Window
     from shared.clock import Clock
     from shared.identity import TokenSigner
 
@@ -41,8 +47,6 @@ log = observability.logger()
 CHECKS = Counter("penstock_auth_checks", "Questions of the gateway, by outcome.", ("outcome",))
 _ALLOWED = CHECKS.labels("allowed")
 
-AUTHORIZATION_HEADER = "authorization"
-API_KEY_HEADER = "x-api-key"
 _HOW = "send one as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'"
 #: A token is good for so long.
 TOKEN_LIFETIME = timedelta(seconds=60)
@@ -55,15 +59,19 @@ class Refusal(Exception):
 
     Args:
         outcome: Why, as logs and metrics say it.
-        message: Why, and what to do, as the caller may know it.
+        error: Why, and what to do, as the caller may know it.
         prefix: The key's public start, where there is one.
+        key: The key, where its secret was right.
     """
 
-    def __init__(self, outcome: str, message: str, *, prefix: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, outcome: str, error: PenstockError | str, *, prefix: str | None = None, key: Key | None = None
+    ) -> None:
+        self.error = Unauthenticated(error) if isinstance(error, str) else error
+        super().__init__(self.error.message)
         self.outcome = outcome
-        self.error = Unauthenticated(message)
         self.prefix = prefix
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +79,8 @@ class Pass:
     """The answer that stands ready for a key."""
 
     response: envoy.CheckResponse
+    #: What its requests are counted in.
+    windows: tuple[Window, ...]
     #: By the monotonic clock.
     renew_at: float
 
@@ -82,6 +92,10 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         known_keys: The keys.
         hasher: How their secrets are kept.
         signer: Signs identities in auth's name.
+        limits: How many requests there may be.
+        limiter: Counts them.
+        guesses: Counts those that prove no identity.
+        usage: Notes what keys are used for.
         clock: The time, by which keys expire.
         monotonic: Seconds that only grow, by which answers are renewed.
     """
@@ -92,12 +106,20 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         known_keys: KnownKeys[Pass],
         hasher: KeyHasher,
         signer: TokenSigner,
+        limits: RateLimits,
+        limiter: Limiter,
+        guesses: Guesses,
+        usage: Usage,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._known_keys = known_keys
         self._hasher = hasher
         self._signer = signer
+        self._limits = limits
+        self._limiter = limiter
+        self._guesses = guesses
+        self._usage = usage
         self._clock = clock
         self._monotonic = monotonic
 
@@ -105,44 +127,87 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         """Answers whether, and as whom, a request may go on."""
         del context
         headers: Mapping[str, str] = request.attributes.request.http.headers
+        address = networks.address(headers.get(CLIENT_ADDRESS_HEADER, ""))
+        grpc_call = headers.get("content-type", "").startswith("application/grpc")
         try:
             secret = _secret(headers)
-            known = await self._known_keys.get(secret.prefix)
-            response = self._answer(secret, known)
+            known = await self._known(secret.prefix, address)
+            found = self._proven(secret, known)
+            now = self._clock.now()
+            _check_works(found, secret.prefix, now)
+            _check_comes_from(found.key, address)
         except Refusal as refusal:
-            return _refused(refusal.error, refusal.outcome, headers, prefix=refusal.prefix)
-        except PenstockError as error:
-            return _refused(error, error.reason.lower(), headers)
+            return await self._refused(refusal, address, grpc_call=grpc_call)
+        except Unavailable as error:
+            CHECKS.labels(error.reason.lower()).inc()
+            log.info("key_refused", outcome=error.reason.lower())
+            return answers.denial(error, grpc_call=grpc_call)
+        if known.memo is None or self._monotonic() >= known.memo.renew_at:
+            known.memo = self._make_pass(found.key, secret.prefix, now)
+        verdict = await self._limiter.take(known.memo.windows)
+        if not verdict.admitted:
+            self._usage.count(found.key, Outcome.RATE_LIMITED, now)
+            CHECKS.labels("rate_limited").inc()
+            return answers.denial(answers.over_limit(verdict), grpc_call=grpc_call, verdict=verdict)
+        self._usage.count(found.key, Outcome.ALLOWED, now)
         _ALLOWED.inc()
-        return response
+        return answers.with_standing(known.memo.response, verdict)
 
-    def _answer(self, secret: KeySecret, known: KnownKey[Pass]) -> envoy.CheckResponse:
-        """The answer to a secret, given what is known about its prefix.
+    async def _known(self, prefix: str, address: Address | None) -> KnownKey[Pass]:
+        """What is known about the prefix; an address that has guessed too much has nothing looked up any more.
 
         Raises:
-            Refusal: It is not the key's, or the key no longer works.
-            PermissionDenied: Its tenant is closed.
+            Refusal: It has, and the prefix is of no key in use here.
+            Unavailable: Nothing is known, and the store is away.
+        """
+        known = self._known_keys.in_use(prefix)
+        if known is not None:
+            return known
+        if self._guesses.refusal(address) is not None:
+            raise Refusal("unheard", "this address has shown too many keys that are none; try later", prefix=prefix)
+        return await self._known_keys.get(prefix)
+
+    def _proven(self, secret: KeySecret, known: KnownKey[Pass]) -> FoundKey:
+        """The key whose secret this is, given what is known about its prefix.
+
+        Raises:
+            Refusal: It is no key's.
         """
         found = known.found
-        if found is None or not self._hasher.matches(secret, found.key.digest):
+        if found is None or not self._hasher.matches(secret, found.key.digest_of(secret.prefix)):
             raise Refusal(  # the same words for both, so that a prefix cannot be tried out
                 "unknown",
                 f"the API key {secret.prefix}… is not known here; use one that was made here and copy it in full",
                 prefix=secret.prefix,
             )
-        now = self._clock.now()
-        _check_works(found, now)
-        if known.memo is None or self._monotonic() >= known.memo.renew_at:
-            known.memo = self._make_pass(found, now)
-        return known.memo.response
+        return found
 
-    def _make_pass(self, found: FoundKey, now: datetime) -> Pass:
-        key = found.key
-        lifetime = TOKEN_LIFETIME if key.expires_at is None else min(TOKEN_LIFETIME, key.expires_at - now)
+    def _make_pass(self, key: Key, prefix: str, now: datetime) -> Pass:
+        end = key.end_of(prefix)
+        lifetime = TOKEN_LIFETIME if end is None else min(TOKEN_LIFETIME, end - now)
         principal = Principal(kind=PrincipalKind.KEY, id=key.id, tenant=key.tenant, scopes=key.scopes)
         token = self._signer.sign(principal, lifetime)
-        renew_at = self._monotonic() + lifetime.total_seconds() * _RENEW_AFTER
-        return Pass(response=_permission(token), renew_at=renew_at)
+        windows = self._limits.windows_of(key)
+        return Pass(
+            response=answers.permission(token, answers.policy(windows)),
+            windows=windows,
+            renew_at=self._monotonic() + lifetime.total_seconds() * _RENEW_AFTER,
+        )
+
+    async def _refused(self, refusal: Refusal, address: Address | None, *, grpc_call: bool) -> envoy.CheckResponse:
+        """The refusal, or what an address is told instead that has been refused too often."""
+        if refusal.key is not None:
+            self._usage.count(refusal.key, Outcome.REFUSED, self._clock.now())
+        full = self._guesses.refusal(address)
+        if full is None:
+            verdict = await self._guesses.note(address)
+            full = None if verdict.admitted else verdict
+        if full is not None:
+            CHECKS.labels("guesses_limited").inc()
+            return answers.denial(answers.over_limit(full), grpc_call=grpc_call, verdict=full)
+        CHECKS.labels(refusal.outcome).inc()
+        log.info("key_refused", outcome=refusal.outcome, prefix=refusal.prefix, address=str(address))
+        return answers.denial(refusal.error, grpc_call=grpc_call)
 
 
 def _secret(headers: Mapping[str, str]) -> KeySecret:
@@ -171,66 +236,39 @@ def _secret(headers: Mapping[str, str]) -> KeySecret:
     return secret
 
 
-def _check_works(found: FoundKey, now: datetime) -> None:
-    """Lets pass a key that works, whose secret has been shown."""
+def _check_works(found: FoundKey, prefix: str, now: datetime) -> None:
+    """Lets pass a key that works, whose secret has been shown.
+
+    Raises:
+        Refusal: It does not, or its tenant is closed.
+    """
     key, tenant = found.key, found.tenant
     state = key.state(now)
+    end = key.end_of(prefix)
     if state is KeyState.REVOKED:
-        raise Refusal("revoked", f"the API key {key.prefix}… was revoked; use another one", prefix=key.prefix)
+        message = f"the API key {prefix}… was revoked; use another one"
+        raise Refusal("revoked", message, prefix=prefix, key=key)
     if state is KeyState.EXPIRED:
-        raise Refusal("expired", f"the API key {key.prefix}… has expired; make a new one", prefix=key.prefix)
+        raise Refusal("expired", f"the API key {prefix}… has expired; make a new one", prefix=prefix, key=key)
+    if end is not None and end <= now:
+        message = f"the secret {prefix}… was replaced when its key was rotated; use the new one"
+        raise Refusal("rotated", message, prefix=prefix, key=key)
     if tenant is None or (tenant.disabled_at is not None and tenant.disabled_at <= now):
-        raise PermissionDenied(
+        closed = PermissionDenied(
             f"the tenant {key.tenant!r} is closed; ask the operator", metadata={"tenant": key.tenant}
         )
+        raise Refusal("closed", closed, prefix=prefix, key=key)
 
 
-def _refused(
-    error: PenstockError, outcome: str, headers: Mapping[str, str], *, prefix: str | None = None
-) -> envoy.CheckResponse:
-    CHECKS.labels(outcome).inc()
-    log.info("key_refused", outcome=outcome, prefix=prefix)
-    return _denial(error, grpc_call=headers.get("content-type", "").startswith("application/grpc"))
+def _check_comes_from(key: Key, address: Address | None) -> None:
+    """Lets pass a request from where its key works.
 
-
-def _permission(token: str) -> envoy.CheckResponse:
-    return envoy.CheckResponse(
-        ok_response=envoy.OkHttpResponse(
-            headers=[_header(IDENTITY_HEADER, token)],
-            headers_to_remove=[AUTHORIZATION_HEADER, API_KEY_HEADER],
-        )
-    )
-
-
-def _denial(error: PenstockError, *, grpc_call: bool) -> envoy.CheckResponse:
-    """The error as the caller gets it: the one JSON shape, or a gRPC status with its details.
-
-    Envoy makes a gRPC status of it where the caller speaks gRPC: its code from the HTTP status, its message from the
-    body; the headers go along as trailers.
+    Raises:
+        Refusal: It comes from elsewhere.
     """
-    http = error.http_status or status.HTTP_BY_CODE[error.code]
-    rich = status.to_status(error)
-    headers = dict(status.initial_metadata(error))
-    if http == status.HTTP_BY_CODE["UNAUTHENTICATED"]:
-        headers["www-authenticate"] = "Bearer"  # RFC 9110, 11.6.1
-    if grpc_call:
-        for key, value in rich.trailing_metadata:
-            headers[key] = (
-                base64.b64encode(cast("bytes", value)).decode().rstrip("=")
-            )  # binary metadata, as gRPC over HTTP/2 writes it
-    else:
-        headers["content-type"] = "application/json"
-    return envoy.CheckResponse(
-        status=status_pb2.Status(code=rich.code.value[0], message=error.message),
-        denied_response=envoy.DeniedHttpResponse(
-            status=envoy.HttpStatus(code=http),
-            headers=[_header(key, value) for key, value in headers.items()],
-            body=error.message if grpc_call else status.to_json(error),
-        ),
-    )
-
-
-def _header(key: str, value: str) -> envoy.HeaderValueOption:
-    return envoy.HeaderValueOption(
-        header=envoy.HeaderValue(key=key, value=value), append_action=envoy.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
-    )
+    if key.networks and not networks.contain(key.networks, address):
+        denied = PermissionDenied(
+            f"this API key does not work from {address}; call from one of its networks",
+            metadata={"address": str(address)},
+        )
+        raise Refusal("address", denied, prefix=key.prefix, key=key)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from services.auth.config import BootstrapConfig
-from services.auth.domain import KeyHasher, KeyOrder, Tenant, to_milliseconds
+from services.auth.domain import KeyHasher, Tenant, to_milliseconds
 from services.auth.keyring import issue
+from services.auth.orders import KeyOrder
 from services.auth.store import MongoStore
 from shared import mongo as mongo_
 from shared import observability

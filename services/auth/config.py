@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.auth.limiter import RateLimits
 from shared.config import ConfigError, Secret, ServiceConfig
 
+#: More requests a minute than a key or tenant can make.
+_MAX_RATE_LIMIT = 1_000_000_000
 #: 16 random bytes in hexadecimal; a pepper that can be guessed is none.
 _PEPPER_LEAST_CHARACTERS = 32
 _NONE = Secret("")
@@ -18,17 +21,43 @@ class Config(ServiceConfig):
 
     #: The replica set that holds the database `auth`: `mongodb://[user:password@]host:port/?replicaSet=…`.
     mongo_url: Secret
+    #: Where limits and uses are counted: `redis://[user:password@]host:port/database`.
+    redis_url: Secret
     #: Where signals go: `nats://[user:password@]host:port`.
     nats_url: Secret
     #: Under which keys are hashed; the same in every replica. When it is lost, no key works any more.
     key_pepper: Secret
+    #: Requests a minute of a key that has no limit of its own.
+    key_rate_limit: int = 1_000
+    #: Requests a minute of all keys of a tenant together.
+    tenant_rate_limit: int = 10_000
+    #: Requests a minute of a client's address that carry no key which works.
+    address_rate_limit: int = 600
+    #: What each replica lets pass of a limit while Redis is away, above 0 to 1; with n replicas, about 1/n.
+    limit_share_without_redis: float = 0.25
 
     def __post_init__(self) -> None:
+        mistakes: list[str] = []
         length = len(self.key_pepper.reveal())
         if length < _PEPPER_LEAST_CHARACTERS:
-            raise ConfigError(
-                [f"PENSTOCK_KEY_PEPPER has {length} characters; it takes at least {_PEPPER_LEAST_CHARACTERS}"]
+            mistakes.append(
+                f"PENSTOCK_KEY_PEPPER has {length} characters; it takes {_PEPPER_LEAST_CHARACTERS} at least"
             )
+        for name in ("key_rate_limit", "tenant_rate_limit", "address_rate_limit"):
+            limit = getattr(self, name)
+            if not 0 < limit <= _MAX_RATE_LIMIT:
+                mistakes.append(f"PENSTOCK_{name.upper()} is {limit}; it takes 1 to {_MAX_RATE_LIMIT}")
+        if not 0 < self.limit_share_without_redis <= 1:
+            mistakes.append(
+                f"PENSTOCK_LIMIT_SHARE_WITHOUT_REDIS is {self.limit_share_without_redis}; it takes above 0 to 1"
+            )
+        if mistakes:
+            raise ConfigError(mistakes)
+
+    @property
+    def rate_limits(self) -> RateLimits:
+        """The limits that hold here."""
+        return RateLimits(key=self.key_rate_limit, tenant=self.tenant_rate_limit, address=self.address_rate_limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +68,4 @@ class BootstrapConfig(Config):
     identity_keys_file: Path = Path()
     service_key: Secret = _NONE
     nats_url: Secret = _NONE
+    redis_url: Secret = _NONE

@@ -14,20 +14,16 @@ import re
 import secrets
 import string
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from shared import ids
-from shared.errors import FieldViolation, PermissionDenied
-from shared.permissions import Scope
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
+    from services.auth.networks import Network
     from shared.config import Secret
-    from shared.identity import Principal
+    from shared.permissions import Role
 
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _MARK = "psk_live_"
@@ -36,7 +32,6 @@ _CHECKSUM_CHARACTERS = 6  # 62^6 exceeds 2^32
 _PUBLIC_CHARACTERS = 7
 _PREFIX_LENGTH = len(_MARK) + _PUBLIC_CHARACTERS
 _SECRET = re.compile(rf"{_MARK}[0-9A-Za-z]{{{_RANDOM_CHARACTERS + _CHECKSUM_CHARACTERS}}}")
-_NAME_MAX_CHARACTERS = 100
 #: Of a wrong value that is shown again in an error.
 _SHOWN_CHARACTERS = 60
 
@@ -119,6 +114,22 @@ class KeyState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptSecret:
+    """What is kept of a key's secret."""
+
+    prefix: str
+    digest: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormerSecret(KeptSecret):
+    """A secret that a rotation has replaced."""
+
+    #: It works until then.
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """An API key, without its secret."""
 
@@ -127,10 +138,43 @@ class Key:
     name: str
     prefix: str
     digest: bytes = field(repr=False)
+    #: Those of the role, where the key has one.
     scopes: frozenset[str]
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    role: Role | None = None
+    #: From where it works; empty for everywhere.
+    networks: tuple[Network, ...] = ()
+    #: Requests a minute, where the key has a limit of its own.
+    rate_limit: int | None = None
+    #: The secret that works beside this one.
+    former: FormerSecret | None = None
+    #: To the minute; two keys that differ in it alone are the same.
+    last_used_at: datetime | None = field(default=None, compare=False)
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """By which it is found: its secret's, and its former secret's."""
+        return (self.prefix,) if self.former is None else (self.prefix, self.former.prefix)
+
+    def digest_of(self, prefix: str) -> bytes:
+        """What the secret with this prefix must match: the key's own, unless it is the former one's."""
+        if self.former is not None and prefix == self.former.prefix:
+            return self.former.digest
+        return self.digest
+
+    def end_of(self, prefix: str) -> datetime | None:
+        """Until when the secret with this prefix works; None for one without end."""
+        ends = [self.expires_at]
+        if self.former is not None and prefix == self.former.prefix:
+            ends.append(self.former.expires_at)
+        return min((end for end in ends if end is not None), default=None)
+
+    def rotated(self, fresh: KeptSecret, former_expires_at: datetime) -> Key:
+        """The key with a new secret."""
+        former = FormerSecret(prefix=self.prefix, digest=self.digest, expires_at=former_expires_at)
+        return replace(self, prefix=fresh.prefix, digest=fresh.digest, former=former)
 
     def state(self, now: datetime) -> KeyState:
         """Whether it works at this time."""
@@ -147,48 +191,6 @@ class FoundKey:
 
     key: Key
     tenant: Tenant | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyOrder:
-    """A key that somebody wants made."""
-
-    tenant: str
-    name: str
-    scopes: tuple[str, ...]
-    expires_at: datetime | None = None
-
-    def violations(self, now: datetime) -> Iterator[FieldViolation]:
-        """What is wrong with it, whoever asks."""
-        yield from _name_violations(self.name)
-        yield from _scope_violations(self.scopes)
-        if self.expires_at is not None and self.expires_at <= now:
-            yield FieldViolation(
-                "expiresAt",
-                f"{self.expires_at.isoformat()} is past; name a time to come, or none for a key without end",
-            )
-        if not ids.is_slug(self.tenant):
-            yield FieldViolation("tenant", f"{shown(self.tenant)} is not a tenant's name: a lower-case slug")
-
-    def check_grantable_by(self, maker: Principal) -> None:
-        """Lets a maker pass who may have this key made.
-
-        Raises:
-            PermissionDenied: It would hold a scope that its maker has not, or belong to another tenant, which takes an
-                operator.
-        """
-        if self.tenant != maker.tenant and Scope.OPERATOR not in maker.scopes:
-            raise PermissionDenied(
-                f"this API key belongs to the tenant {maker.tenant!r}; keys for another tenant need the scope "
-                f"{Scope.OPERATOR.value!r}",
-                metadata={"scope": Scope.OPERATOR.value},
-            )
-        beyond = sorted(set(self.scopes) - maker.scopes)
-        if beyond:
-            raise PermissionDenied(
-                f"a key can grant only scopes that its maker has; this API key lacks {', '.join(map(repr, beyond))}",
-                metadata={"scope": beyond[0]},
-            )
 
 
 def to_milliseconds(time: datetime) -> datetime:
@@ -208,24 +210,3 @@ def _checksum(body: str) -> str:
         number, digit = divmod(number, len(_ALPHABET))
         digits = _ALPHABET[digit] + digits
     return digits
-
-
-def _name_violations(name: str) -> Iterator[FieldViolation]:
-    if not name.strip():
-        yield FieldViolation("name", f"is empty; say in 1 to {_NAME_MAX_CHARACTERS} characters what the key is for")
-    elif len(name) > _NAME_MAX_CHARACTERS:
-        yield FieldViolation("name", f"has {len(name)} characters; at most {_NAME_MAX_CHARACTERS} are kept")
-    elif not name.isprintable():
-        yield FieldViolation("name", f"{shown(name)} holds characters that cannot be shown; leave them out")
-
-
-def _scope_violations(scopes: tuple[str, ...]) -> Iterator[FieldViolation]:
-    known = [scope.value for scope in Scope]
-    if not scopes:
-        yield FieldViolation("scopes", f"is empty; name at least one of {', '.join(known)}")
-    elif len(scopes) > len(known):
-        yield FieldViolation("scopes", f"names {len(scopes)} scopes; there are {len(known)}, each named once")
-    else:
-        for index, scope in enumerate(scopes):
-            if scope not in known:
-                yield FieldViolation(f"scopes[{index}]", f"{shown(scope)} is no scope; there are {', '.join(known)}")

@@ -1,17 +1,20 @@
-"""Making, showing and revoking keys: the rules of `domain` over a store."""
+"""Making, showing, rotating and revoking keys: the rules of `orders` over a store."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from services.auth.domain import Key, KeyHasher, KeyOrder, KeySecret, PrefixTaken, shown, to_milliseconds
+from services.auth.domain import KeptSecret, Key, KeyHasher, KeySecret, PrefixTaken, shown, to_milliseconds
+from services.auth.orders import check_covers, grace_violations
 from shared import ids, observability
-from shared.errors import InvalidArgument, KeyNotFound, TenantNotFound, Unavailable
-from shared.streams import AUTH_CHANGED_SIGNAL
+from shared.errors import InvalidArgument, KeyNotActive, KeyNotFound, TenantNotFound, Unavailable
+from shared.streams import AUTH_CHANGED_SIGNAL, PRINCIPAL_REVOKED_SIGNAL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from datetime import timedelta
 
+    from services.auth.orders import KeyOrder
     from services.auth.store import Store
     from shared.clock import Clock
     from shared.identity import Principal
@@ -38,9 +41,12 @@ async def issue(order: KeyOrder, *, store: Store, hasher: KeyHasher, clock: Cloc
             name=order.name,
             prefix=secret.prefix,
             digest=hasher.digest(secret),
-            scopes=frozenset(order.scopes),
+            scopes=order.granted,
             created_at=to_milliseconds(clock.now()),
             expires_at=to_milliseconds(order.expires_at) if order.expires_at is not None else None,
+            role=order.role,
+            networks=order.networks,
+            rate_limit=order.rate_limit or None,
         )
         try:
             await store.add_key(key)
@@ -104,6 +110,46 @@ class Keyring:
             raise _not_found(key_id)
         return key
 
+    async def rotate(self, tenant: str, key_id: str, *, grace: timedelta, maker: Principal) -> tuple[Key, KeySecret]:
+        """Gives one of the tenant's keys a new secret; answers with both.
+
+        One write does it, so that a replica that dies here leaves the key as it was, or rotated with the secret that it
+        had in its grace period: then nobody knows the new secret, and the key is rotated once more.
+
+        Args:
+            tenant: Whose key.
+            key_id: Its id.
+            grace: How long its secret until now works on.
+            maker: Who is told the new secret.
+
+        Raises:
+            InvalidArgument: The id is none, or the grace period is out of bounds.
+            KeyNotFound: There is none of this id.
+            PermissionDenied: The key may do what the maker may not.
+            KeyNotActive: It was revoked or has expired.
+        """
+        violations = list(grace_violations(grace))
+        if violations:
+            raise InvalidArgument.of(violations)
+        check_covers((await self.key(tenant, key_id)).scopes, maker)
+        now = to_milliseconds(self._clock.now())
+        ends = to_milliseconds(now + grace)
+        while True:
+            secret = KeySecret.new()
+            fresh = KeptSecret(prefix=secret.prefix, digest=self._hasher.digest(secret))
+            try:
+                before = await self._store.rotate_key(tenant, key_id, fresh, former_expires_at=ends, at=now)
+            except PrefixTaken:  # as when a key is made
+                continue
+            break
+        if before is None:
+            key = await self.key(tenant, key_id)
+            state = key.state(now).value
+            raise KeyNotActive(f"the key {key_id} is {state}; make a new one", metadata={"key": key_id, "state": state})
+        log.info("key_rotated", key=key_id, prefix=fresh.prefix, grace_s=grace.total_seconds(), maker=maker.id)
+        await self._signal(key_id, AUTH_CHANGED_SIGNAL, before.prefixes)
+        return before.rotated(fresh, ends), secret
+
     async def revoke(self, tenant: str, key_id: str) -> Key:
         """Revokes one of the tenant's keys for good, and tells every replica; a revoked key stays as it is.
 
@@ -116,11 +162,16 @@ class Keyring:
         if key is None:
             raise _not_found(key_id)
         log.info("key_revoked", key=key.id, prefix=key.prefix)
-        try:
-            await self._signals.signal(AUTH_CHANGED_SIGNAL, key.prefix.encode())
-        except Unavailable as error:  # the key is revoked; caches find out when they look again
-            log.warning("revocation_signal_lost", key=key.id, error=error.message)
+        await self._signal(key_id, AUTH_CHANGED_SIGNAL, key.prefixes)
+        await self._signal(key_id, PRINCIPAL_REVOKED_SIGNAL, (key_id,))
         return key
+
+    async def _signal(self, key_id: str, subject: str, payloads: Iterable[str]) -> None:
+        try:
+            for payload in payloads:
+                await self._signals.signal(subject, payload.encode())
+        except Unavailable as error:  # the change is on disk; caches find out when they look again
+            log.warning("auth_signal_lost", key=key_id, subject=subject, error=error.message)
 
 
 def _check_id(key_id: str) -> None:

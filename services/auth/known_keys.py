@@ -79,19 +79,29 @@ class KnownKeys(Generic[MemoT]):
         self._away_until = 0.0
         self._probe_at = 0.0
 
+    def in_use(self, prefix: str) -> KnownKey[MemoT] | None:
+        """What is known about the prefix of a key that needs no lookup now; one is begun where that is soon."""
+        known = self._keys.get(prefix)
+        if known is None:
+            return None
+        age = self._monotonic() - known.asked_at
+        if age >= TIME_TO_LIVE.total_seconds():
+            return None
+        if age >= REFRESH_AFTER.total_seconds():
+            self._probe(prefix)
+        return known
+
     async def get(self, prefix: str) -> KnownKey[MemoT]:
         """What is known about the prefix, or what the store says.
 
         Raises:
             Unavailable: Nothing is known, and the store is away.
         """
-        known = self._keys.get(prefix) or self._absent.get(prefix)
+        known = self.in_use(prefix) or self._absent.get(prefix) or self._keys.get(prefix)
         if known is None:
             return await self._answered(prefix)
         age = self._monotonic() - known.asked_at
         if age < TIME_TO_LIVE.total_seconds():
-            if age >= REFRESH_AFTER.total_seconds() and known.found is not None:
-                self._probe(prefix)
             return known
         if known.found is None or age >= STALE_TIME.total_seconds():
             return await self._answered(prefix)

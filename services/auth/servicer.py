@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from penstock.auth.v1 import auth_pb2, auth_pb2_grpc
 
-from services.auth.domain import Key, KeyOrder
+from services.auth.orders import DEFAULT_GRACE, KeyOrder
+from services.auth.usage import DEFAULT_DAYS, KEPT_DAYS, Outcome, usage_of
 from shared.errors import InvalidArgument
 from shared.paging import Position, page_size
+from shared.permissions import Role
 from shared.rpc.call import current_principal, current_tenant
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
+    from datetime import date, datetime
 
     import grpc
+    from google.protobuf.duration_pb2 import Duration
 
+    from services.auth.domain import Key
     from services.auth.keyring import Keyring
+    from services.auth.usage import UsageStore
+    from shared.clock import Clock
     from shared.paging import PageTokens
 
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -29,12 +36,16 @@ class KeyServicer(auth_pb2_grpc.KeyServiceServicer):
 
     Args:
         keyring: The keys.
+        usage: How often they were used.
         page_tokens: What pages are asked for by.
+        clock: The time.
     """
 
-    def __init__(self, *, keyring: Keyring, page_tokens: PageTokens) -> None:
+    def __init__(self, *, keyring: Keyring, usage: UsageStore, page_tokens: PageTokens, clock: Clock) -> None:
         self._keyring = keyring
+        self._usage = usage
         self._page_tokens = page_tokens
+        self._clock = clock
 
     async def CreateKey(  # noqa: N802  gRPC's name
         self, request: auth_pb2.CreateKeyRequest, context: Context
@@ -46,6 +57,9 @@ class KeyServicer(auth_pb2_grpc.KeyServiceServicer):
             name=request.name,
             scopes=tuple(request.scopes),
             expires_at=_time(request.expires_at, "expiresAt") if request.HasField("expires_at") else None,
+            role=_role(request.role),
+            cidrs=tuple(request.allowed_cidrs),
+            rate_limit=request.rate_limit,
         )
         key, secret = await self._keyring.create(order, maker=current_principal())
         return auth_pb2.CreateKeyResponse(key=_message(key), secret=secret.reveal())
@@ -71,6 +85,29 @@ class KeyServicer(auth_pb2_grpc.KeyServiceServicer):
         del context
         return _message(await self._keyring.key(current_tenant(), request.key_id))
 
+    async def RotateKey(  # noqa: N802  gRPC's name
+        self, request: auth_pb2.RotateKeyRequest, context: Context
+    ) -> auth_pb2.RotateKeyResponse:
+        """Gives one key a new secret; it is in this answer and never again."""
+        del context
+        grace = _duration(request.grace_period) if request.HasField("grace_period") else DEFAULT_GRACE
+        key, secret = await self._keyring.rotate(
+            current_tenant(), request.key_id, grace=grace, maker=current_principal()
+        )
+        return auth_pb2.RotateKeyResponse(key=_message(key), secret=secret.reveal())
+
+    async def GetKeyUsage(  # noqa: N802  gRPC's name
+        self, request: auth_pb2.GetKeyUsageRequest, context: Context
+    ) -> auth_pb2.KeyUsage:
+        """Answers with how often one key was used."""
+        del context
+        days = request.days or DEFAULT_DAYS
+        if not 1 <= days <= KEPT_DAYS:
+            raise InvalidArgument.field("days", f"is {days}; it takes 1 to {KEPT_DAYS}, or 0 for {DEFAULT_DAYS}")
+        key = await self._keyring.key(current_tenant(), request.key_id)
+        used = await usage_of(self._usage, key, today=self._clock.now().date(), days=days)
+        return auth_pb2.KeyUsage(key_id=key.id, days=[_day(day, counts) for day, counts in used])
+
     async def RevokeKey(  # noqa: N802  gRPC's name
         self, request: auth_pb2.RevokeKeyRequest, context: Context
     ) -> auth_pb2.Key:
@@ -89,7 +126,39 @@ def _message(key: Key) -> auth_pb2.Key:
         created_at=_timestamp(key.created_at),
         expires_at=_timestamp(key.expires_at) if key.expires_at is not None else None,
         revoked_at=_timestamp(key.revoked_at) if key.revoked_at is not None else None,
+        role=auth_pb2.Key.Role.Value(key.role.value) if key.role is not None else auth_pb2.Key.ROLE_UNSPECIFIED,
+        allowed_cidrs=map(str, key.networks),
+        rate_limit=key.rate_limit or 0,
+        last_used_at=_timestamp(key.last_used_at) if key.last_used_at is not None else None,
+        former_prefix=key.former.prefix if key.former is not None else "",
+        former_expires_at=_timestamp(key.former.expires_at) if key.former is not None else None,
     )
+
+
+def _day(day: date, counts: Mapping[Outcome, int]) -> auth_pb2.KeyUsageDay:
+    return auth_pb2.KeyUsageDay(
+        date=day.isoformat(),
+        requests=sum(counts.values()),
+        allowed=counts.get(Outcome.ALLOWED, 0),
+        rate_limited=counts.get(Outcome.RATE_LIMITED, 0),
+        refused=counts.get(Outcome.REFUSED, 0),
+    )
+
+
+def _role(number: auth_pb2.Key.Role.ValueType) -> Role | None:
+    if number == auth_pb2.Key.ROLE_UNSPECIFIED:
+        return None
+    try:
+        return Role(auth_pb2.Key.Role.Name(number))
+    except ValueError:
+        raise InvalidArgument.field("role", f"is {number}; there are {', '.join(Role)}") from None
+
+
+def _duration(duration: Duration) -> timedelta:
+    try:
+        return duration.ToTimedelta()
+    except (ValueError, OverflowError):
+        raise InvalidArgument.field("gracePeriod", "is no time span; write it in seconds, as in 3600s") from None
 
 
 def _timestamp(time: datetime) -> Timestamp:

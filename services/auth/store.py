@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from pymongo import DESCENDING, IndexModel, ReturnDocument
+from pymongo import DESCENDING, IndexModel, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from services.auth.domain import FoundKey, Key, PrefixTaken, Tenant
+from services.auth import networks
+from services.auth.domain import FormerSecret, FoundKey, Key, PrefixTaken, Tenant
+from services.auth.orders import scopes_of
 from shared import mongo
 from shared.mongo import translated
+from shared.permissions import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from services.auth.domain import KeptSecret
     from shared.mongo import Client, Document
     from shared.paging import Position
 
 DATABASE = "auth"
 _PREFIX_INDEX = IndexModel("prefix", name="prefix", unique=True)
+_FORMER_INDEX = IndexModel(
+    "former.prefix", name="former_prefix", unique=True, partialFilterExpression={"former.prefix": {"$exists": True}}
+)
 _NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
 _TENANT_INDEX = IndexModel([("tenant", 1), *_NEWEST_FIRST], name="tenant_newest_first")
 
@@ -47,6 +54,18 @@ class Store(Protocol):
         """
         ...
 
+    async def rotate_key(
+        self, tenant: str, key_id: str, fresh: KeptSecret, *, former_expires_at: datetime, at: datetime
+    ) -> Key | None:
+        """Gives a tenant's key another secret, and keeps the one it had until then as its former one, in one step.
+
+        Answers with the key as it was before; None where there is no such key that works at this time.
+
+        Raises:
+            PrefixTaken: Another key has the same prefix.
+        """
+        ...
+
     async def key(self, tenant: str, key_id: str) -> Key | None:
         """A tenant's key by its id."""
         ...
@@ -59,8 +78,15 @@ class Store(Protocol):
         """Revokes a tenant's key; one that is revoked keeps its time. None where there is no such key."""
         ...
 
+    async def note_used(self, uses: Mapping[str, datetime]) -> None:
+        """Notes when keys were used last, by their ids, one at least; an earlier time than is known changes nothing."""
+        ...
+
     async def find_key(self, prefix: str) -> FoundKey | None:
-        """A key of any tenant by its prefix: the one lookup that comes before it is known who asks."""
+        """A key of any tenant by the prefix of its secret or its former one.
+
+        The one lookup that comes before it is known who asks.
+        """
         ...
 
 
@@ -79,7 +105,7 @@ class MongoStore:
     async def prepare(self) -> None:
         """Makes the indexes, where they are not there yet."""
         async with translated():
-            await self._keys.create_indexes([_PREFIX_INDEX, _TENANT_INDEX])
+            await self._keys.create_indexes([_PREFIX_INDEX, _FORMER_INDEX, _TENANT_INDEX])
 
     async def add_tenant(self, tenant: Tenant) -> bool:
         """Adds a tenant; answers whether it was new, and leaves one of the same name as it is."""
@@ -109,7 +135,11 @@ class MongoStore:
             "created_at": key.created_at,
             "expires_at": key.expires_at,
             "revoked_at": key.revoked_at,
+            "role": key.role.value if key.role is not None else None,
+            "networks": list(map(str, key.networks)),
+            "rate_limit": key.rate_limit,
         }
+        await self._refuse_taken(key.prefix)
         try:
             async with translated():
                 await self._keys.insert_one(document)
@@ -144,14 +174,47 @@ class MongoStore:
             )
         return _key(document) if document is not None else None
 
-    async def find_key(self, prefix: str) -> FoundKey | None:
-        """A key of any tenant by its prefix."""
+    async def rotate_key(
+        self, tenant: str, key_id: str, fresh: KeptSecret, *, former_expires_at: datetime, at: datetime
+    ) -> Key | None:
+        """Gives a tenant's key another secret; answers with the key as it was before, if it is there and works."""
+        works = {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": at}}]}
+        former = {"prefix": "$prefix", "digest": "$digest", "expires_at": former_expires_at}
+        await self._refuse_taken(fresh.prefix)
+        try:
+            async with translated():
+                document = await self._keys.find_one_and_update(
+                    {"_id": key_id, "tenant": tenant, **works},
+                    [{"$set": {"former": former, "prefix": fresh.prefix, "digest": fresh.digest}}],
+                )
+        except DuplicateKeyError:
+            raise PrefixTaken from None
+        return _key(document) if document is not None else None
+
+    async def note_used(self, uses: Mapping[str, datetime]) -> None:
+        """Notes when keys were used last, by their ids, in one write."""
+        updates = [UpdateOne({"_id": key_id}, {"$max": {"last_used_at": at}}) for key_id, at in uses.items()]
         async with translated():
-            document = await self._keys.find_one({"prefix": prefix})
+            await self._keys.bulk_write(updates, ordered=False)
+
+    async def find_key(self, prefix: str) -> FoundKey | None:
+        """A key of any tenant by the prefix of its secret or its former one."""
+        async with translated():
+            document = await self._keys.find_one(_with_prefix(prefix))
         if document is None:
             return None
         key = _key(document)
         return FoundKey(key=key, tenant=await self.tenant(key.tenant))
+
+    async def _refuse_taken(self, prefix: str) -> None:
+        """Each of the two indexes sees to its own field alone; two equal draws within milliseconds nobody will see."""
+        async with translated():
+            if await self._keys.find_one(_with_prefix(prefix), {"_id": True}) is not None:
+                raise PrefixTaken
+
+
+def _with_prefix(prefix: str) -> Document:
+    return {"$or": [{"prefix": prefix}, {"former.prefix": prefix}]}
 
 
 def _tenant(document: Document) -> Tenant:
@@ -159,14 +222,22 @@ def _tenant(document: Document) -> Tenant:
 
 
 def _key(document: Document) -> Key:
+    """The key; what a version before this one has written lacks the later fields."""
+    role = Role(document["role"]) if document.get("role") else None
+    former = document.get("former")
     return Key(
         id=document["_id"],
         tenant=document["tenant"],
         name=document["name"],
         prefix=document["prefix"],
         digest=document["digest"],
-        scopes=frozenset(document["scopes"]),
+        scopes=scopes_of(role, document["scopes"]),
         created_at=document["created_at"],
         expires_at=document["expires_at"],
         revoked_at=document["revoked_at"],
+        role=role,
+        networks=tuple(map(networks.network, document.get("networks", ()))),
+        rate_limit=document.get("rate_limit"),
+        former=FormerSecret(**former) if former is not None else None,
+        last_used_at=document.get("last_used_at"),
     )

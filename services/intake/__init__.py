@@ -9,7 +9,7 @@ Calls: `UpstreamService.ListUpstreams` for the catalogue, `SchedulerService.Canc
 Publishes: `jobs.submitted.<upstream>`, `notices.batch_finished`; signals `signal.jobs.changed`.
 Consumes: `jobs.>`, from which the hot view is made; the newer revision wins.
 
-The way of a submit: `servicer` reads the request, `submitter` or `batch_submitter` has it judged (`validation`),
+The way of a submit: `servicer` reads the request, `submitter` or `batch_submitter` has it judged (`judge`),
 admitted (`store`, one Lua call) and published (`acceptance`), and answers. Then the projection follows the events of
 its jobs, wakes whoever waits for one, and tells of the end of a batch (`batch_ends`). What Redis loses is rebuilt from
 the log (`rebuild`).

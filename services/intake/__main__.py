@@ -19,6 +19,7 @@ from services.intake.catalogue import Catalogue
 from services.intake.config import Config
 from services.intake.explainer import Explainer
 from services.intake.holding import hold
+from services.intake.judge import Judge
 from services.intake.offload import Offloader
 from services.intake.projection import Projection
 from services.intake.reader import JobReader
@@ -68,6 +69,7 @@ async def serve(config: Config, process: Process) -> None:
     store, tally = held.store, held.tally
     waiters = Waiters()
     await bus.on_signal(streams.JOBS_CHANGED_SIGNAL, waiters.jobs_changed)
+    await bus.on_signal(streams.PRINCIPAL_REVOKED_SIGNAL, process.streams.end)
     bus.on_reconnect(waiters.wake_all)
     upstream = upstream_pb2_grpc.UpstreamServiceStub(process.channel(config.upstream_address))
     scheduler = scheduler_pb2_grpc.SchedulerServiceStub(process.channel(config.scheduler_address))
@@ -77,8 +79,12 @@ async def serve(config: Config, process: Process) -> None:
     publisher = GroupPublisher(_counted(bus.publish_units))
     objects = process.lean_on("objects", await open_objects(config.objects), check=Objects.check, close=Objects.close)
     uploads = Uploads(store=RedisUploadStore(redis), objects=objects, clock=clock)
-    validator = Validator(guard=guard, digest=sealer.digest)
-    attacher = Attacher(uploads)
+    judge = Judge(
+        catalogue=catalogue,
+        attacher=Attacher(uploads),
+        validator=Validator(guard=guard, digest=sealer.digest),
+        store=store,
+    )
     recorded = RecordedJobs(history)
     acceptor = Acceptor(
         store=store,
@@ -87,28 +93,10 @@ async def serve(config: Config, process: Process) -> None:
         limits=config.pending_limits,
         tally=tally,
     )
-    submitter = Submitter(
-        catalogue=catalogue,
-        attacher=attacher,
-        validator=validator,
-        acceptor=acceptor,
-        store=store,
-        recorded=recorded,
-        sealer=sealer,
-        clock=clock,
-    )
+    submitter = Submitter(judge=judge, acceptor=acceptor, store=store, recorded=recorded, sealer=sealer, clock=clock)
     reader = JobReader(store=store, recorded=recorded, waiters=waiters)
     batches = BatchReader(batches=held.batches, store=store, recorded=recorded)
-    batch_submitter = BatchSubmitter(
-        catalogue=catalogue,
-        attacher=attacher,
-        validator=validator,
-        acceptor=acceptor,
-        store=store,
-        reader=batches,
-        sealer=sealer,
-        clock=clock,
-    )
+    batch_submitter = BatchSubmitter(judge=judge, acceptor=acceptor, reader=batches, sealer=sealer, clock=clock)
     watcher = Watcher(reader=reader, store=store, waiters=waiters, clock=clock)
     canceler = Canceler(reader=reader, batches=batches, store=store, scheduler=scheduler, waiters=waiters)
     explainer = Explainer(reader=reader, scheduler=scheduler)

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
-from services.intake import canonical
 from services.intake.acceptance import ACCEPTED, REPLAYED, counted, record_lost
-from services.intake.aside import aside
 from services.intake.contract import first_job, sealed, submitted_message
 from services.intake.domain import Candidate, Outcome
 from shared import errors, ids, observability, views
@@ -21,12 +19,9 @@ if TYPE_CHECKING:
     from penstock.jobs.v1 import batches_pb2
 
     from services.intake.acceptance import Acceptor
-    from services.intake.attachments import Attacher
     from services.intake.batch_reader import BatchReader
-    from services.intake.catalogue import Catalogue
     from services.intake.domain import BatchDraft, BatchRequest
-    from services.intake.store import JobStore
-    from services.intake.validation import Validator
+    from services.intake.judge import Judge
     from shared.bus import Outgoing
     from shared.clock import Clock
     from shared.identity import Principal
@@ -39,11 +34,8 @@ class BatchSubmitter:
     """Submits batches.
 
     Args:
-        catalogue: What can be called.
-        attacher: Looks up the uploads that params name.
-        validator: Judges requests.
+        judge: Judges requests.
         acceptor: Admits them, and puts them on disk.
-        store: Knows what a known key stands for.
         reader: Answers with batches that were accepted before.
         sealer: Seals callback secrets.
         clock: Tells the time.
@@ -52,20 +44,14 @@ class BatchSubmitter:
     def __init__(
         self,
         *,
-        catalogue: Catalogue,
-        attacher: Attacher,
-        validator: Validator,
+        judge: Judge,
         acceptor: Acceptor,
-        store: JobStore,
         reader: BatchReader,
         sealer: Sealer,
         clock: Clock,
     ) -> None:
-        self._catalogue = catalogue
-        self._attacher = attacher
-        self._validator = validator
+        self._judge = judge
         self._acceptor = acceptor
-        self._store = store
         self._reader = reader
         self._sealer = sealer
         self._clock = clock
@@ -91,18 +77,9 @@ class BatchSubmitter:
         self, draft: BatchDraft, principal: Principal, remaining_s: float | None
     ) -> tuple[batches_pb2.Batch, str]:
         now = self._clock.now()
-        upstreams = self._catalogue.upstreams()
-        draft = replace(draft, jobs=tuple(await self._attacher.attach(draft.jobs, principal.tenant, upstreams)))
-        try:
-            request = await aside(
-                lambda: self._validator.judge_batch(draft, upstreams=upstreams, now=now),
-                size=sum(job.params_bytes for job in draft.jobs),
-            )
-        except errors.InvalidArgument:
-            replayed = await self._replay_of_refused(draft, principal.tenant)
-            if replayed is None:
-                raise
-            return replayed, REPLAYED
+        request = await self._judge.batch(draft, principal.tenant, now)
+        if isinstance(request, str):
+            return await self._replay(request, principal.tenant), REPLAYED
         trace_id = observability.current_trace_id()
         jobs = [first_job("", job, now=now, trace_id=trace_id) for job in request.jobs]
 
@@ -154,24 +131,3 @@ class BatchSubmitter:
             return await self._reader.get(tenant, batch_id)
         except errors.BatchNotFound as error:
             raise record_lost(batch_id) from error
-
-    async def _replay_of_refused(self, draft: BatchDraft, tenant: str) -> batches_pb2.Batch | None:
-        """The first answer to what was good when it first came, such as jobs whose `expiresAt` is past by now."""
-        readable = not draft.faults and not any(job.faults or job.params_too_large for job in draft.jobs)
-        if not draft.idempotency_key or not readable:
-            return None
-        try:
-            fingerprints = [
-                self._validator.fingerprint(job, canonical.canonical_json(job.params)) for job in draft.jobs
-            ]
-        except ValueError:  # NaN, which was never good
-            return None
-        known = await self._store.find(
-            tenant,
-            draft.idempotency_key,
-            fingerprint=self._validator.fingerprint_of_batch(draft, fingerprints),
-        )
-        if known is None:
-            await self._store.confirm()
-            return None
-        return await self._replay(known, tenant)

@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from services.intake import metrics
-from services.intake.gathered import MAX_GROUP
 from services.intake.layout import MIN_LIFETIME, job_key, kept_keys
 from services.intake.store import REDIS_CLOCK
 from shared import ids, kv, observability
 from shared.errors import Unavailable
+from shared.gathered import MAX_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence

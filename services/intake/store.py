@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from services.intake.apply_script import ApplyScript
 from services.intake.changes import Applied, Record
 from services.intake.domain import CLAIM_LIFETIME, FIRST_REVISION, IDEMPOTENCY_WINDOW, Admission, Drain, Outcome
-from services.intake.gathered import GatheredReads, GatheredScript
 from services.intake.known_servers import being_rebuilt
 from services.intake.layout import (
     UNFINISHED_LIFETIME,
@@ -29,6 +28,7 @@ from services.intake.layout import (
     record_of_key,
 )
 from shared import kv
+from shared.gathered import GatheredReads, GatheredScript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

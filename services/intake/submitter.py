@@ -6,21 +6,17 @@ from typing import TYPE_CHECKING
 
 from penstock.jobs.v1 import jobs_pb2
 
-from services.intake import canonical
 from services.intake.acceptance import ACCEPTED, REPLAYED, counted, record_lost
-from services.intake.aside import aside
 from services.intake.contract import first_job, submitted_message, view
 from services.intake.domain import Candidate, Outcome
 from shared import errors, ids, observability
 
 if TYPE_CHECKING:
     from services.intake.acceptance import Acceptor
-    from services.intake.attachments import Attacher
-    from services.intake.catalogue import Catalogue
     from services.intake.domain import Draft
+    from services.intake.judge import Judge
     from services.intake.recorded import RecordedJobs
     from services.intake.store import JobStore
-    from services.intake.validation import Validator
     from shared.clock import Clock
     from shared.identity import Principal
     from shared.sealing import Sealer
@@ -32,9 +28,7 @@ class Submitter:
     """Submits jobs.
 
     Args:
-        catalogue: What can be called.
-        attacher: Looks up the uploads that params name.
-        validator: Judges requests.
+        judge: Judges requests.
         acceptor: Admits them, and puts them on disk.
         store: Knows what a known key stands for.
         recorded: Where jobs are when they have left the hot view.
@@ -45,18 +39,14 @@ class Submitter:
     def __init__(
         self,
         *,
-        catalogue: Catalogue,
-        attacher: Attacher,
-        validator: Validator,
+        judge: Judge,
         acceptor: Acceptor,
         store: JobStore,
         recorded: RecordedJobs,
         sealer: Sealer,
         clock: Clock,
     ) -> None:
-        self._catalogue = catalogue
-        self._attacher = attacher
-        self._validator = validator
+        self._judge = judge
         self._acceptor = acceptor
         self._store = store
         self._recorded = recorded
@@ -82,17 +72,9 @@ class Submitter:
 
     async def _submit(self, draft: Draft, principal: Principal, remaining_s: float | None) -> tuple[jobs_pb2.Job, str]:
         now = self._clock.now()
-        upstreams = self._catalogue.upstreams()
-        [draft] = await self._attacher.attach([draft], principal.tenant, upstreams)
-        try:
-            request = await aside(
-                lambda: self._validator.judge(draft, upstreams=upstreams, now=now), size=draft.params_bytes
-            )
-        except errors.InvalidArgument:
-            replayed = await self._replay_of_refused(draft, principal.tenant)
-            if replayed is None:
-                raise
-            return replayed, REPLAYED
+        request = await self._judge.job(draft, principal.tenant, now)
+        if isinstance(request, str):
+            return await self._replay(request, principal.tenant), REPLAYED
         job = first_job(ids.new_job_id(request.upstream), request, now=now, trace_id=observability.current_trace_id())
 
         def candidate(job_id: str) -> Candidate:
@@ -133,19 +115,3 @@ class Submitter:
             return await self._recorded.get(job_id)  # it has ended, and its record went before the key
         except errors.JobNotFound as error:
             raise record_lost(job_id) from error
-
-    async def _replay_of_refused(self, draft: Draft, tenant: str) -> jobs_pb2.Job | None:
-        """The first answer to what was good when it first came, such as a request whose `expiresAt` is past by now."""
-        if not draft.idempotency_key or draft.faults or draft.params_too_large:
-            return None
-        try:
-            params = canonical.canonical_json(draft.params)
-        except ValueError:  # NaN, which was never good
-            return None
-        known = await self._store.find(
-            tenant, draft.idempotency_key, fingerprint=self._validator.fingerprint(draft, params)
-        )
-        if known is None:
-            await self._store.confirm()
-            return None
-        return await self._replay(known, tenant)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from prometheus_client import Counter, Histogram
 
+    from shared.rpc.open_streams import OpenStreams
+
 log = observability.logger()
 
 REQUEST_ID_HEADER = "x-request-id"
@@ -52,11 +54,13 @@ class Interceptor(grpc.aio.ServerInterceptor):
     Args:
         service: The service that answers.
         verifier: Who may vouch for callers.
+        streams: Where streams are known by who watches.
     """
 
-    def __init__(self, service: str, verifier: TokenVerifier) -> None:
+    def __init__(self, service: str, verifier: TokenVerifier, streams: OpenStreams) -> None:
         self._service = service
         self._verifier = verifier
+        self._streams = streams
 
     async def intercept_service(
         self,
@@ -91,10 +95,12 @@ class Interceptor(grpc.aio.ServerInterceptor):
         # Writes by itself: a generator that yields to gRPC would be ended after a cancel in another task.
         async def answer(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             async def work(call: Call) -> None:
-                async with aclosing(handler.unary_stream(_read(handler, request), context)) as responses:
-                    async for response in responses:
-                        call.begun = True
-                        await context.write(response)
+                held = nullcontext() if call.principal is None else self._streams.held_by(call.principal.id)
+                with held:
+                    async with aclosing(handler.unary_stream(_read(handler, request), context)) as responses:
+                        async for response in responses:
+                            call.begun = True
+                            await context.write(response)
 
             await self._answer(method, context, work)
 

@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection
 
 from shared import observability
 from shared.rpc.interceptors import Interceptor
+from shared.rpc.open_streams import OpenStreams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,10 +47,20 @@ class Server:
         address: Where it listens, `host:port`; port 0 takes a free one.
         verifier: Who may vouch for callers.
         health: What is asked for its health.
+        streams: Where streams are known by who watches, to be ended by; of its own unless told.
     """
 
-    def __init__(self, service: str, *, address: str, verifier: TokenVerifier, health: Health) -> None:
-        self._server = grpc.aio.server(interceptors=[Interceptor(service, verifier)], options=_SERVER_OPTIONS)
+    def __init__(
+        self,
+        service: str,
+        *,
+        address: str,
+        verifier: TokenVerifier,
+        health: Health,
+        streams: OpenStreams | None = None,
+    ) -> None:
+        interceptors = [Interceptor(service, verifier, streams or OpenStreams())]
+        self._server = grpc.aio.server(interceptors=interceptors, options=_SERVER_OPTIONS)
         self._address = address
         self._health = health
         self._names = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]

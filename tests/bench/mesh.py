@@ -1,7 +1,7 @@
 """The mesh that is measured: all that `make up` starts, as it starts it, on free ports in a folder of its own.
 
 It differs in two things: the upstream service has one upstream more, `noop`, and tenants may have more unfinished jobs
-than they ever have here, so that the cap is on and never reached.
+and make more requests a minute than they ever do here, so that the limits are on and never reached.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ _START_TIMEOUT_S = 180.0
 _TOKEN_LIFETIME = timedelta(hours=6)
 #: Unfinished jobs that a tenant may have here.
 MAX_PENDING_JOBS = 1_000_000
+#: Requests a minute that a key, and a tenant, may make here.
+RATE_LIMIT = 100_000_000
+_OPTIONS = Options(key_rate_limit=str(RATE_LIMIT), tenant_rate_limit=str(RATE_LIMIT))
 _SUBMIT_RPC = "/penstock.jobs.v1.JobService/SubmitJob"
 _BATCH_RPC = "/penstock.jobs.v1.JobService/SubmitBatch"
 _BATCH_TIMEOUT_S = 900.0
@@ -127,7 +130,7 @@ class Mesh:
 def mesh() -> Generator[Mesh]:
     """Everything, up and ready; it ends with this process, however it ends."""
     folder = Path(tempfile.mkdtemp(prefix="penstock-bench-"))
-    stack = Stack(layout.on_free_ports(folder, programs.PORTS, Options()))
+    stack = Stack(layout.on_free_ports(folder, programs.PORTS, _OPTIONS))
     stack.supervisor = _BenchSupervisor(stack.layout)
     try:
         stack.start(commands.MESH, tied=True)

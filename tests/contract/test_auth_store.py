@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from services.auth.domain import FoundKey, Key, KeySecret, PrefixTaken, Tenant
+from services.auth import networks
+from services.auth.domain import FoundKey, KeptSecret, Key, KeySecret, PrefixTaken, Tenant
 from services.auth.store import MongoStore, Store
 from shared import ids
 from shared.paging import Position
+from shared.permissions import ROLE_SCOPES, Role
 from tests.fakes.auth_store import FakeStore
 
 if TYPE_CHECKING:
@@ -170,3 +173,100 @@ async def test_two_revocations_at_once_agree_on_the_time(store: Store) -> None:
 
 async def test_revoking_a_key_that_is_not_there_finds_none(store: Store) -> None:
     assert await store.revoke_key("acme", ids.new_key_id(), NOW) is None
+
+
+def fresh_secret() -> KeptSecret:
+    return KeptSecret(prefix=KeySecret.new().prefix, digest=bytes(range(32, 64)))
+
+
+async def rotate(store: Store, key: Key, fresh: KeptSecret, *, at: datetime = NOW) -> Key | None:
+    return await store.rotate_key(key.tenant, key.id, fresh, former_expires_at=at + SECOND, at=at)
+
+
+async def test_a_key_comes_back_with_its_role_networks_and_limit(store: Store) -> None:
+    key = replace(
+        make_key(),
+        role=Role.VIEWER,
+        scopes=frozenset(map(str, ROLE_SCOPES[Role.VIEWER])),
+        networks=tuple(map(networks.network, ("10.0.0.0/8", "2001:db8::/32"))),
+        rate_limit=7,
+    )
+    await store.add_key(key)
+    assert await store.key("acme", key.id) == key
+
+
+async def test_a_rotated_key_is_found_by_both_of_its_prefixes(store: Store) -> None:
+    key, fresh = make_key(), fresh_secret()
+    await store.add_tenant(ACME)
+    await store.add_key(key)
+    assert await rotate(store, key, fresh) == key
+    after = key.rotated(fresh, NOW + SECOND)
+    assert await store.key("acme", key.id) == after
+    for prefix in (key.prefix, fresh.prefix):
+        assert await store.find_key(prefix) == FoundKey(key=after, tenant=ACME)
+
+
+async def test_a_key_has_one_former_secret_at_most(store: Store) -> None:
+    key, second, third = make_key(), fresh_secret(), fresh_secret()
+    await store.add_key(key)
+    await rotate(store, key, second)
+    await rotate(store, key, third)
+    assert await store.find_key(key.prefix) is None
+    found = await store.find_key(second.prefix)
+    assert found is not None
+    assert found.key.prefixes == (third.prefix, second.prefix)
+
+
+async def test_a_prefix_is_taken_by_a_former_secret_too(store: Store) -> None:
+    key, other, fresh = make_key(), make_key(), fresh_secret()
+    await store.add_key(key)
+    await store.add_key(other)
+    await rotate(store, key, fresh)
+    for taken in (key.prefix, fresh.prefix, other.prefix):
+        with pytest.raises(PrefixTaken):
+            await rotate(store, other, KeptSecret(prefix=taken, digest=b""))
+        with pytest.raises(PrefixTaken):
+            await store.add_key(make_key(prefix=taken))
+    assert await store.key("acme", other.id) == other
+
+
+async def test_only_a_tenants_own_key_that_works_is_rotated(store: Store) -> None:
+    revoked, expired, good = make_key(), make_key(expires_at=NOW), make_key(expires_at=NOW + SECOND)
+    for key in (revoked, expired, good):
+        await store.add_key(key)
+    await store.revoke_key("acme", revoked.id, NOW)
+    assert await rotate(store, revoked, fresh_secret()) is None
+    assert await rotate(store, expired, fresh_secret()) is None
+    assert await rotate(store, replace(good, tenant="other"), fresh_secret()) is None
+    assert await rotate(store, make_key(), fresh_secret()) is None
+    assert await rotate(store, good, fresh_secret()) == good
+
+
+async def test_two_rotations_at_once_leave_the_secrets_of_the_last_two(store: Store) -> None:
+    key, fresh = make_key(), [fresh_secret() for _ in range(4)]
+    await store.add_key(key)
+    before = await asyncio.gather(*(rotate(store, key, each) for each in fresh))
+    assert len({each.prefix for each in before if each is not None}) == 4, "each has taken the place of another one"
+    after = await store.key("acme", key.id)
+    assert after is not None
+    assert set(after.prefixes) <= {each.prefix for each in fresh}
+
+
+async def test_when_keys_were_used_is_noted_and_never_goes_back(store: Store) -> None:
+    first, second = make_key(), make_key()
+    for key in (first, second):
+        await store.add_key(key)
+    await store.note_used({first.id: NOW, second.id: NOW + SECOND, ids.new_key_id(): NOW})
+    await store.note_used({first.id: NOW + SECOND, second.id: NOW})
+    for key in (first, second):
+        found = await store.key("acme", key.id)
+        assert found is not None
+        assert found.last_used_at == NOW + SECOND
+
+
+async def test_a_key_of_an_earlier_version_is_read(mongo_store: MongoStore) -> None:
+    key = make_key()
+    await mongo_store.add_key(key)
+    later = {"role": "", "networks": "", "rate_limit": ""}
+    await mongo_store._keys.update_one({"_id": key.id}, {"$unset": later})
+    assert await mongo_store.key("acme", key.id) == key

@@ -6,13 +6,14 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from services.auth.domain import FoundKey, Key, PrefixTaken, Tenant
+from services.auth.domain import FoundKey, Key, KeyState, PrefixTaken, Tenant
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from services.auth.domain import KeptSecret
     from shared.paging import Position
 
 
@@ -26,6 +27,8 @@ class FakeStore:
         self.away = False
         #: Lookups by prefix so far.
         self.lookups = 0
+        #: Writes of when keys were used.
+        self.notes = 0
         #: A lookup by prefix has read, and answers only once this is set.
         self.may_answer = asyncio.Event()
         self.may_answer.set()
@@ -43,8 +46,7 @@ class FakeStore:
 
     async def add_key(self, key: Key) -> None:
         self._check()
-        if any(other.prefix == key.prefix for other in self.by_id.values()):
-            raise PrefixTaken
+        self._refuse_taken(key.prefix)
         self.by_id[key.id] = key
 
     async def key(self, tenant: str, key_id: str) -> Key | None:
@@ -66,15 +68,37 @@ class FakeStore:
             key = self.by_id[key_id] = replace(key, revoked_at=at)
         return key
 
+    async def rotate_key(
+        self, tenant: str, key_id: str, fresh: KeptSecret, *, former_expires_at: datetime, at: datetime
+    ) -> Key | None:
+        key = await self.key(tenant, key_id)
+        self._refuse_taken(fresh.prefix)
+        if key is None or key.state(at) is not KeyState.ACTIVE:
+            return None
+        self.by_id[key_id] = key.rotated(fresh, former_expires_at)
+        return key
+
+    async def note_used(self, uses: Mapping[str, datetime]) -> None:
+        self._check()
+        self.notes += 1
+        for key_id, at in uses.items():
+            key = self.by_id.get(key_id)
+            if key is not None and (key.last_used_at is None or key.last_used_at < at):
+                self.by_id[key_id] = replace(key, last_used_at=at)
+
     async def find_key(self, prefix: str) -> FoundKey | None:
         self.lookups += 1
-        found = next((key for key in self.by_id.values() if key.prefix == prefix), None)
+        found = next((key for key in self.by_id.values() if prefix in key.prefixes), None)
         tenant = self.tenants.get(found.tenant) if found is not None else None
         away = self.away
         await self.may_answer.wait()
         if away:
             raise _unavailable()
         return FoundKey(key=found, tenant=tenant) if found is not None else None
+
+    def _refuse_taken(self, prefix: str) -> None:
+        if any(prefix in other.prefixes for other in self.by_id.values()):
+            raise PrefixTaken
 
     def _check(self) -> None:
         if self.away:

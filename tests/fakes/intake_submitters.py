@@ -9,6 +9,7 @@ from services.intake.acceptance import Acceptor
 from services.intake.attachments import Attacher
 from services.intake.batch_reader import BatchReader
 from services.intake.batch_submitter import BatchSubmitter
+from services.intake.judge import Judge
 from services.intake.limits import PendingLimits
 from services.intake.offload import Offloader
 from services.intake.submitter import Submitter
@@ -51,8 +52,14 @@ class EmptyHistory:
         raise BatchNotFound(f"there is no batch {batch_id}", metadata={"batch": batch_id})
 
 
-def _attacher(objects: FakeObjects | None) -> Attacher:
-    return Attacher(Uploads(store=FakeUploadStore(), objects=objects or FakeObjects(), clock=SystemClock()))
+def _judge(store: JobStore, objects: FakeObjects | None) -> Judge:
+    uploads = Uploads(store=FakeUploadStore(), objects=objects or FakeObjects(), clock=SystemClock())
+    return Judge(
+        catalogue=cast("Catalogue", LoadedCatalogue()),
+        attacher=Attacher(uploads),
+        validator=Validator(guard=GUARD, digest=SEALER.digest),
+        store=store,
+    )
 
 
 def _acceptor(
@@ -86,9 +93,7 @@ def submitter_of(
 ) -> Submitter:
     """Submits jobs to the store and the log."""
     return Submitter(
-        catalogue=cast("Catalogue", LoadedCatalogue()),
-        attacher=_attacher(objects),
-        validator=Validator(guard=GUARD, digest=SEALER.digest),
+        judge=_judge(store, objects),
         acceptor=_acceptor(store, publisher, max_pending=max_pending, tally=tally, objects=objects, patience=patience),
         store=store,
         recorded=cast("RecordedJobs", EmptyHistory()),
@@ -110,11 +115,8 @@ def batch_submitter_of(
 ) -> BatchSubmitter:
     """The same for batches."""
     return BatchSubmitter(
-        catalogue=cast("Catalogue", LoadedCatalogue()),
-        attacher=_attacher(objects),
-        validator=Validator(guard=GUARD, digest=SEALER.digest),
+        judge=_judge(store, objects),
         acceptor=_acceptor(store, publisher, max_pending=max_pending, tally=tally, objects=objects, patience=patience),
-        store=store,
         reader=BatchReader(batches=batches, store=store, recorded=cast("RecordedJobs", EmptyHistory())),
         sealer=SEALER,
         clock=clock or SystemClock(),

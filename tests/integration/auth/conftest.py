@@ -17,12 +17,13 @@ from services.auth.domain import Tenant
 from services.auth.store import MongoStore
 from shared.clock import SystemClock
 from shared.config import Secret
-from shared.identity import IDENTITY_HEADER
+from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER
 from tests.service import channel, running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
+    from shared import kv
     from shared.mongo import Client
     from tests.identities import Identities
 
@@ -42,12 +43,31 @@ class Auth:
         async with channel(self.address, token) as connection:
             yield cast("auth_pb2_grpc.KeyServiceStub", auth_pb2_grpc.KeyServiceStub(connection))
 
-    async def check(self, secret: str) -> Any:
+    async def check(self, secret: str, *, source: str = "192.0.2.1") -> Any:
         """What the gateway is answered about a request that carries this key."""
-        request = envoy.CheckRequest()
-        request.attributes.request.http.headers["authorization"] = f"Bearer {secret}"
+        async with self.gateway() as ask:
+            return await ask(secret, source=source)
+
+    @asynccontextmanager
+    async def gateway(self) -> AsyncIterator[Any]:
+        """The same over one connection: `ask(secret, source=...)`."""
         async with channel(self.address) as connection:
-            return await cast("Any", external_auth_pb2_grpc).AuthorizationStub(connection).Check(request, timeout=5)
+            stub = cast("Any", external_auth_pb2_grpc).AuthorizationStub(connection)
+
+            async def ask(secret: str, *, source: str = "192.0.2.1") -> Any:
+                request = envoy.CheckRequest()
+                request.attributes.request.http.headers["authorization"] = f"Bearer {secret}"
+                request.attributes.request.http.headers[CLIENT_ADDRESS_HEADER] = source
+                return await stub.Check(request, timeout=10)
+
+            yield ask
+
+
+def headers_of(response: Any) -> Mapping[str, str]:
+    """The headers that the caller is answered with beside the service's, or with a refusal."""
+    ok = response.WhichOneof("http_response") == "ok_response"
+    options = response.ok_response.response_headers_to_add if ok else response.denied_response.headers
+    return {option.header.key: option.header.value for option in options}
 
 
 def identity_of(response: Any) -> str | None:
@@ -69,12 +89,13 @@ async def store(mongo: Client) -> MongoStore:
 
 
 @pytest.fixture
-def config(mongo_url: str, nats_url: str, identities: Identities) -> Config:
+def config(mongo_url: str, redis_url: str, redis: kv.Client, nats_url: str, identities: Identities) -> Config:
     return Config(
         grpc_address="127.0.0.1:0",
         identity_keys_file=identities.keys_file,
         service_key=identities.service_key("auth"),
         mongo_url=Secret(mongo_url),
+        redis_url=Secret(redis_url),
         nats_url=Secret(nats_url),
         key_pepper=Secret(identities.key_pepper_file.read_text(encoding="utf-8").strip()),
         drain_timeout=timedelta(seconds=2),

@@ -12,7 +12,8 @@ import pytest
 
 from services.auth import bootstrap as bootstrap_
 from services.auth.config import BootstrapConfig
-from services.auth.domain import KeyOrder, KeySecret
+from services.auth.domain import KeySecret
+from services.auth.orders import KeyOrder
 from services.auth.store import MongoStore
 from shared.clock import SystemClock
 from shared.config import Secret

@@ -191,6 +191,8 @@ CALLS: dict[str, tuple[str, Callable[[auth_pb2_grpc.KeyServiceStub], Awaitable[o
     "CreateKey": ("keys:write", lambda keys: keys.CreateKey(READER)),
     "ListKeys": ("keys:read", lambda keys: keys.ListKeys(auth_pb2.ListKeysRequest())),
     "GetKey": ("keys:read", lambda keys: keys.GetKey(auth_pb2.GetKeyRequest(key_id=ids.new_key_id()))),
+    "RotateKey": ("keys:write", lambda keys: keys.RotateKey(auth_pb2.RotateKeyRequest(key_id=ids.new_key_id()))),
+    "GetKeyUsage": ("keys:read", lambda keys: keys.GetKeyUsage(auth_pb2.GetKeyUsageRequest(key_id=ids.new_key_id()))),
     "RevokeKey": ("keys:write", lambda keys: keys.RevokeKey(auth_pb2.RevokeKeyRequest(key_id=ids.new_key_id()))),
 }
 

@@ -127,6 +127,25 @@ async def test_a_call_that_needs_the_database_is_told_to_try_again(severed_auth:
     assert dict(failure.value.initial_metadata())["retry-after"] == "1"
 
 
+async def test_a_rotation_that_the_database_breaks_off_leaves_a_secret_that_works(
+    severed_auth: Auth, wire: Wire
+) -> None:
+    async with severed_auth.keys(severed_auth.identities.mint("acme")) as keys:
+        made = await keys.CreateKey(auth_pb2.CreateKeyRequest(name="laptop", scopes=["jobs:read"]))
+        rotation = asyncio.ensure_future(keys.RotateKey(auth_pb2.RotateKeyRequest(key_id=made.key.id), timeout=30))
+        await wire.cut()
+        outcome = (await asyncio.gather(rotation, return_exceptions=True))[0]
+        await wire.mend()
+        secret = made.secret if isinstance(outcome, grpc.aio.AioRpcError) else outcome.secret
+
+        async def works() -> bool:
+            return identity_of(await severed_auth.check(secret)) is not None
+
+        await eventually(works, within=60, what="the key's secret after the database is back")
+        again = await keys.RotateKey(auth_pb2.RotateKeyRequest(key_id=made.key.id))
+    assert identity_of(await severed_auth.check(again.secret)) is not None
+
+
 async def test_auth_waits_at_its_start_for_a_database_that_is_not_there_yet(
     severable: Config, wire: Wire, identities: Identities, store: MongoStore
 ) -> None:

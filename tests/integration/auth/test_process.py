@@ -27,7 +27,9 @@ CANARY = "canary-e0c7a5c1b3d94f0b8a6d"
 
 
 @pytest.fixture
-def environment(mongo_url: str, nats_url: str, identities: Identities, tmp_path: Path) -> dict[str, str]:
+def environment(
+    mongo_url: str, redis_url: str, nats_url: str, identities: Identities, tmp_path: Path
+) -> dict[str, str]:
     """All of auth's settings; those that are secret hold the canary."""
     pepper = tmp_path / "pepper"
     pepper.write_text(CANARY * 2, encoding="utf-8")
@@ -37,6 +39,7 @@ def environment(mongo_url: str, nats_url: str, identities: Identities, tmp_path:
         "PENSTOCK_IDENTITY_KEYS_FILE": str(identities.keys_file),
         "PENSTOCK_SERVICE_KEY_FILE": str(identities.private_key_file("auth")),
         "PENSTOCK_MONGO_URL": f"{mongo_url}&appName={CANARY}",
+        "PENSTOCK_REDIS_URL": f"{redis_url}?client_name={CANARY}",
         "PENSTOCK_NATS_URL": nats_url.replace("nats://", f"nats://{CANARY}@"),
         "PENSTOCK_KEY_PEPPER_FILE": str(pepper),
         "PENSTOCK_LOG_LEVEL": "debug",

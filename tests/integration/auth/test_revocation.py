@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from penstock.auth.v1 import auth_pb2
 
+from services.auth import known_keys
+from shared.clock import SystemClock
 from tests.integration.auth.conftest import identity_of
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from services.auth.store import MongoStore
     from tests.identities import Identities
     from tests.integration.auth.conftest import Auth
 
@@ -57,3 +60,20 @@ async def test_revoking_one_key_leaves_the_others(auth: Auth, identities: Identi
     async with auth.keys(identities.mint("acme")) as keys:
         await keys.RevokeKey(auth_pb2.RevokeKeyRequest(key_id=made.key.id))
     assert identity_of(await auth.check(other.secret)) is not None
+
+
+async def test_a_revocation_whose_signal_is_lost_takes_half_a_minute_at_most(
+    auth: Auth, other_replica: Auth, identities: Identities, store: MongoStore
+) -> None:
+    made = await make_key(auth, identities)
+    for replica in (auth, other_replica):
+        assert identity_of(await replica.check(made.secret)) is not None
+    await store.revoke_key("acme", made.key.id, SystemClock().now())  # and nobody is told
+    assert identity_of(await auth.check(made.secret)) is not None
+
+    async def is_refused() -> bool:
+        return identity_of(await auth.check(made.secret)) is None and (
+            identity_of(await other_replica.check(made.secret)) is None
+        )
+
+    await eventually(is_refused, within=known_keys.TIME_TO_LIVE.total_seconds(), what="the refusal of a revoked key")

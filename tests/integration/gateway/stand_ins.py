@@ -17,7 +17,7 @@ from penstock.scheduler.v1 import queues_pb2, queues_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 
 from shared import errors
-from shared.identity import IDENTITY_HEADER
+from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER
 from shared.permissions import Scope
 from shared.rpc import call, status
 from shared.rpc.health import Health
@@ -60,6 +60,8 @@ class Services:
     received: list[Received] = field(default_factory=list)
     #: How often auth was asked.
     checks: int = 0
+    #: The address from which auth was last told a request comes.
+    source: str = ""
     #: What SubmitJob and GetJob do; a test sets it.
     answer: Callable[[Any], Awaitable[jobs_pb2.Job]] | None = None
     #: What GetJobResult sends first, and then.
@@ -138,6 +140,14 @@ class _Keys(auth_pb2_grpc.KeyServiceServicer):
         self._services.note(request)
         return auth_pb2.Key()
 
+    async def RotateKey(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return auth_pb2.RotateKeyResponse()
+
+    async def GetKeyUsage(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return auth_pb2.KeyUsage()
+
     async def RevokeKey(self, request: Any, context: Any) -> Any:
         self._services.note(request)
         return auth_pb2.Key()
@@ -197,6 +207,7 @@ class _Authorization(external_auth_pb2_grpc.AuthorizationServicer):
 
     async def Check(self, request: Any, context: Any) -> Any:
         self._services.checks += 1
+        self._services.source = request.attributes.request.http.headers[CLIENT_ADDRESS_HEADER]
         if self._services.on_check is not None:
             await self._services.on_check()
         headers = request.attributes.request.http.headers

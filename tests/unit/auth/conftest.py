@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.auth.domain import KeyHasher, KeyOrder, KeySecret, Tenant
+from services.auth.domain import KeyHasher, KeySecret, Tenant
 from services.auth.keyring import issue
+from services.auth.orders import KeyOrder
 from shared.config import Secret
 from tests.fakes.auth_store import FakeStore
 
@@ -41,10 +42,18 @@ class World:
     hasher: KeyHasher
 
     async def make_key(
-        self, tenant: str = "acme", *, scopes: tuple[str, ...] = ("jobs:read",), expires_in: timedelta | None = None
+        self,
+        tenant: str = "acme",
+        *,
+        scopes: tuple[str, ...] = ("jobs:read",),
+        expires_in: timedelta | None = None,
+        cidrs: tuple[str, ...] = (),
+        rate_limit: int = 0,
     ) -> KeySecret:
         expires_at = self.time.now() + expires_in if expires_in is not None else None
-        order = KeyOrder(tenant=tenant, name="laptop", scopes=scopes, expires_at=expires_at)
+        order = KeyOrder(
+            tenant=tenant, name="laptop", scopes=scopes, expires_at=expires_at, cidrs=cidrs, rate_limit=rate_limit
+        )
         _, secret = await issue(order, store=self.store, hasher=self.hasher, clock=self.time)
         return secret
 
@@ -57,5 +66,6 @@ class World:
 @pytest.fixture
 async def world() -> World:
     world = World(FakeStore(), Time(), KeyHasher(PEPPER))
-    await world.store.add_tenant(Tenant(name="acme", created_at=START))
+    for name in ("acme", "globex"):
+        await world.store.add_tenant(Tenant(name=name, created_at=START))
     return world

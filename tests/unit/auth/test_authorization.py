@@ -14,12 +14,18 @@ from penstock.gateway.v1 import external_auth_pb2
 from services.auth.authorization import AuthorizationServicer, Pass
 from services.auth.domain import KeySecret, Tenant, _checksum
 from services.auth.known_keys import KnownKeys
-from shared.identity import IDENTITY_HEADER, Principal, PrincipalKind, TokenSigner, TokenVerifier
+from services.auth.limiter import Guesses, Limiter, RateLimits
+from services.auth.usage import Usage
+from services.auth.windows import LocalWindows
+from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER, Principal, PrincipalKind, TokenSigner, TokenVerifier
+from tests.fakes.auth_usage import FakeUsage
 
 if TYPE_CHECKING:
     from tests.unit.auth.conftest import World
 
 envoy: Any = external_auth_pb2
+#: Requests a minute.
+KEY_LIMIT, TENANT_LIMIT, ADDRESS_LIMIT = 200, 300, 20
 PRIVATE_KEY = Ed25519PrivateKey.generate()
 PEM = PRIVATE_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
@@ -39,21 +45,36 @@ class Gateway:
     def __init__(self, world: World) -> None:
         self.signer = CountingSigner("auth", PEM)
         self.known_keys = KnownKeys[Pass](world.store, monotonic=world.time.monotonic)
+        limits = RateLimits(key=KEY_LIMIT, tenant=TENANT_LIMIT, address=ADDRESS_LIMIT)
+        windows = LocalWindows(monotonic=world.time.monotonic)
+        limiter = Limiter(shared=windows, local=windows, share=1.0, monotonic=world.time.monotonic)
+        self.usage = FakeUsage()
+        self.counter = Usage(store=self.usage, keys=world.store)
         self.servicer = AuthorizationServicer(
             known_keys=self.known_keys,
             hasher=world.hasher,
             signer=self.signer,
+            limits=limits,
+            limiter=limiter,
+            guesses=Guesses(limiter=limiter, limits=limits, monotonic=world.time.monotonic),
+            usage=self.counter,
             clock=world.time,
             monotonic=world.time.monotonic,
         )
 
-    async def ask(self, headers: dict[str, str]) -> Any:
+    async def ask(self, headers: dict[str, str], *, source: str = "192.0.2.1") -> Any:
         request = envoy.CheckRequest()
         request.attributes.request.http.headers.update(headers)
+        request.attributes.request.http.headers[CLIENT_ADDRESS_HEADER] = source
         return await self.servicer.Check(request, cast("Any", None))
 
-    async def ask_with(self, secret: KeySecret) -> Any:
-        return await self.ask({"authorization": f"Bearer {secret.reveal()}"})
+    async def ask_with(self, secret: KeySecret, *, source: str = "192.0.2.1") -> Any:
+        return await self.ask({"authorization": f"Bearer {secret.reveal()}"}, source=source)
+
+    async def used(self) -> dict[str, int]:
+        """How requests with known keys have come out."""
+        await self.counter.flush()
+        return self.usage.totals()
 
 
 @pytest.fixture
@@ -208,17 +229,18 @@ async def test_a_tenant_to_be_disabled_later_works_until_then(gateway: Gateway, 
 
 async def test_an_answer_from_the_cache_signs_nothing_and_looks_nothing_up(gateway: Gateway, world: World) -> None:
     secret = await world.make_key()
-    first = await gateway.ask_with(secret)
+    first = token_of(await gateway.ask_with(secret))
     for _ in range(100):
-        assert await gateway.ask_with(secret) is first
+        assert token_of(await gateway.ask_with(secret)) == first
     assert (gateway.signer.signed, world.store.lookups) == (1, 1)
 
 
 async def test_an_identity_is_made_anew_while_it_has_half_its_life(gateway: Gateway, world: World) -> None:
     secret = await world.make_key()
-    first = await gateway.ask_with(secret)
+    await gateway.ask_with(secret)
     world.time.advance(seconds=29)
-    assert await gateway.ask_with(secret) is first
+    await gateway.ask_with(secret)
+    assert gateway.signer.signed == 1
     world.time.advance(seconds=1)
     await gateway.ask_with(secret)
     assert gateway.signer.signed == 2

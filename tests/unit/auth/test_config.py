@@ -16,6 +16,7 @@ ENVIRONMENT = {
     "PENSTOCK_IDENTITY_KEYS_FILE": "keys.json",
     "PENSTOCK_SERVICE_KEY": f"service-{CANARY}",
     "PENSTOCK_MONGO_URL": f"mongodb://user:{CANARY}@localhost/",
+    "PENSTOCK_REDIS_URL": f"redis://user:{CANARY}@localhost/0",
     "PENSTOCK_NATS_URL": f"nats://user:{CANARY}@localhost",
     "PENSTOCK_KEY_PEPPER": CANARY,
 }
@@ -61,3 +62,31 @@ def test_the_bootstrap_command_needs_the_store_and_the_pepper_alone() -> None:
 
 def test_the_bootstrap_command_runs_in_the_services_own_environment() -> None:
     assert load(BootstrapConfig, ENVIRONMENT).mongo_url.reveal() == ENVIRONMENT["PENSTOCK_MONGO_URL"]
+
+
+def test_limits_are_read_and_hold_by_default() -> None:
+    limits = load(Config, ENVIRONMENT).rate_limits
+    assert (limits.key, limits.tenant, limits.address) == (1_000, 10_000, 600)
+    assert load(Config, ENVIRONMENT | {"PENSTOCK_KEY_RATE_LIMIT": "7"}).rate_limits.key == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("PENSTOCK_KEY_RATE_LIMIT", "0"),
+        ("PENSTOCK_TENANT_RATE_LIMIT", "-1"),
+        ("PENSTOCK_ADDRESS_RATE_LIMIT", "1000000001"),
+        ("PENSTOCK_LIMIT_SHARE_WITHOUT_REDIS", "0"),
+        ("PENSTOCK_LIMIT_SHARE_WITHOUT_REDIS", "1.1"),
+    ],
+)
+def test_a_limit_that_would_open_or_shut_the_door_for_all_is_refused(name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        load(Config, ENVIRONMENT | {name: text})
+
+
+def test_every_mistake_is_named() -> None:
+    wrong = {"PENSTOCK_KEY_PEPPER": "short", "PENSTOCK_KEY_RATE_LIMIT": "0", "PENSTOCK_TENANT_RATE_LIMIT": "0"}
+    with pytest.raises(ConfigError) as refused:
+        load(Config, ENVIRONMENT | wrong)
+    assert all(name in str(refused.value) for name in wrong)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.auth.domain import Key, KeyHasher, KeyOrder, KeySecret, KeyState, _checksum, to_milliseconds
+from services.auth.domain import Key, KeyHasher, KeySecret, KeyState, _checksum, to_milliseconds
+from services.auth.orders import KeyOrder
 from shared import ids
 from shared.config import Secret
 from shared.errors import PermissionDenied

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.auth.domain import Key, KeyOrder, KeySecret, Tenant
+from services.auth.domain import Key, KeySecret, Tenant
 from services.auth.keyring import Keyring
+from services.auth.orders import KeyOrder
 from shared import ids
 from shared.errors import InvalidArgument, KeyNotFound, PermissionDenied, TenantNotFound, Unavailable
 from shared.identity import Principal, PrincipalKind
 from shared.permissions import ADMIN_SCOPES, Scope
-from shared.streams import AUTH_CHANGED_SIGNAL
+from shared.streams import AUTH_CHANGED_SIGNAL, PRINCIPAL_REVOKED_SIGNAL
 
 if TYPE_CHECKING:
     from tests.unit.auth.conftest import World
@@ -90,7 +91,10 @@ async def test_only_an_operator_learns_whether_another_tenant_exists(keyring: Ke
 async def test_a_revocation_is_told_by_the_public_prefix(keyring: Keyring, signals: FakeSignals) -> None:
     key, secret = await keyring.create(ORDER, maker=ADMIN)
     await keyring.revoke("acme", key.id)
-    assert signals.sent == [(AUTH_CHANGED_SIGNAL, secret.prefix.encode())]
+    assert signals.sent == [
+        (AUTH_CHANGED_SIGNAL, secret.prefix.encode()),
+        (PRINCIPAL_REVOKED_SIGNAL, key.id.encode()),
+    ]
 
 
 async def test_revoking_again_answers_the_same_and_tells_again(
@@ -100,7 +104,7 @@ async def test_revoking_again_answers_the_same_and_tells_again(
     first = await keyring.revoke("acme", key.id)
     world.time.advance(minutes=1)
     assert await keyring.revoke("acme", key.id) == first
-    assert len(signals.sent) == 2
+    assert signals.sent[:2] == signals.sent[2:]
 
 
 async def test_a_key_is_revoked_even_when_no_replica_can_be_told(

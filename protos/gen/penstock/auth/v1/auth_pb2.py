@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpenstock/auth/v1/auth.proto\x12\x10penstock.auth.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x01\n\x03Key\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06tenant\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x14\n\x06prefix\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\x34\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12.\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\nrevoked_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"|\n\x10\x43reateKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06scopes\x18\x02 \x03(\tB\x04\xe2\x41\x01\x02\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06tenant\x18\x04 \x01(\t\"G\n\x11\x43reateKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.penstock.auth.v1.Key\x12\x0e\n\x06secret\x18\x02 \x01(\t\"8\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x10ListKeysResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.penstock.auth.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\rGetKeyRequest\x12\x14\n\x06key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"(\n\x10RevokeKeyRequest\x12\x14\n\x06key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x32\xac\x03\n\nKeyService\x12m\n\tCreateKey\x12\".penstock.auth.v1.CreateKeyRequest\x1a#.penstock.auth.v1.CreateKeyResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/api/v1/keys:\x01*\x12g\n\x08ListKeys\x12!.penstock.auth.v1.ListKeysRequest\x1a\".penstock.auth.v1.ListKeysResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/api/v1/keys\x12_\n\x06GetKey\x12\x1f.penstock.auth.v1.GetKeyRequest\x1a\x15.penstock.auth.v1.Key\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/keys/{key_id}\x12\x65\n\tRevokeKey\x12\".penstock.auth.v1.RevokeKeyRequest\x1a\x15.penstock.auth.v1.Key\"\x1d\x82\xd3\xe4\x93\x02\x17*\x15/api/v1/keys/{key_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpenstock/auth/v1/auth.proto\x12\x10penstock.auth.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x04\n\x03Key\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06tenant\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x14\n\x06prefix\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\x34\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12.\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\nrevoked_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12(\n\x04role\x18\t \x01(\x0e\x32\x1a.penstock.auth.v1.Key.Role\x12\x15\n\rallowed_cidrs\x18\n \x03(\t\x12\x12\n\nrate_limit\x18\x0b \x01(\x05\x12\x36\n\x0clast_used_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1b\n\rformer_prefix\x18\r \x01(\tB\x04\xe2\x41\x01\x03\x12;\n\x11\x66ormer_expires_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\t\n\x05\x41\x44MIN\x10\x01\x12\x0c\n\x08OPERATOR\x10\x02\x12\r\n\tDEVELOPER\x10\x03\x12\n\n\x06VIEWER\x10\x04\"\xcb\x01\n\x10\x43reateKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06tenant\x18\x04 \x01(\t\x12(\n\x04role\x18\x05 \x01(\x0e\x32\x1a.penstock.auth.v1.Key.Role\x12\x15\n\rallowed_cidrs\x18\x06 \x03(\t\x12\x12\n\nrate_limit\x18\x07 \x01(\x05\"G\n\x11\x43reateKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.penstock.auth.v1.Key\x12\x0e\n\x06secret\x18\x02 \x01(\t\"8\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x10ListKeysResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.penstock.auth.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\rGetKeyRequest\x12\x14\n\x06key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"(\n\x10RevokeKeyRequest\x12\x14\n\x06key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"Y\n\x10RotateKeyRequest\x12\x14\n\x06key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\x0cgrace_period\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"G\n\x11RotateKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.penstock.auth.v1.Key\x12\x0e\n\x06secret\x18\x02 \x01(\t\"8\n\x12GetKeyUsageRequest\x12\x14\n\x06key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x64\x61ys\x18\x02 \x01(\x05\"G\n\x08KeyUsage\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12+\n\x04\x64\x61ys\x18\x02 \x03(\x0b\x32\x1d.penstock.auth.v1.KeyUsageDay\"e\n\x0bKeyUsageDay\x12\x0c\n\x04\x64\x61te\x18\x01 \x01(\t\x12\x10\n\x08requests\x18\x02 \x01(\x03\x12\x0f\n\x07\x61llowed\x18\x03 \x01(\x03\x12\x14\n\x0crate_limited\x18\x04 \x01(\x03\x12\x0f\n\x07refused\x18\x05 \x01(\x03\x32\xa1\x05\n\nKeyService\x12m\n\tCreateKey\x12\".penstock.auth.v1.CreateKeyRequest\x1a#.penstock.auth.v1.CreateKeyResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/api/v1/keys:\x01*\x12g\n\x08ListKeys\x12!.penstock.auth.v1.ListKeysRequest\x1a\".penstock.auth.v1.ListKeysResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/api/v1/keys\x12_\n\x06GetKey\x12\x1f.penstock.auth.v1.GetKeyRequest\x1a\x15.penstock.auth.v1.Key\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/keys/{key_id}\x12}\n\tRotateKey\x12\".penstock.auth.v1.RotateKeyRequest\x1a#.penstock.auth.v1.RotateKeyResponse\"\'\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/keys/{key_id}:rotate:\x01*\x12t\n\x0bGetKeyUsage\x12$.penstock.auth.v1.GetKeyUsageRequest\x1a\x1a.penstock.auth.v1.KeyUsage\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/v1/keys/{key_id}/usage\x12\x65\n\tRevokeKey\x12\".penstock.auth.v1.RevokeKeyRequest\x1a\x15.penstock.auth.v1.Key\"\x1d\x82\xd3\xe4\x93\x02\x17*\x15/api/v1/keys/{key_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,36 +45,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEY'].fields_by_name['created_at']._serialized_options = b'\342A\001\003'
   _globals['_KEY'].fields_by_name['revoked_at']._loaded_options = None
   _globals['_KEY'].fields_by_name['revoked_at']._serialized_options = b'\342A\001\003'
+  _globals['_KEY'].fields_by_name['last_used_at']._loaded_options = None
+  _globals['_KEY'].fields_by_name['last_used_at']._serialized_options = b'\342A\001\003'
+  _globals['_KEY'].fields_by_name['former_prefix']._loaded_options = None
+  _globals['_KEY'].fields_by_name['former_prefix']._serialized_options = b'\342A\001\003'
+  _globals['_KEY'].fields_by_name['former_expires_at']._loaded_options = None
+  _globals['_KEY'].fields_by_name['former_expires_at']._serialized_options = b'\342A\001\003'
   _globals['_CREATEKEYREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_CREATEKEYREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
-  _globals['_CREATEKEYREQUEST'].fields_by_name['scopes']._loaded_options = None
-  _globals['_CREATEKEYREQUEST'].fields_by_name['scopes']._serialized_options = b'\342A\001\002'
   _globals['_GETKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
   _globals['_GETKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\342A\001\002'
   _globals['_REVOKEKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
   _globals['_REVOKEKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\342A\001\002'
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETKEYUSAGEREQUEST'].fields_by_name['key_id']._loaded_options = None
+  _globals['_GETKEYUSAGEREQUEST'].fields_by_name['key_id']._serialized_options = b'\342A\001\002'
   _globals['_KEYSERVICE'].methods_by_name['CreateKey']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['CreateKey']._serialized_options = b'\202\323\344\223\002\021\"\014/api/v1/keys:\001*'
   _globals['_KEYSERVICE'].methods_by_name['ListKeys']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['ListKeys']._serialized_options = b'\202\323\344\223\002\016\022\014/api/v1/keys'
   _globals['_KEYSERVICE'].methods_by_name['GetKey']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['GetKey']._serialized_options = b'\202\323\344\223\002\027\022\025/api/v1/keys/{key_id}'
+  _globals['_KEYSERVICE'].methods_by_name['RotateKey']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['RotateKey']._serialized_options = b'\202\323\344\223\002!\"\034/api/v1/keys/{key_id}:rotate:\001*'
+  _globals['_KEYSERVICE'].methods_by_name['GetKeyUsage']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['GetKeyUsage']._serialized_options = b'\202\323\344\223\002\035\022\033/api/v1/keys/{key_id}/usage'
   _globals['_KEYSERVICE'].methods_by_name['RevokeKey']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['RevokeKey']._serialized_options = b'\202\323\344\223\002\027*\025/api/v1/keys/{key_id}'
-  _globals['_KEY']._serialized_start=146
-  _globals['_KEY']._serialized_end=399
-  _globals['_CREATEKEYREQUEST']._serialized_start=401
-  _globals['_CREATEKEYREQUEST']._serialized_end=525
-  _globals['_CREATEKEYRESPONSE']._serialized_start=527
-  _globals['_CREATEKEYRESPONSE']._serialized_end=598
-  _globals['_LISTKEYSREQUEST']._serialized_start=600
-  _globals['_LISTKEYSREQUEST']._serialized_end=656
-  _globals['_LISTKEYSRESPONSE']._serialized_start=658
-  _globals['_LISTKEYSRESPONSE']._serialized_end=738
-  _globals['_GETKEYREQUEST']._serialized_start=740
-  _globals['_GETKEYREQUEST']._serialized_end=777
-  _globals['_REVOKEKEYREQUEST']._serialized_start=779
-  _globals['_REVOKEKEYREQUEST']._serialized_end=819
-  _globals['_KEYSERVICE']._serialized_start=822
-  _globals['_KEYSERVICE']._serialized_end=1250
+  _globals['_KEY']._serialized_start=178
+  _globals['_KEY']._serialized_end=744
+  _globals['_KEY_ROLE']._serialized_start=664
+  _globals['_KEY_ROLE']._serialized_end=744
+  _globals['_CREATEKEYREQUEST']._serialized_start=747
+  _globals['_CREATEKEYREQUEST']._serialized_end=950
+  _globals['_CREATEKEYRESPONSE']._serialized_start=952
+  _globals['_CREATEKEYRESPONSE']._serialized_end=1023
+  _globals['_LISTKEYSREQUEST']._serialized_start=1025
+  _globals['_LISTKEYSREQUEST']._serialized_end=1081
+  _globals['_LISTKEYSRESPONSE']._serialized_start=1083
+  _globals['_LISTKEYSRESPONSE']._serialized_end=1163
+  _globals['_GETKEYREQUEST']._serialized_start=1165
+  _globals['_GETKEYREQUEST']._serialized_end=1202
+  _globals['_REVOKEKEYREQUEST']._serialized_start=1204
+  _globals['_REVOKEKEYREQUEST']._serialized_end=1244
+  _globals['_ROTATEKEYREQUEST']._serialized_start=1246
+  _globals['_ROTATEKEYREQUEST']._serialized_end=1335
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=1337
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=1408
+  _globals['_GETKEYUSAGEREQUEST']._serialized_start=1410
+  _globals['_GETKEYUSAGEREQUEST']._serialized_end=1466
+  _globals['_KEYUSAGE']._serialized_start=1468
+  _globals['_KEYUSAGE']._serialized_end=1539
+  _globals['_KEYUSAGEDAY']._serialized_start=1541
+  _globals['_KEYUSAGEDAY']._serialized_end=1642
+  _globals['_KEYSERVICE']._serialized_start=1645
+  _globals['_KEYSERVICE']._serialized_end=2318
 # @@protoc_insertion_point(module_scope)

@@ -5,9 +5,11 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -25,6 +27,37 @@ class Key(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Role:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Key._Role.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        ROLE_UNSPECIFIED: Key._Role.ValueType  # 0
+        """The key has scopes of its own."""
+        ADMIN: Key._Role.ValueType  # 1
+        """All that a tenant can do."""
+        OPERATOR: Key._Role.ValueType  # 2
+        """All that an admin can do, and what crosses tenants."""
+        DEVELOPER: Key._Role.ValueType  # 3
+        """Makes jobs, and is shown how their callbacks are signed."""
+        VIEWER: Key._Role.ValueType  # 4
+        """Sees, and changes nothing."""
+
+    class Role(_Role, metaclass=_RoleEnumTypeWrapper):
+        """Role stands for scopes: `docs/access.md` has the matrix."""
+
+    ROLE_UNSPECIFIED: Key.Role.ValueType  # 0
+    """The key has scopes of its own."""
+    ADMIN: Key.Role.ValueType  # 1
+    """All that a tenant can do."""
+    OPERATOR: Key.Role.ValueType  # 2
+    """All that an admin can do, and what crosses tenants."""
+    DEVELOPER: Key.Role.ValueType  # 3
+    """Makes jobs, and is shown how their callbacks are signed."""
+    VIEWER: Key.Role.ValueType  # 4
+    """Sees, and changes nothing."""
+
     ID_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
@@ -33,12 +66,24 @@ class Key(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     REVOKED_AT_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    ALLOWED_CIDRS_FIELD_NUMBER: _builtins.int
+    RATE_LIMIT_FIELD_NUMBER: _builtins.int
+    LAST_USED_AT_FIELD_NUMBER: _builtins.int
+    FORMER_PREFIX_FIELD_NUMBER: _builtins.int
+    FORMER_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`key_<uuidv7>`."""
     tenant: _builtins.str
     name: _builtins.str
     prefix: _builtins.str
     """The public start of the secret, by which it is recognised."""
+    role: Global___Key.Role.ValueType
+    """Where it has one, the scopes are those of the role."""
+    rate_limit: _builtins.int
+    """Requests a minute; 0 for as many as the server's setting says."""
+    former_prefix: _builtins.str
+    """The public start of the secret that the last rotation has replaced."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -47,6 +92,18 @@ class Key(_message.Message):
     def expires_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def revoked_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def allowed_cidrs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The networks from which it works, such as `203.0.113.0/24`; everywhere where there are none."""
+
+    @_builtins.property
+    def last_used_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was last used, to the minute, and known a minute later at the latest."""
+
+    @_builtins.property
+    def former_expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Until when that one works."""
+
     def __init__(
         self,
         *,
@@ -58,10 +115,16 @@ class Key(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         revoked_at: _timestamp_pb2.Timestamp | None = ...,
+        role: Global___Key.Role.ValueType = ...,
+        allowed_cidrs: _abc.Iterable[_builtins.str] | None = ...,
+        rate_limit: _builtins.int = ...,
+        last_used_at: _timestamp_pb2.Timestamp | None = ...,
+        former_prefix: _builtins.str = ...,
+        former_expires_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at", "revoked_at", b"revoked_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at", "former_expires_at", b"former_expires_at", "last_used_at", b"last_used_at", "revoked_at", b"revoked_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at", "id", b"id", "name", b"name", "prefix", b"prefix", "revoked_at", b"revoked_at", "scopes", b"scopes", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_cidrs", b"allowed_cidrs", "created_at", b"created_at", "expires_at", b"expires_at", "former_expires_at", b"former_expires_at", "former_prefix", b"former_prefix", "id", b"id", "last_used_at", b"last_used_at", "name", b"name", "prefix", b"prefix", "rate_limit", b"rate_limit", "revoked_at", b"revoked_at", "role", b"role", "scopes", b"scopes", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -77,17 +140,28 @@ class CreateKeyRequest(_message.Message):
     SCOPES_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    ALLOWED_CIDRS_FIELD_NUMBER: _builtins.int
+    RATE_LIMIT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What it is for; 1 to 100 characters."""
     tenant: _builtins.str
     """Makes the key for another tenant; needs `operator`."""
+    role: Global___Key.Role.ValueType
+    """Instead of scopes; its scopes must be the maker's own."""
+    rate_limit: _builtins.int
+    """Requests a minute, 1 to 1,000,000; 0 for as many as the server's setting says."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At least one, each of them the maker's own."""
+        """At least one where there is no role, each of them the maker's own."""
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """The key works until then; for good where not set."""
+
+    @_builtins.property
+    def allowed_cidrs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 20 networks, IPv4 or IPv6."""
 
     def __init__(
         self,
@@ -96,10 +170,13 @@ class CreateKeyRequest(_message.Message):
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         tenant: _builtins.str = ...,
+        role: Global___Key.Role.ValueType = ...,
+        allowed_cidrs: _abc.Iterable[_builtins.str] | None = ...,
+        rate_limit: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "name", b"name", "scopes", b"scopes", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_cidrs", b"allowed_cidrs", "expires_at", b"expires_at", "name", b"name", "rate_limit", b"rate_limit", "role", b"role", "scopes", b"scopes", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -221,3 +298,145 @@ class RevokeKeyRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeKeyRequest: _TypeAlias = RevokeKeyRequest  # noqa: Y015
+
+@_typing.final
+class RotateKeyRequest(_message.Message):
+    """RotateKeyRequest names a key that gets a new secret."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    GRACE_PERIOD_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    @_builtins.property
+    def grace_period(self) -> _duration_pb2.Duration:
+        """How long the secret until now works on: 0 s to 7 days; 24 hours where not set."""
+
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        grace_period: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grace_period", b"grace_period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grace_period", b"grace_period", "key_id", b"key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateKeyRequest: _TypeAlias = RotateKeyRequest  # noqa: Y015
+
+@_typing.final
+class RotateKeyResponse(_message.Message):
+    """RotateKeyResponse holds the key and, this once, its new secret."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    secret: _builtins.str
+    @_builtins.property
+    def key(self) -> Global___Key: ...
+    def __init__(
+        self,
+        *,
+        key: Global___Key | None = ...,
+        secret: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateKeyResponse: _TypeAlias = RotateKeyResponse  # noqa: Y015
+
+@_typing.final
+class GetKeyUsageRequest(_message.Message):
+    """GetKeyUsageRequest names a key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    days: _builtins.int
+    """How many days, today included: 1 to 90; 30 where not set."""
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "key_id", b"key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetKeyUsageRequest: _TypeAlias = GetKeyUsageRequest  # noqa: Y015
+
+@_typing.final
+class KeyUsage(_message.Message):
+    """KeyUsage is how often a key was used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    @_builtins.property
+    def days(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyUsageDay]:
+        """Every day that was asked for, the newest first."""
+
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        days: _abc.Iterable[Global___KeyUsageDay] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "key_id", b"key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyUsage: _TypeAlias = KeyUsage  # noqa: Y015
+
+@_typing.final
+class KeyUsageDay(_message.Message):
+    """KeyUsageDay is how often a key was used on a day; known some seconds later."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATE_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    ALLOWED_FIELD_NUMBER: _builtins.int
+    RATE_LIMITED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    date: _builtins.str
+    """In UTC, such as `2026-11-26`."""
+    requests: _builtins.int
+    """Requests in all."""
+    allowed: _builtins.int
+    """Of them, those that were let pass; what a service answered is not known here."""
+    rate_limited: _builtins.int
+    """Of them, those over a rate limit."""
+    refused: _builtins.int
+    """Of them, those that were refused for another reason: the address, the tenant, a secret that works no more."""
+    def __init__(
+        self,
+        *,
+        date: _builtins.str = ...,
+        requests: _builtins.int = ...,
+        allowed: _builtins.int = ...,
+        rate_limited: _builtins.int = ...,
+        refused: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "date", b"date", "rate_limited", b"rate_limited", "refused", b"refused", "requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyUsageDay: _TypeAlias = KeyUsageDay  # noqa: Y015

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class KeyServiceStub:
-    """KeyService makes and revokes a tenant's API keys.
+    """KeyService makes, rotates and revokes a tenant's API keys.
     """
 
     def __init__(self, channel):
@@ -50,6 +50,16 @@ class KeyServiceStub:
                 request_serializer=penstock_dot_auth_dot_v1_dot_auth__pb2.GetKeyRequest.SerializeToString,
                 response_deserializer=penstock_dot_auth_dot_v1_dot_auth__pb2.Key.FromString,
                 _registered_method=True)
+        self.RotateKey = channel.unary_unary(
+                '/penstock.auth.v1.KeyService/RotateKey',
+                request_serializer=penstock_dot_auth_dot_v1_dot_auth__pb2.RotateKeyRequest.SerializeToString,
+                response_deserializer=penstock_dot_auth_dot_v1_dot_auth__pb2.RotateKeyResponse.FromString,
+                _registered_method=True)
+        self.GetKeyUsage = channel.unary_unary(
+                '/penstock.auth.v1.KeyService/GetKeyUsage',
+                request_serializer=penstock_dot_auth_dot_v1_dot_auth__pb2.GetKeyUsageRequest.SerializeToString,
+                response_deserializer=penstock_dot_auth_dot_v1_dot_auth__pb2.KeyUsage.FromString,
+                _registered_method=True)
         self.RevokeKey = channel.unary_unary(
                 '/penstock.auth.v1.KeyService/RevokeKey',
                 request_serializer=penstock_dot_auth_dot_v1_dot_auth__pb2.RevokeKeyRequest.SerializeToString,
@@ -58,11 +68,11 @@ class KeyServiceStub:
 
 
 class KeyServiceServicer:
-    """KeyService makes and revokes a tenant's API keys.
+    """KeyService makes, rotates and revokes a tenant's API keys.
     """
 
     def CreateKey(self, request, context):
-        """Makes a key; its secret is in this answer and never again. A key can grant only scopes that its maker has.
+        """Makes a key; its secret is in this answer and never again. A key can grant only what its maker may do.
         Errors: INVALID_ARGUMENT, PERMISSION_DENIED, TENANT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -85,8 +95,25 @@ class KeyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateKey(self, request, context):
+        """Gives a key a new secret, which is in this answer and never again; all else of it stays. The secret that it takes the
+        place of works on until the grace period is over. One whose grace period runs already ends at once.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, KEY_NOT_FOUND, KEY_NOT_ACTIVE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetKeyUsage(self, request, context):
+        """Answers with how often a key was used, day by day.
+        Errors: INVALID_ARGUMENT, KEY_NOT_FOUND, UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeKey(self, request, context):
-        """Revokes a key for good; revoking a revoked key answers with it.
+        """Revokes a key for good, with every secret of it; revoking a revoked key answers with it.
         Errors: KEY_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -111,6 +138,16 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     request_deserializer=penstock_dot_auth_dot_v1_dot_auth__pb2.GetKeyRequest.FromString,
                     response_serializer=penstock_dot_auth_dot_v1_dot_auth__pb2.Key.SerializeToString,
             ),
+            'RotateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateKey,
+                    request_deserializer=penstock_dot_auth_dot_v1_dot_auth__pb2.RotateKeyRequest.FromString,
+                    response_serializer=penstock_dot_auth_dot_v1_dot_auth__pb2.RotateKeyResponse.SerializeToString,
+            ),
+            'GetKeyUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetKeyUsage,
+                    request_deserializer=penstock_dot_auth_dot_v1_dot_auth__pb2.GetKeyUsageRequest.FromString,
+                    response_serializer=penstock_dot_auth_dot_v1_dot_auth__pb2.KeyUsage.SerializeToString,
+            ),
             'RevokeKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeKey,
                     request_deserializer=penstock_dot_auth_dot_v1_dot_auth__pb2.RevokeKeyRequest.FromString,
@@ -125,7 +162,7 @@ def add_KeyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class KeyService:
-    """KeyService makes and revokes a tenant's API keys.
+    """KeyService makes, rotates and revokes a tenant's API keys.
     """
 
     @staticmethod
@@ -199,6 +236,60 @@ class KeyService:
             '/penstock.auth.v1.KeyService/GetKey',
             penstock_dot_auth_dot_v1_dot_auth__pb2.GetKeyRequest.SerializeToString,
             penstock_dot_auth_dot_v1_dot_auth__pb2.Key.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.auth.v1.KeyService/RotateKey',
+            penstock_dot_auth_dot_v1_dot_auth__pb2.RotateKeyRequest.SerializeToString,
+            penstock_dot_auth_dot_v1_dot_auth__pb2.RotateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetKeyUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.auth.v1.KeyService/GetKeyUsage',
+            penstock_dot_auth_dot_v1_dot_auth__pb2.GetKeyUsageRequest.SerializeToString,
+            penstock_dot_auth_dot_v1_dot_auth__pb2.KeyUsage.FromString,
             options,
             channel_credentials,
             insecure,

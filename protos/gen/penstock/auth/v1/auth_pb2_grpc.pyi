@@ -27,14 +27,14 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class KeyServiceStub:
-    """KeyService makes and revokes a tenant's API keys."""
+    """KeyService makes, rotates and revokes a tenant's API keys."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> KeyServiceAsyncStub: ...
     CreateKey: _grpc.UnaryUnaryMultiCallable[_auth_pb2.CreateKeyRequest, _auth_pb2.CreateKeyResponse]
-    """Makes a key; its secret is in this answer and never again. A key can grant only scopes that its maker has.
+    """Makes a key; its secret is in this answer and never again. A key can grant only what its maker may do.
     Errors: INVALID_ARGUMENT, PERMISSION_DENIED, TENANT_NOT_FOUND.
     """
     ListKeys: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListKeysRequest, _auth_pb2.ListKeysResponse]
@@ -45,18 +45,27 @@ class KeyServiceStub:
     """Answers with one key, without its secret.
     Errors: KEY_NOT_FOUND.
     """
+    RotateKey: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RotateKeyRequest, _auth_pb2.RotateKeyResponse]
+    """Gives a key a new secret, which is in this answer and never again; all else of it stays. The secret that it takes the
+    place of works on until the grace period is over. One whose grace period runs already ends at once.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, KEY_NOT_FOUND, KEY_NOT_ACTIVE.
+    """
+    GetKeyUsage: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetKeyUsageRequest, _auth_pb2.KeyUsage]
+    """Answers with how often a key was used, day by day.
+    Errors: INVALID_ARGUMENT, KEY_NOT_FOUND, UNAVAILABLE.
+    """
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RevokeKeyRequest, _auth_pb2.Key]
-    """Revokes a key for good; revoking a revoked key answers with it.
+    """Revokes a key for good, with every secret of it; revoking a revoked key answers with it.
     Errors: KEY_NOT_FOUND.
     """
 
 @_typing.type_check_only
 class KeyServiceAsyncStub(KeyServiceStub):
-    """KeyService makes and revokes a tenant's API keys."""
+    """KeyService makes, rotates and revokes a tenant's API keys."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateKey: _aio.UnaryUnaryMultiCallable[_auth_pb2.CreateKeyRequest, _auth_pb2.CreateKeyResponse]  # type: ignore[assignment]
-    """Makes a key; its secret is in this answer and never again. A key can grant only scopes that its maker has.
+    """Makes a key; its secret is in this answer and never again. A key can grant only what its maker may do.
     Errors: INVALID_ARGUMENT, PERMISSION_DENIED, TENANT_NOT_FOUND.
     """
     ListKeys: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListKeysRequest, _auth_pb2.ListKeysResponse]  # type: ignore[assignment]
@@ -67,13 +76,22 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """Answers with one key, without its secret.
     Errors: KEY_NOT_FOUND.
     """
+    RotateKey: _aio.UnaryUnaryMultiCallable[_auth_pb2.RotateKeyRequest, _auth_pb2.RotateKeyResponse]  # type: ignore[assignment]
+    """Gives a key a new secret, which is in this answer and never again; all else of it stays. The secret that it takes the
+    place of works on until the grace period is over. One whose grace period runs already ends at once.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, KEY_NOT_FOUND, KEY_NOT_ACTIVE.
+    """
+    GetKeyUsage: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetKeyUsageRequest, _auth_pb2.KeyUsage]  # type: ignore[assignment]
+    """Answers with how often a key was used, day by day.
+    Errors: INVALID_ARGUMENT, KEY_NOT_FOUND, UNAVAILABLE.
+    """
     RevokeKey: _aio.UnaryUnaryMultiCallable[_auth_pb2.RevokeKeyRequest, _auth_pb2.Key]  # type: ignore[assignment]
-    """Revokes a key for good; revoking a revoked key answers with it.
+    """Revokes a key for good, with every secret of it; revoking a revoked key answers with it.
     Errors: KEY_NOT_FOUND.
     """
 
 class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """KeyService makes and revokes a tenant's API keys."""
+    """KeyService makes, rotates and revokes a tenant's API keys."""
 
     @_abc_1.abstractmethod
     def CreateKey(
@@ -81,7 +99,7 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.CreateKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.CreateKeyResponse, _abc.Awaitable[_auth_pb2.CreateKeyResponse]]:
-        """Makes a key; its secret is in this answer and never again. A key can grant only scopes that its maker has.
+        """Makes a key; its secret is in this answer and never again. A key can grant only what its maker may do.
         Errors: INVALID_ARGUMENT, PERMISSION_DENIED, TENANT_NOT_FOUND.
         """
 
@@ -106,12 +124,33 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def RotateKey(
+        self,
+        request: _auth_pb2.RotateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.RotateKeyResponse, _abc.Awaitable[_auth_pb2.RotateKeyResponse]]:
+        """Gives a key a new secret, which is in this answer and never again; all else of it stays. The secret that it takes the
+        place of works on until the grace period is over. One whose grace period runs already ends at once.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, KEY_NOT_FOUND, KEY_NOT_ACTIVE.
+        """
+
+    @_abc_1.abstractmethod
+    def GetKeyUsage(
+        self,
+        request: _auth_pb2.GetKeyUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.KeyUsage, _abc.Awaitable[_auth_pb2.KeyUsage]]:
+        """Answers with how often a key was used, day by day.
+        Errors: INVALID_ARGUMENT, KEY_NOT_FOUND, UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
     def RevokeKey(
         self,
         request: _auth_pb2.RevokeKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.Key, _abc.Awaitable[_auth_pb2.Key]]:
-        """Revokes a key for good; revoking a revoked key answers with it.
+        """Revokes a key for good, with every secret of it; revoking a revoked key answers with it.
         Errors: KEY_NOT_FOUND.
         """
 

@@ -165,7 +165,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     RATE_LIMITED: _ErrorReason.ValueType  # 34
     """More calls than the limit allows; try again after `Retry-After`.
 
-        {"reason": "RATE_LIMITED", "domain": "penstock.dev", "metadata": {}}
+        {"reason": "RATE_LIMITED", "domain": "penstock.dev", "metadata": {"scope": "key", "limit": "1000"}}
     """
     BATCH_NOT_FOUND: _ErrorReason.ValueType  # 35
     """No such batch, or it belongs to another tenant.
@@ -198,6 +198,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The header `Range` asks for nothing that the result has; `Content-Range` tells how many bytes it has.
 
         {"reason": "RANGE_NOT_SATISFIABLE", "domain": "penstock.dev", "metadata": {"size": "1024"}}
+    """
+    KEY_NOT_ACTIVE: _ErrorReason.ValueType  # 42
+    """The API key was revoked or has expired, so it gets no new secret.
+
+        {"reason": "KEY_NOT_ACTIVE", "domain": "penstock.dev", "metadata": {"key": "key_…", "state": "revoked"}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -348,7 +353,7 @@ CANCELLED: ErrorReason.ValueType  # 33
 RATE_LIMITED: ErrorReason.ValueType  # 34
 """More calls than the limit allows; try again after `Retry-After`.
 
-    {"reason": "RATE_LIMITED", "domain": "penstock.dev", "metadata": {}}
+    {"reason": "RATE_LIMITED", "domain": "penstock.dev", "metadata": {"scope": "key", "limit": "1000"}}
 """
 BATCH_NOT_FOUND: ErrorReason.ValueType  # 35
 """No such batch, or it belongs to another tenant.
@@ -381,5 +386,10 @@ RANGE_NOT_SATISFIABLE: ErrorReason.ValueType  # 41
 """The header `Range` asks for nothing that the result has; `Content-Range` tells how many bytes it has.
 
     {"reason": "RANGE_NOT_SATISFIABLE", "domain": "penstock.dev", "metadata": {"size": "1024"}}
+"""
+KEY_NOT_ACTIVE: ErrorReason.ValueType  # 42
+"""The API key was revoked or has expired, so it gets no new secret.
+
+    {"reason": "KEY_NOT_ACTIVE", "domain": "penstock.dev", "metadata": {"key": "key_…", "state": "revoked"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from services.intake.gathered import MAX_ANSWERED, MAX_GROUP, GatheredReads
 from shared.errors import Unavailable
+from shared.gathered import MAX_ANSWERED, MAX_GROUP, GatheredReads
 from tests.stalls import watching_for_stalls
 
 if TYPE_CHECKING:

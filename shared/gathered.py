@@ -10,6 +10,7 @@ from shared import kv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
 #: Of one round trip: what Redis does between two other clients' commands stays well under a millisecond each.
 MAX_GROUP = 64
@@ -20,16 +21,18 @@ MAX_ANSWERED = 64
 class GatheredScript:
     """Runs a script for whoever asks; what is asked while one round trip is under way goes together in the next.
 
-    With 64 concurrent submits it saves a tenth of the processor time of a submit, and most of the connections.
+    With 64 concurrent submits it saves intake a tenth of the processor time of each, and most of the connections.
 
     Args:
         script: What is run.
         client: Connected.
+        patience: How long one round trip may take, where that is less than `kv.TIMEOUT`.
     """
 
-    def __init__(self, script: kv.Script, client: kv.Client) -> None:
+    def __init__(self, script: kv.Script, client: kv.Client, *, patience: timedelta | None = None) -> None:
         self._script = script
         self._client = client
+        self._patience_s = patience.total_seconds() if patience is not None else None
         self._waiting: deque[tuple[_Call, asyncio.Future[Any]]] = deque()
         self._running: asyncio.Task[None] | None = None
 
@@ -38,6 +41,7 @@ class GatheredScript:
 
         Raises:
             Unavailable: The server is away. The script may have run.
+            TimeoutError: Patience is at its end. The script may have run.
         """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(((keys, arguments), answer))
@@ -54,7 +58,8 @@ class GatheredScript:
 
     async def _run_group(self, group: Sequence[tuple[_Call, asyncio.Future[Any]]]) -> None:
         try:
-            answers = await self._script.run_many(self._client, [call for call, _ in group])
+            async with asyncio.timeout(self._patience_s):
+                answers = await self._script.run_many(self._client, [call for call, _ in group])
         except Exception as error:  # noqa: BLE001  handed to every caller, who raises it
             for _, answer in group:
                 if not answer.done():

@@ -1,0 +1,45 @@
+"""The usage store in memory; `tests/contract/test_auth_usage.py` holds it to what the real one does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from shared.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from services.auth.usage import KeyDay, Outcome
+
+
+class FakeUsage:
+    """Keeps counts in memory; can be away."""
+
+    def __init__(self) -> None:
+        self.days: dict[KeyDay, Counter[Outcome]] = {}
+        #: Every call raises `Unavailable` while it is.
+        self.away = False
+        #: Writes so far.
+        self.writes = 0
+
+    async def add(self, counted: Mapping[KeyDay, Mapping[Outcome, int]]) -> None:
+        self._check()
+        self.writes += 1
+        for day, counts in counted.items():
+            self.days.setdefault(day, Counter()).update(counts)
+
+    async def of_days(self, days: Sequence[KeyDay]) -> list[Mapping[Outcome, int]]:
+        self._check()
+        return [dict(self.days.get(day, {})) for day in days]
+
+    def totals(self) -> dict[str, int]:
+        """Over all keys and days, by outcome."""
+        total: Counter[Outcome] = Counter()
+        for counts in self.days.values():
+            total.update(counts)
+        return {outcome.value: count for outcome, count in total.items()}
+
+    def _check(self) -> None:
+        if self.away:
+            raise Unavailable("Redis does not answer", metadata={"dependency": "redis"})

@@ -1,0 +1,112 @@
+"""Streams that end when who watches was revoked, through a real port."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import grpc
+import pytest
+from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
+
+from shared.rpc.health import Health
+from shared.rpc.open_streams import OpenStreams
+from shared.rpc.server import Server
+from tests.service import channel
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from tests.identities import Identities
+
+pytestmark = pytest.mark.usefixtures("no_stalls")
+
+
+class Jobs(job_service_pb2_grpc.JobServiceServicer):
+    """Tells of one event, and then of nothing."""
+
+    def __init__(self) -> None:
+        self.open = 0
+
+    async def WatchJob(self, request: Any, context: Any) -> AsyncGenerator[jobs_pb2.WatchJobResponse]:
+        self.open += 1
+        try:
+            yield jobs_pb2.WatchJobResponse(job=jobs_pb2.Job(id=request.job_id))
+            await asyncio.Event().wait()
+        finally:
+            self.open -= 1
+
+
+@asynccontextmanager
+async def serving(identities: Identities, jobs: Jobs, streams: OpenStreams) -> AsyncIterator[str]:
+    server = Server("intake", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}), streams=streams)
+    server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs, "penstock.jobs.v1.JobService")
+    port = await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server._server.stop(None)
+
+
+@asynccontextmanager
+async def watching(address: str, token: str) -> AsyncIterator[Any]:
+    """A stream whose first event has come."""
+    async with channel(address, token) as connection:
+        stub = cast("Any", job_service_pb2_grpc.JobServiceStub(connection))
+        stream = stub.WatchJob(jobs_pb2.WatchJobRequest(job_id="x"), timeout=60)
+        assert (await stream.read()).job.id == "x"
+        yield stream
+
+
+async def end_of(stream: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as ended:
+        async with asyncio.timeout(5):
+            await stream.read()
+    return ended.value
+
+
+async def test_all_streams_of_who_was_revoked_end_and_nobody_elses(identities: Identities) -> None:
+    jobs, streams = Jobs(), OpenStreams()
+    revoked, other = identities.mint(key_id="key_1"), identities.mint(key_id="key_2")
+    async with serving(identities, jobs, streams) as address:
+        async with (
+            watching(address, revoked) as first,
+            watching(address, revoked) as second,
+            watching(address, other) as kept,
+        ):
+            await streams.end(b"key_1")
+            for stream in (first, second):
+                failure = await end_of(stream)
+                assert failure.code() is grpc.StatusCode.UNAUTHENTICATED
+                assert "revoked" in (failure.details() or "")
+            await eventually(lambda: jobs.open == 1, within=5, what="the end of two handlers")
+            assert not kept.done()
+            await streams.end(b"key_2")
+            assert (await end_of(kept)).code() is grpc.StatusCode.UNAUTHENTICATED
+        assert streams._streams == {}
+
+
+async def test_a_stream_that_opens_after_the_revocation_under_an_old_token_is_refused(identities: Identities) -> None:
+    now = 0.0
+    jobs, streams = Jobs(), OpenStreams(monotonic=lambda: now)
+    await streams.end(b"key_1")
+    async with serving(identities, jobs, streams) as address, channel(address, identities.mint(key_id="key_1")) as made:
+        stub = cast("Any", job_service_pb2_grpc.JobServiceStub(made))
+        assert (await end_of(stub.WatchJob(jobs_pb2.WatchJobRequest(job_id="x")))).code() is (
+            grpc.StatusCode.UNAUTHENTICATED
+        )
+        assert jobs.open == 0
+        now = 3600.0  # no token of then is good any more
+        async with watching(address, identities.mint(key_id="key_1")) as stream:
+            assert not stream.done()
+
+
+async def test_a_client_that_goes_leaves_nothing_behind(identities: Identities) -> None:
+    jobs, streams = Jobs(), OpenStreams()
+    async with serving(identities, jobs, streams) as address:
+        async with watching(address, identities.mint(key_id="key_1")) as stream:
+            stream.cancel()
+        await eventually(lambda: jobs.open == 0 and not streams._streams, within=5, what="the end of the handler")
+        await streams.end(b"key_1")

@@ -1,0 +1,108 @@
+"""What holds the limits while Redis is away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.auth.limiter import LOCAL, Limiter
+from services.auth.windows import LocalWindows, Verdict, Window
+from shared.errors import Unavailable
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.unit.auth.conftest import World
+
+WINDOW = Window("key", "k", 8)
+
+
+class FakeShared:
+    """The windows of all replicas; can be away."""
+
+    def __init__(self, world: World) -> None:
+        self._windows = LocalWindows(monotonic=world.time.monotonic)
+        self.away = False
+        self.asked = 0
+
+    async def take(self, windows: Sequence[Window]) -> Verdict:
+        self.asked += 1
+        if self.away:
+            raise Unavailable("Redis does not answer")
+        return await self._windows.take(windows)
+
+
+@pytest.fixture
+def shared(world: World) -> FakeShared:
+    return FakeShared(world)
+
+
+@pytest.fixture
+def limiter(world: World, shared: FakeShared) -> Limiter:
+    local = LocalWindows(monotonic=world.time.monotonic)
+    return Limiter(shared=shared, local=local, share=0.25, monotonic=world.time.monotonic)
+
+
+async def admitted(limiter: Limiter, count: int, window: Window = WINDOW) -> int:
+    return sum([(await limiter.take([window])).admitted for _ in range(count)])
+
+
+async def test_while_the_shared_windows_are_away_a_share_of_each_limit_passes(
+    limiter: Limiter, shared: FakeShared
+) -> None:
+    shared.away = True
+    assert await admitted(limiter, 20) == 2
+    assert LOCAL._value.get() == 1
+
+
+async def test_some_passes_of_every_limit_however_small(limiter: Limiter, shared: FakeShared) -> None:
+    shared.away = True
+    assert await admitted(limiter, 5, Window("key", "k", 1)) == 1
+
+
+async def test_nobody_waits_for_what_is_known_to_be_away(limiter: Limiter, shared: FakeShared) -> None:
+    shared.away = True
+    await admitted(limiter, 20)
+    assert shared.asked == 1
+
+
+async def test_the_shared_windows_hold_again_when_they_are_back_with_what_they_had_counted(
+    limiter: Limiter, shared: FakeShared, world: World
+) -> None:
+    assert await admitted(limiter, 5) == 5
+    shared.away = True
+    await limiter.take([WINDOW])
+    shared.away = False
+    world.time.advance(seconds=1)
+    await limiter.take([WINDOW])  # which has them tried beside it
+    await eventually(lambda: LOCAL._value.get() == 0, within=5)
+    assert await admitted(limiter, 20) == 3
+
+
+async def test_what_stays_away_is_tried_once_a_second(limiter: Limiter, shared: FakeShared, world: World) -> None:
+    shared.away = True
+    await admitted(limiter, 5)
+    for _ in range(3):
+        world.time.advance(seconds=1)
+        asked = shared.asked
+        await admitted(limiter, 5)
+        await eventually(lambda asked=asked: shared.asked == asked + 1, within=5)
+        await admitted(limiter, 5)
+        assert shared.asked == asked + 1
+
+
+async def test_each_change_is_logged_once(
+    limiter: Limiter, shared: FakeShared, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared.away = True
+    await admitted(limiter, 10)
+    shared.away = False
+    world.time.advance(seconds=1)
+    await limiter.take([WINDOW])
+    await eventually(lambda: LOCAL._value.get() == 0, within=5)
+    await admitted(limiter, 10)
+    captured = capsys.readouterr()
+    logged = captured.out + captured.err
+    assert (logged.count("rate_limits_local"), logged.count("rate_limits_shared")) == (1, 1)
