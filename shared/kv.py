@@ -40,10 +40,21 @@ async def connect(url: Secret) -> Client:
     """A pool of connections to a server that has answered once.
 
     Args:
-        url: `redis://[user:password@]host:port/database`.
+        url: As for `client`.
 
     Raises:
         Unavailable: The server does not answer.
+    """
+    connected = client(url)
+    await ping(connected)
+    return connected
+
+
+def client(url: Secret) -> Client:
+    """A pool of connections that are made when they are needed.
+
+    Args:
+        url: `redis://[user:password@]host:port/database`.
     """
     seconds = TIMEOUT.total_seconds()
     pool = redis.BlockingConnectionPool.from_url(
@@ -55,9 +66,7 @@ async def connect(url: Secret) -> Client:
         retry=Retry(NoBackoff(), 1),  # once, for a connection that the server has closed since its last use
         retry_on_error=[RedisConnectionError],
     )
-    client = redis.Redis(connection_pool=pool)
-    await ping(client)
-    return client
+    return redis.Redis(connection_pool=pool)
 
 
 async def ping(client: Client) -> None:

@@ -39,7 +39,8 @@ async def serve(config: Config, process: Process) -> None:
     mongo = await process.depend_on(
         "mongodb", lambda: mongo_.connect(config.mongo_url), check=mongo_.ping, close=mongo_.close
     )
-    redis = await process.depend_on("redis", lambda: kv.connect(config.redis_url), check=kv.ping, close=kv.close)
+    # without it each replica holds its share of the limits by itself
+    redis = process.lean_on("redis", kv.client(config.redis_url), check=kv.ping, close=kv.close)
     bus = await process.depend_on(
         "nats", lambda: bus_.connect(config.nats_url, "auth"), check=Bus.check, close=Bus.close
     )

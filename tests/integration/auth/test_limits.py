@@ -125,12 +125,27 @@ async def test_without_redis_a_share_of_the_limit_passes_and_the_limit_again_whe
     assert sum(identity_of(answer) is not None for answer in answers) == 29
 
 
-async def test_readiness_follows_redis_without_a_restart(severed_auth: Auth, wire: Wire) -> None:
-    async def unready() -> bool:
-        return not await is_ready(severed_auth) and not await is_ready(severed_auth, "dependency/redis")
+async def test_auth_stays_ready_without_redis_and_shows_that_it_is_away(severed_auth: Auth, wire: Wire) -> None:
+    async def is_shown_away() -> bool:
+        return not await is_ready(severed_auth, "dependency/redis")
 
-    assert await is_ready(severed_auth)
+    assert await is_ready(severed_auth, "dependency/redis")
     await wire.cut()
-    await eventually(unready, within=60, what="unreadiness")
+    await eventually(is_shown_away, within=60, what="Redis shown as away")
+    assert await is_ready(severed_auth)
     await wire.mend()
-    await eventually(lambda: is_ready(severed_auth), within=60, what="readiness")
+    await eventually(lambda: is_ready(severed_auth, "dependency/redis"), within=60, what="Redis shown as back")
+
+
+async def test_auth_starts_without_redis(
+    config: Config, wire: Wire, store: MongoStore, identities: Identities, auth: Auth
+) -> None:
+    made = await limited_key(auth, identities, rate_limit=8)
+    await wire.cut()
+    severed = replace(config, redis_url=Secret(f"redis://127.0.0.1:{wire.port}/0"), limit_share_without_redis=0.5)
+    async with running("auth", serve, severed) as address:
+        started = Auth(address, identities)
+        assert await is_ready(started)
+        answers = [await started.check(made.secret) for _ in range(5)]
+        assert sum(identity_of(answer) is not None for answer in answers) == 4
+        await wire.mend()
