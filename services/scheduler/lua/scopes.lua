@@ -158,7 +158,9 @@ local function take_use(use, budget)
     local begun = {}
     for _, rate in ipairs(budget.rates) do
       begun[rate.window] = history_of(use, rate.window)
-      note(begun[rate.window], rate.window, SUBWINDOWS, 1)
+    end
+    for window, history in pairs(begun) do -- not before: a new one may go on with what another knows
+      note(history, window, SUBWINDOWS, 1)
     end
     use.begun = begun
   end

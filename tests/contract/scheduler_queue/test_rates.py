@@ -205,6 +205,17 @@ async def test_a_window_longer_than_any_takes_over_the_longest(q: Driver) -> Non
     assert len(await q.lease()) == 1
 
 
+@pytest.mark.parametrize("windows_s", [(10, 60), (60, 10)])
+async def test_a_call_counts_once_in_a_window_that_goes_on_with_another(q: Driver, windows_s: tuple[int, ...]) -> None:
+    await q.configure(lane=budget((9, 10)))
+    await q.enqueue(*(q.job() for _ in range(5)))
+    assert len(await q.lease(2)) == 2
+    await q.configure(lane=budget(*((9, window_s) for window_s in windows_s)))
+    assert len(await q.lease(1)) == 1
+    (lane,) = (await q.view()).lanes
+    assert lane.budgets[0].used == (3, 3)
+
+
 async def test_taking_limits_away_and_back_forgets_no_call_that_was_counted(q: Driver) -> None:
     await q.configure(lane=budget((3, 64)))
     await q.enqueue(*(q.job() for _ in range(20)))
