@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -94,11 +95,18 @@ class Witness:
             counted[scope] = {}
             for window in (milliseconds(rate.window) for rate in budget.rates):
                 longer = [other for other in before if other >= window]
-                counted[scope][window] = before[min(longer)] if longer else self.now_ms
+                counted[scope][window] = before[min(longer)] if longer else self._still_counted(before)
         self.budgets, self.counted_from = budgets, counted
         if not rules.breaker.upstream:
             self.open_until.pop(("", ""), None)
         self.announced()
+
+    def _still_counted(self, windows: dict[int, int]) -> int:
+        """From which grant on the longest of these windows counts calls; the next one where there is none."""
+        if not windows:
+            return len(self.grants)
+        longest = max(windows)
+        return max(windows[longest], bisect_right(self.grants, self.now_ms - longest, key=lambda grant: grant[0]))
 
     def leased(self, leased: Leased, limit: int) -> None:
         self.see(*leased.expired)
