@@ -18,6 +18,8 @@ SUBWINDOWS = 64
 COARSE_SUBWINDOWS = 8
 MAX_RESET_MS = 24 * 3600 * 1000
 SAME_RESET_MS = 1000
+#: A call is known for so long at least, however short its window was.
+KEPT_MS = 3600 * 1000
 #: No time is known at which there is room: only the end of a lease makes some.
 NEVER = math.inf
 
@@ -72,20 +74,21 @@ class Scope:
     def quota_stands(self, now_ms: int) -> bool:
         return self.quota_until_ms > now_ms
 
-    def history(self, window_ms: int, now_ms: int) -> History:
-        """That of the window; where it is new, of the shortest longer one, else of the longest there is."""
+    def history(self, window_ms: int) -> History:
+        """That of the window; where it is new, what is known of the shortest longer one, else of the longest."""
         if not self.histories or window_ms in self.histories:
             return self.histories.get(window_ms, History())
         longer = [other for other in self.histories if other > window_ms]
         other = min(longer) if longer else max(self.histories)
-        return History(self.histories[other].within(other, now_ms))
+        too_long = max(0, window_ms - max(other, KEPT_MS))
+        return History({end - too_long: calls for end, calls in self.histories[other].calls.items()})
 
     def holds(self, name: str, budget: Budget, now_ms: int) -> list[Hold]:
         """All that keeps one more call out."""
         found: list[Hold] = []
         for rate in budget.rates:
             window_ms = milliseconds(rate.window)
-            at = self.history(window_ms, now_ms).room_at(rate, now_ms)
+            at = self.history(window_ms).room_at(rate, now_ms)
             if at:
                 found.append(
                     Hold(kind=HoldKind.RATE, scope=name, until_ms=int(at), limit=rate.calls, window_ms=window_ms)
@@ -101,7 +104,7 @@ class Scope:
         self.running += 1
         if budget.rates:  # what no rate names any more has been taken over by those that are new
             windows = {milliseconds(rate.window) for rate in budget.rates}
-            self.histories = {window: self.history(window, now_ms).with_call(window, now_ms) for window in windows}
+            self.histories = {window: self.history(window).with_call(window, now_ms) for window in windows}
         if self.quota_stands(now_ms):
             self.quota_left -= 1
 
@@ -120,7 +123,7 @@ class Scope:
         return BudgetUse(
             scope=name,
             budget=budget,
-            used=tuple(self.history(window, now_ms).used(window, now_ms) for window in windows),
+            used=tuple(self.history(window).used(window, now_ms) for window in windows),
             running=self.running,
             remaining=self.quota_left if stands else None,
             resets_at_ms=self.quota_until_ms if stands else 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -94,11 +95,18 @@ class Witness:
             counted[scope] = {}
             for window in (milliseconds(rate.window) for rate in budget.rates):
                 longer = [other for other in before if other >= window]
-                counted[scope][window] = before[min(longer)] if longer else self.now_ms
+                counted[scope][window] = before[min(longer)] if longer else self._still_counted(before)
         self.budgets, self.counted_from = budgets, counted
         if not rules.breaker.upstream:
             self.open_until.pop(("", ""), None)
         self.announced()
+
+    def _still_counted(self, windows: dict[int, int]) -> int:
+        """From which grant on the longest of these windows counts calls; the next one where there is none."""
+        if not windows:
+            return len(self.grants)
+        longest = max(windows)
+        return max(windows[longest], bisect_right(self.grants, self.now_ms - longest, key=lambda grant: grant[0]))
 
     def leased(self, leased: Leased, limit: int) -> None:
         self.see(*leased.expired)
@@ -209,34 +217,45 @@ class Witness:
 
 async def misplaced(redis: kv.Client, witness: Witness) -> list[str]:
     """What stands in no place of the queue in Redis, or in more than one, or where it should not."""
-    client: Any = redis
+    places = await _places(redis)
 
-    async def members(name: str) -> set[str]:
-        return {member.decode() for member in await client.zrange(f"{{sched:{UPSTREAM}}}:{name}", 0, -1)}
+    def of_kind(kind: str) -> dict[str, set[str]]:
+        return {name.split(":", 1)[1]: members for name, members in places.items() if name.startswith(f"{kind}:")}
 
-    async def keys(kind: str) -> set[str]:
-        found = await client.keys(f"{{sched:{UPSTREAM}}}:{kind}:*")
-        return {name.decode().split(f":{kind}:", 1)[1] for name in found}
-
-    fifos = {name: await members(f"fifo:{name}") for name in await keys("fifo")}
-    in_line = [job_id for jobs in fifos.values() for job_id in jobs]
-    places = sorted([*in_line, *await members("delayed")])
+    fifos = of_kind("fifo")
+    waiting = [job_id for jobs in (*fifos.values(), places["delayed"]) for job_id in jobs]
     shown = {
         f"{tenant}:{priority}:{method_class}:{lane}"
-        for tenant, priority, method_class in (name.split(":") for name in await keys("lanes"))
-        for lane in await members(f"lanes:{tenant}:{priority}:{method_class}")
+        for name, lanes in of_kind("lanes").items()
+        for tenant, priority, method_class in (name.split(":"),)
+        for lane in lanes
     }
     heads = {
         f"{tenant}:{head[0]}:{method_class}:{head[2:]}"
-        for tenant, method_class in (name.split(":") for name in await keys("heads"))
-        for head in await members(f"heads:{tenant}:{method_class}")
+        for name, entries in of_kind("heads").items()
+        for tenant, method_class in (name.split(":"),)
+        for head in entries
     }
-    parked = await members("parked")
+    parked = places["parked"]
     problems = {
-        "waiting in one place each": places == sorted(witness.waiting),
-        "waiting by expiry": await members("expiry") == witness.waiting,
-        "leased": await members("leases") == witness.out.keys(),
+        "waiting in one place each": sorted(waiting) == sorted(witness.waiting),
+        "waiting by expiry": places["expiry"] == witness.waiting,
+        "leased": places["leases"] == witness.out.keys(),
         "lanes and heads": shown == heads,
         "a line is shown or parked": shown | parked == fifos.keys() and not shown & parked,
     }
     return [what for what, holds in problems.items() if not holds]
+
+
+async def _places(redis: kv.Client) -> dict[str, set[str]]:
+    """What stands in each place of the queue in Redis; two round trips, for they are looked at after every step."""
+    client: Any = redis
+    prefix = f"{{sched:{UPSTREAM}}}:"
+    found = {name.decode().removeprefix(prefix) for name in await client.keys(f"{prefix}*")}
+    names = [name for name in found if name.split(":")[0] in {"fifo", "lanes", "heads"}]
+    names += ["delayed", "expiry", "leases", "parked"]
+    async with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.zrange(f"{prefix}{name}", 0, -1)
+        members = await pipe.execute()
+    return {name: {member.decode() for member in each} for name, each in zip(names, members, strict=True)}

@@ -23,8 +23,9 @@ local function judge_scope(record, outcome, probed, tenant, lane)
   end
 end
 
-local function is_used_up(use)
-  return quota_of(use) and use.left <= 0
+-- Until when a quota that is used up holds everything that counts in it; 0 where it holds nothing.
+local function held_until(use)
+  return quota_of(use) and use.left <= 0 and use.reset or 0
 end
 
 -- What the attempt says of the upstream.
@@ -35,14 +36,14 @@ local function heed(job, outcome, upstream_probed, lane_probed)
     lane = use_of(lane, ALL),
     lane_class = use_of(lane, job.class),
   }
-  local was_held = is_used_up(uses.upstream)
+  local was_held_until = held_until(uses.upstream)
   for _, quota in ipairs(outcome.quotas) do
     learn(uses[quota.scope], quota.remaining, quota.reset_after)
     if uses[quota.scope].left > 0 then -- perhaps sooner than was thought
       room = wake_lane(job.tenant, job.lane) or room
     end
   end
-  if was_held and not is_used_up(uses.upstream) then -- it held every lane
+  if held_until(uses.upstream) < was_held_until then -- it held every lane, and does so no longer or not for so long
     room = true
   end
   judge_scope(lane, outcome, lane_probed, job.tenant, job.lane)

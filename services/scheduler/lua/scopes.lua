@@ -12,7 +12,7 @@ local COARSE_SUBWINDOWS = 8 -- of a window that nothing depends on to the call
 local NEVER = math.huge
 local MAX_RESET_MS = 24 * 3600 * 1000
 local SAME_RESET_MS = 1000 -- two words of the upstream about one quota differ by no more than this
-local KEPT_MS = 3600 * 1000 -- a record is kept so much longer than anything in it counts
+local KEPT_MS = 3600 * 1000 -- a record is kept so much longer than anything in it counts, and each call at least so long
 local ALL = '-'
 
 local rules
@@ -85,21 +85,22 @@ end
 local function note(history, window, subwindows, calls)
   local width = math.ceil(window / subwindows)
   local ends = (math.floor(now / width) + 1) * width
+  while #history > 0 and history[1] + window <= now do
+    table.remove(history, 1)
+    table.remove(history, 1)
+  end
   local last = #history
   if last > 0 and history[last - 1] >= ends then -- greater where a longer window was set before
     history[last] = history[last] + calls
     return
   end
-  while #history > 0 and history[1] + window <= now do
-    table.remove(history, 1)
-    table.remove(history, 1)
-  end
   history[#history + 1] = ends
   history[#history + 1] = calls
 end
 
--- When calls were begun, by a rate's window. A window that is new goes on with what the next longer one counts, or else the
--- longest there is.
+-- When calls were begun, by a rate's window. A window that is new goes on with what is known of the next longer one, or else of
+-- the longest there is. Each of these calls counts for all of the new window, or for as long as it is surely kept: the time
+-- that is told for when there is room must not come nearer while nothing happens, for nobody would ask then.
 local function history_of(use, window)
   if use.begun[window] then
     return use.begun[window]
@@ -111,11 +112,10 @@ local function history_of(use, window)
     end
   end
   local history = {}
+  local too_long = math.max(0, window - math.max(other or 0, KEPT_MS))
   for position = 1, other and #use.begun[other] or 0, 2 do
-    if use.begun[other][position] + other > now then
-      history[#history + 1] = use.begun[other][position]
-      history[#history + 1] = use.begun[other][position + 1]
-    end
+    history[#history + 1] = use.begun[other][position] - too_long
+    history[#history + 1] = use.begun[other][position + 1]
   end
   return history
 end
@@ -158,7 +158,9 @@ local function take_use(use, budget)
     local begun = {}
     for _, rate in ipairs(budget.rates) do
       begun[rate.window] = history_of(use, rate.window)
-      note(begun[rate.window], rate.window, SUBWINDOWS, 1)
+    end
+    for window, history in pairs(begun) do -- not before: a new one may go on with what another knows
+      note(history, window, SUBWINDOWS, 1)
     end
     use.begun = begun
   end
@@ -201,7 +203,7 @@ local function says_until(record)
       says = true
     end
     for window, history in pairs(use.begun) do
-      if #history > 0 and history[#history - 1] + window > now then
+      if #history > 0 and history[#history - 1] + math.max(window, KEPT_MS) > now then
         at_least(history[#history - 1] + window)
         says = true
       end

@@ -175,3 +175,15 @@ async def test_an_upstreams_quota_that_goes_up_has_whoever_waits_ask_again(q: Dr
     finished = await q.finished(leases[1].key, succeeded=True, quotas=(word,))
     assert len(await q.lease()) == 3
     assert finished.room, "somebody has to ask, or they wait for an hour"
+
+
+async def test_an_upstreams_empty_quota_that_is_reset_sooner_has_whoever_waits_ask_again(q: Driver) -> None:
+    leases = await lined_up(q, running=2, waiting=0)
+    await q.enqueue(*(q.job("bolt", lane="other") for _ in range(3)))
+    await report(q, leases[0], quota(0, 3600, QuotaScope.UPSTREAM))
+    assert await q.next_due_s() == 3600
+    finished = await q.finished(leases[1].key, succeeded=True, quotas=(quota(0, 10, QuotaScope.UPSTREAM),))
+    assert finished.room, "somebody has to ask, or they wait for an hour"
+    assert await q.next_due_s() == 10
+    await q.advance(10 * SECOND)
+    assert len(await q.lease()) == 3

@@ -205,6 +205,45 @@ async def test_a_window_longer_than_any_takes_over_the_longest(q: Driver) -> Non
     assert len(await q.lease()) == 1
 
 
+@pytest.mark.parametrize("windows_s", [(10, 60), (60, 10)])
+async def test_a_call_counts_once_in_a_window_that_goes_on_with_another(q: Driver, windows_s: tuple[int, ...]) -> None:
+    await q.configure(lane=budget((9, 10)))
+    await q.enqueue(*(q.job() for _ in range(5)))
+    assert len(await q.lease(2)) == 2
+    await q.configure(lane=budget(*((9, window_s) for window_s in windows_s)))
+    assert len(await q.lease(1)) == 1
+    (lane,) = (await q.view()).lanes
+    assert lane.budgets[0].used == (3, 3)
+
+
+@pytest.mark.parametrize("scope", ["upstream", "lane"])
+async def test_a_longer_window_has_room_when_it_was_said_and_not_before(q: Driver, scope: str) -> None:
+    """What was counted by the shorter one counts for all of the longer one, though no call is begun meanwhile."""
+    await q.configure(**{scope: budget((2, 6.4))})  # sub-windows of 100 ms
+    await q.enqueue(*(q.job() for _ in range(4)))
+    (lease, _) = await q.lease(2)
+    await q.configure(**{scope: budget((2, 64))})
+    assert await q.next_due_s() == 64.1
+    await q.advance(10 * SECOND)
+    await q.finish(lease.key, succeeded=True)  # what was counted is written anew
+    assert await q.next_due_s() == 54.1
+    await q.configure(**{scope: budget((2, 32))})
+    assert await q.next_due_s() == 22.1
+    await q.advance(22.1 * SECOND)
+    assert len(await q.lease()) == 2
+
+
+@pytest.mark.parametrize("scope", ["upstream", "lane"])
+async def test_a_window_of_a_day_counts_for_an_hour_what_one_of_seconds_has_counted(q: Driver, scope: str) -> None:
+    await q.configure(**{scope: budget((2, 6.4))})
+    await q.enqueue(*(q.job() for _ in range(3)))
+    assert len(await q.lease(2)) == 2
+    await q.configure(**{scope: budget((2, 86_400))})
+    assert await q.next_due_s() == 3600.1
+    await q.advance(3600.1 * SECOND)
+    assert len(await q.lease()) == 1
+
+
 async def test_taking_limits_away_and_back_forgets_no_call_that_was_counted(q: Driver) -> None:
     await q.configure(lane=budget((3, 64)))
     await q.enqueue(*(q.job() for _ in range(20)))
