@@ -71,7 +71,6 @@ class Ends:
             return known if known is not None else Late(state=job.state)
         probes = self.release(job)
         if job.state.terminal:  # canceled while it ran
-            job.settled = {}
             return Late(state=job.state)
         self._heed(job, outcome, probes, opened)
         if job.state is not State.RUNNING and not outcome.reason:

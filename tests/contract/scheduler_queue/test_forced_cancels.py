@@ -74,6 +74,20 @@ async def test_whatever_its_call_comes_to_the_job_stays_canceled(
     assert (await q.sweep()).facts == ()
 
 
+async def test_the_outcome_of_an_attempt_before_is_answered_the_same_after_the_cancel(q: Driver) -> None:
+    """Its event may have been lost on the way; a log that has it knows it by its revision."""
+    first = await q.begun()
+    retried = await q.finish(first.key, retryable=True, jitter=0.0)
+    assert retried.state is State.RETRYING
+    (second,) = await q.lease()
+    await q.begin(second.key)
+    await q.cancel(second.key.job_id, force=True)
+    assert await q.finish(first.key, retryable=True, jitter=0.0) == retried
+    assert await q.finish(second.key, succeeded=True) == Late(state=State.CANCELED)
+    assert await q.finish(first.key, retryable=True, jitter=0.0) == retried
+    assert await q.finish(second.key, succeeded=True) == Late(state=State.CANCELED)
+
+
 async def test_its_call_counts_as_running_until_it_has_come_out(q: Driver) -> None:
     await q.configure(lane=budget(concurrency=1))
     lease = await q.begun()
