@@ -307,6 +307,7 @@ async def bare_servicer(
         watcher=watcher,
         canceler=unused,
         explainer=unused,
+        results=unused,
         heartbeat=heartbeat,
     )
     server = Server("intake", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}))

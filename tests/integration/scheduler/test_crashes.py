@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from services.scheduler.leases import Granted
     from shared import kv
-    from shared.bus import Bucket
+    from shared.bus import Bucket, Unit
     from tests.integration.scheduler.conftest import JobsLog
 
 SETTINGS = QueueSettings(lease_margin=timedelta(milliseconds=300), outbox_delay=timedelta(milliseconds=100))
@@ -52,10 +52,17 @@ class FailingBus(Bus):
         self.failures = 0
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
+        self._fail_if_told()
+        await super().publish(messages)
+
+    async def publish_units(self, units: Sequence[Unit]) -> None:
+        self._fail_if_told()
+        await super().publish_units(units)
+
+    def _fail_if_told(self) -> None:
         if self.failures:
             self.failures -= 1
             raise Unavailable("the publish fails, for the test wants it to")
-        await super().publish(messages)
 
 
 class Parts:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from services.scheduler.rebuild import Session
     from services.scheduler.replay import Chapter
     from shared import kv
-    from shared.bus import Bucket
+    from shared.bus import Bucket, Unit
 
 UPSTREAM = "http"
 SETTINGS = QueueSettings(lease_margin=timedelta(milliseconds=500), outbox_delay=timedelta(milliseconds=100))
@@ -51,12 +51,17 @@ class WatchedBus(Bus):
 
     def __init__(self, bus: Bus) -> None:
         super().__init__(bus._client, bus._reconnects)
-        self.before_publish: Callable[[Sequence[Outgoing]], Awaitable[None]] | None = None
+        self.before_publish: Callable[[], Awaitable[None]] | None = None
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         if self.before_publish is not None:
-            await self.before_publish(messages)
+            await self.before_publish()
         await super().publish(messages)
+
+    async def publish_units(self, units: Sequence[Unit]) -> None:
+        if self.before_publish is not None:
+            await self.before_publish()
+        await super().publish_units(units)
 
 
 class WatchedRebuild(Rebuild):

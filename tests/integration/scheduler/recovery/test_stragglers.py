@@ -11,9 +11,6 @@ from tests.integration.scheduler.recovery.replica import LONG, UPSTREAM, enqueue
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from shared.bus import Outgoing
     from tests.integration.scheduler.conftest import JobsLog
     from tests.integration.scheduler.recovery.lossy_redis import LossyRedis
     from tests.integration.scheduler.recovery.replica import Replica
@@ -25,7 +22,7 @@ async def test_a_start_published_after_its_queue_was_lost_shares_its_revision_wi
     job_id = await replica.submit(timeout=LONG)
     await enqueued(replica, job_id)
 
-    async def lose_redis(messages: Sequence[Outgoing]) -> None:
+    async def lose_redis() -> None:
         replica.bus.before_publish = None
         await lossy.restart(keep=0)
         await open_again(replica, after=1)
@@ -44,7 +41,7 @@ async def test_an_attempt_begun_on_a_queue_that_was_lost_before_the_log_had_it_i
     await replica.submit(idempotent=False, timeout=LONG)
     granted = await replica.give(begin=False)
 
-    async def lose_redis(messages: Sequence[Outgoing]) -> None:
+    async def lose_redis() -> None:
         replica.bus.before_publish = None
         await lossy.restart(keep=0)
         await open_again(replica, after=1)
