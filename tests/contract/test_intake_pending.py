@@ -236,7 +236,7 @@ def test_a_job_counts_from_its_admission_to_its_end(kind: str, request: pytest.F
     run_state_machine_as_test(
         lambda: PendingMachine(RedisBench(url) if kind == "real" else FakeBench()),
         settings=settings(
-            max_examples=150,
+            max_examples=60,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -22,7 +22,7 @@ TENANT = "fuzzer"
 #: What a request may be refused as for its fields.
 REFUSALS = {400: "INVALID_ARGUMENT", 413: "TOO_LARGE"}
 fuzzed = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "30")),
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "15")),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize="FUZZ_EXAMPLES" not in os.environ,

@@ -274,7 +274,7 @@ def test_redis_and_the_model_are_equal_at_every_step(redis_url: str) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=int(os.environ.get("QUEUE_MODEL_EXAMPLES", "50")),
+            max_examples=int(os.environ.get("QUEUE_MODEL_EXAMPLES", "25")),
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],

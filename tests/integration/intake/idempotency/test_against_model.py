@@ -39,7 +39,7 @@ def test_never_two_jobs_and_never_a_wrong_answer(
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=int(os.environ.get("IDEMPOTENCY_EXAMPLES", "50")),
+            max_examples=int(os.environ.get("IDEMPOTENCY_EXAMPLES", "25")),
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
