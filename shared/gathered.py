@@ -61,13 +61,9 @@ class GatheredScript:
             async with asyncio.timeout(self._patience_s):
                 answers = await self._script.run_many(self._client, [call for call, _ in group])
         except Exception as error:  # noqa: BLE001  handed to every caller, who raises it
-            for _, answer in group:
-                if not answer.done():
-                    answer.set_exception(error)
-        else:
-            for (_, answer), found in zip(group, answers, strict=True):
-                if not answer.done():
-                    answer.set_result(found)
+            answers = [error] * len(group)
+        for (_, answer), found in zip(group, answers, strict=True):
+            _settle(answer, found)
 
 
 class GatheredReads:

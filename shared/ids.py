@@ -63,6 +63,11 @@ def is_batch_id(text: str) -> bool:
     return _BATCH_ID.fullmatch(text) is not None
 
 
+def kind_of(text: str) -> str:
+    """What an id of a job or batch is of: `job` or `batch`, as logs and errors name it."""
+    return "batch" if is_batch_id(text) else "job"
+
+
 def job_id_in_batch(batch_id: str, index: int, upstream: str) -> str:
     """The id of a batch's job: the same for the same place, so that a batch that is submitted again is no other one.
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import hiredis
@@ -20,7 +21,6 @@ from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
-    from pathlib import Path
 
     from shared.config import Secret
 
@@ -29,6 +29,8 @@ Argument = str | bytes | int | float
 
 #: For one round trip, and for one connection; a script takes well under a millisecond.
 TIMEOUT = timedelta(seconds=5)
+#: A script's first part where it needs the time: Redis' own, `read_clock()`.
+CLOCK = Path(__file__).parent / "lua" / "time.lua"
 #: Connections of a pool; a command waits for a free one.
 MAX_CONNECTIONS = 32
 _RETRY_AFTER = timedelta(seconds=1)

@@ -178,7 +178,7 @@ class Usage:
         try:
             if new:
                 await self._keys.note_used(new)
-        except BaseException:
+        except BaseException:  # a cancel too: what was not written is kept
             self._used = {**used, **self._used}
             raise
         known = self._noted | minutes

@@ -34,8 +34,6 @@ PATIENCE = timedelta(milliseconds=250)
 MAX_LOCAL_WINDOWS = 20_000
 
 _LUA = Path(__file__).parent / "lua"
-#: Where the script has the time from.
-REDIS_CLOCK = _LUA / "time.lua"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ class RedisWindows:
         clock: The script that reads the time.
     """
 
-    def __init__(self, client: kv.Client, *, clock: Path = REDIS_CLOCK) -> None:
+    def __init__(self, client: kv.Client, *, clock: Path = kv.CLOCK) -> None:
         self._take = GatheredScript(kv.Script(clock, _LUA / "take.lua"), client, patience=PATIENCE)
 
     async def take(self, windows: Sequence[Window]) -> Verdict:

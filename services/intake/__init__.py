@@ -1,9 +1,10 @@
 """Intake: takes jobs in, and tells how they stand.
 
-Owns: Redis `{intake:<tenant>}:*`: idempotency keys, the set of pending jobs, and the hot view of every job and batch
-until a day after its end; `{intake}:*`: how many unfinished jobs there are in all, what ended ones take, and up to
-where the log has been applied. The bucket `intake` at NATS: which Redis servers hold all that the log tells.
-Answers: `penstock.jobs.v1.JobService`.
+Owns: Redis `{intake:<tenant>}:*`: idempotency keys, what was told of uploads, the set of pending jobs, and the hot view
+of every job and batch until a day after its end; `{intake}:*`: how many unfinished jobs there are in all, what ended
+ones take, and up to where the log has been applied. The bucket `intake` at NATS: which Redis servers hold all that the
+log tells.
+Answers: `penstock.jobs.v1.JobService` and `UploadService`.
 Calls: `UpstreamService.ListUpstreams` for the catalogue, `SchedulerService.Cancel` and `Explain`, and
 `HistoryService.GetRecordedJob` and `GetRecordedBatch` for what has left the hot view.
 Publishes: `jobs.submitted.<upstream>`, `notices.batch_finished`; signals `signal.jobs.changed`.

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from shared.bus import Unit
+    from shared.clock import Clock
     from shared.lifecycle import Process
 
     Publish = Callable[[Sequence[Unit]], Awaitable[None]]
@@ -66,70 +67,70 @@ async def serve(config: Config, process: Process) -> None:
     guard = AddressGuard(allow_loopback=config.allow_loopback)
     sealer = Sealer.from_setting(config.sealing_key, CALLBACK_SECRET)
     held = await hold(config, process, redis, bus)
-    store, tally = held.store, held.tally
-    waiters = Waiters()
-    await bus.on_signal(streams.JOBS_CHANGED_SIGNAL, waiters.jobs_changed)
+    store = held.store
+    waiters = await _waiters(process, bus)
     await bus.on_signal(streams.PRINCIPAL_REVOKED_SIGNAL, process.streams.end)
-    bus.on_reconnect(waiters.wake_all)
     upstream = upstream_pb2_grpc.UpstreamServiceStub(process.channel(config.upstream_address))
     scheduler = scheduler_pb2_grpc.SchedulerServiceStub(process.channel(config.scheduler_address))
     history = history_pb2_grpc.HistoryServiceStub(process.channel(config.history_address, on_behalf_of_caller=True))
     clock = SystemClock()
     catalogue = Catalogue(upstream, formats=formats(guard))
     publisher = GroupPublisher(_counted(bus.publish_units))
-    objects = process.lean_on("objects", await open_objects(config.objects), check=Objects.check, close=Objects.close)
+    objects = await _objects(config, process, clock)
     uploads = Uploads(store=RedisUploadStore(redis), objects=objects, clock=clock)
-    judge = Judge(
-        catalogue=catalogue,
-        attacher=Attacher(uploads),
-        validator=Validator(guard=guard, digest=sealer.digest),
-        store=store,
+    validator = Validator(guard=guard, digest=sealer.digest)
+    judge = Judge(catalogue=catalogue, attacher=Attacher(uploads), validator=validator, store=store)
+    acceptor = Acceptor(
+        store=store, publisher=publisher, offloader=Offloader(objects), limits=config.pending_limits, tally=held.tally
     )
     recorded = RecordedJobs(history)
-    acceptor = Acceptor(
-        store=store,
-        publisher=publisher,
-        offloader=Offloader(objects),
-        limits=config.pending_limits,
-        tally=tally,
-    )
     submitter = Submitter(judge=judge, acceptor=acceptor, store=store, recorded=recorded, sealer=sealer, clock=clock)
     reader = JobReader(store=store, recorded=recorded, waiters=waiters)
     batches = BatchReader(batches=held.batches, store=store, recorded=recorded)
     batch_submitter = BatchSubmitter(judge=judge, acceptor=acceptor, reader=batches, sealer=sealer, clock=clock)
     watcher = Watcher(reader=reader, store=store, waiters=waiters, clock=clock)
     canceler = Canceler(reader=reader, batches=batches, store=store, scheduler=scheduler, waiters=waiters)
-    explainer = Explainer(reader=reader, scheduler=scheduler)
     results = Results(reader=reader, objects=objects, link_lifetime=config.result_link_lifetime)
 
-    view = Projection(store=store, signaler=bus, tally=tally, batch_ends=held.batch_ends, moved=held.floor.moved)
+    view = Projection(store=store, signaler=bus, tally=held.tally, batch_ends=held.batch_ends, moved=held.floor.moved)
     process.loop("publisher", publisher.run)
     process.loop("projection", lambda: bus.consumer(streams.JOBS, projection.CONSUMER).run(view.handle))
     process.loop("catalogue", catalogue.run)
-    sweep = Sweep(objects, prefixes=OF_INTAKE, clock=clock, interval=config.objects_sweep_interval)
-    process.loop("sweep", sweep.run)
-    process.on_drain(waiters.release)
+    jobs = JobServicer(
+        submitter=submitter,
+        batch_submitter=batch_submitter,
+        reader=reader,
+        batches=batches,
+        watcher=watcher,
+        canceler=canceler,
+        explainer=Explainer(reader=reader, scheduler=scheduler),
+        results=results,
+    )
     await process.serve(
-        (
-            job_service_pb2_grpc.add_JobServiceServicer_to_server,
-            JobServicer(
-                submitter=submitter,
-                batch_submitter=batch_submitter,
-                reader=reader,
-                batches=batches,
-                watcher=watcher,
-                canceler=canceler,
-                explainer=explainer,
-                results=results,
-            ),
-            "penstock.jobs.v1.JobService",
-        ),
+        (job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs, "penstock.jobs.v1.JobService"),
         (
             uploads_pb2_grpc.add_UploadServiceServicer_to_server,
             UploadServicer(uploads),
             "penstock.jobs.v1.UploadService",
         ),
     )
+
+
+async def _waiters(process: Process, bus: Bus) -> Waiters:
+    """Who waits for jobs on this replica; woken by signals, and let go when the process is told to stop."""
+    waiters = Waiters()
+    await bus.on_signal(streams.JOBS_CHANGED_SIGNAL, waiters.jobs_changed)
+    bus.on_reconnect(waiters.wake_all)
+    process.on_drain(waiters.release)
+    return waiters
+
+
+async def _objects(config: Config, process: Process, clock: Clock) -> Objects:
+    """The object store; what intake has there is swept beside answering."""
+    objects = process.lean_on("objects", await open_objects(config.objects), check=Objects.check, close=Objects.close)
+    sweep = Sweep(objects, prefixes=OF_INTAKE, clock=clock, interval=config.objects_sweep_interval)
+    process.loop("sweep", sweep.run)
+    return objects
 
 
 def _counted(publish: Publish) -> Publish:

@@ -138,7 +138,7 @@ class Acceptor:
         timeout_s = self._publish_timeout_s
         if remaining_s is not None:
             timeout_s = min(remaining_s - _ANSWER_MARGIN_S, MAX_PUBLISH_TIMEOUT.total_seconds())
-        told = {kind_of(candidate.id): candidate.id}
+        told = {ids.kind_of(candidate.id): candidate.id}
         until = asyncio.get_running_loop().time() + timeout_s
         if any(map(is_large, params)):
             await self._keep_large(candidate, params, tenant, until=until)
@@ -162,7 +162,7 @@ class Acceptor:
         )
 
     def _check(self, admission: Admission, tenant: str, *, size: int) -> None:
-        kind = kind_of(admission.id)
+        kind = ids.kind_of(admission.id)
         match admission.outcome:
             case Outcome.FULL:
                 raise backpressure.tenant_full(
@@ -206,10 +206,10 @@ class Acceptor:
         try:
             await self._store.release(tenant, candidate.id, job_ids, idempotency_key=candidate.idempotency_key)
         except errors.Unavailable as error:  # it lapses by itself
-            log.warning("admission_not_released", error=error.message, **{kind_of(candidate.id): candidate.id})
+            log.warning("admission_not_released", error=error.message, **{ids.kind_of(candidate.id): candidate.id})
 
     async def _give_up(self, candidate: Candidate, tenant: str) -> None:
-        kind = kind_of(candidate.id)
+        kind = ids.kind_of(candidate.id)
         await self._release(candidate, tenant)
         raise errors.Unavailable(
             f"the log of jobs does not answer, so that it is not known whether {candidate.id} was accepted; repeat the "
@@ -222,7 +222,7 @@ class Acceptor:
         try:
             await self._store.accept(tenant, candidate.id, idempotency_key=candidate.idempotency_key)
         except errors.Unavailable as error:  # it is on disk, which is what was asked for; the projection notes it
-            log.warning("acceptance_not_noted", error=error.message, **{kind_of(candidate.id): candidate.id})
+            log.warning("acceptance_not_noted", error=error.message, **{ids.kind_of(candidate.id): candidate.id})
 
 
 async def counted(submit: Awaitable[tuple[T, str]]) -> T:
@@ -236,14 +236,9 @@ async def counted(submit: Awaitable[tuple[T, str]]) -> T:
     return answer
 
 
-def kind_of(id_: str) -> str:
-    """What an id is of: `batch` or `job`."""
-    return "batch" if ids.is_batch_id(id_) else "job"
-
-
 def record_lost(id_: str) -> errors.Unavailable:
     """A key stands for what is not to be had now: neither in the hot view nor, yet, in history."""
-    kind = kind_of(id_)
+    kind = ids.kind_of(id_)
     return errors.Unavailable(
         f"this idempotency key made the {kind} {id_}, whose record is not to be had now; try again shortly",
         metadata={kind: id_},

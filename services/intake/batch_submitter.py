@@ -81,7 +81,7 @@ class BatchSubmitter:
         if isinstance(request, str):
             return await self._replay(request, principal.tenant), REPLAYED
         trace_id = observability.current_trace_id()
-        jobs = [first_job("", job, now=now, trace_id=trace_id) for job in request.jobs]
+        jobs = [first_job(job, now=now, trace_id=trace_id) for job in request.jobs]
 
         def candidate(batch_id: str) -> Candidate:
             for index, job in enumerate(jobs):

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from shared.sealing import Sealer
 
 
-def first_job(job_id: str, request: JobRequest, *, now: datetime, trace_id: str, batch_id: str = "") -> jobs_pb2.Job:
-    """The job as it is first answered: QUEUED."""
+def first_job(request: JobRequest, *, now: datetime, trace_id: str) -> jobs_pb2.Job:
+    """The job as it is first answered: QUEUED. Its id, and its batch's, come with its admission."""
     job = jobs_pb2.Job(
-        id=job_id,
         upstream=request.upstream,
         method=request.method,
         state=jobs_pb2.Job.QUEUED,
@@ -35,7 +34,6 @@ def first_job(job_id: str, request: JobRequest, *, now: datetime, trace_id: str,
         max_attempts=request.retry.max_attempts,
         metadata=request.metadata,
         trace_id=trace_id,
-        batch_id=batch_id,
         revision=FIRST_REVISION,
     )
     job.created_at.FromDatetime(now)

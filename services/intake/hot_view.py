@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from services.intake import metrics
 from services.intake.layout import MIN_LIFETIME, job_key, kept_keys
-from services.intake.store import REDIS_CLOCK
 from shared import ids, kv, observability
 from shared.errors import Unavailable
 from shared.gathered import MAX_GROUP
@@ -109,7 +108,7 @@ class RedisKeptRecords:
         patience: How long a replica may take for one step of making room.
     """
 
-    def __init__(self, client: kv.Client, *, clock: Path = REDIS_CLOCK, patience: timedelta = PATIENCE) -> None:
+    def __init__(self, client: kv.Client, *, clock: Path = kv.CLOCK, patience: timedelta = PATIENCE) -> None:
         self._client = client
         self._expire = kv.Script(clock, _LUA / "kept.lua", _LUA / "expire.lua")
         self._patience_ms = round(patience.total_seconds() * 1000)

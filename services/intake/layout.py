@@ -13,6 +13,7 @@ Cluster:
                                            (each between the two, a few hundred bytes: 2 an attempt, so 40 at most),
                                            batch (its place there), end (while its submission is to come)
     {intake:<tenant>}:batch:<id>   hash    see `batch_store`
+    {intake:<tenant>}:upload:<id>  string  what was told of an upload that is not READY yet, as JSON
 """
 
 from __future__ import annotations
@@ -60,3 +61,8 @@ def job_key(tenant: str, job_id: str) -> str:
 def batch_key(tenant: str, batch_id: str) -> str:
     """Of a batch."""
     return f"{{intake:{tenant}}}:batch:{batch_id}"
+
+
+def told_of_upload_key(tenant: str, upload_id: str) -> str:
+    """Of what was told of an upload that is not READY yet."""
+    return f"{{intake:{tenant}}}:upload:{upload_id}"

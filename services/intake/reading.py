@@ -102,7 +102,7 @@ def read_draft(request: jobs_pb2.SubmitJobRequest, metadata: Mapping[str, str]) 
 
 
 def read_batch_draft(request: batches_pb2.SubmitBatchRequest, metadata: Mapping[str, str]) -> BatchDraft:
-    """The request for a batch as a draft; its jobs are read only where there are no more than a batch may have.
+    """The request for a batch as a draft; of its jobs no more are read than a batch may have.
 
     Args:
         request: As it came.

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 #: Before the revision, in the names of a record's fields.
 _EVENT = b"event:"
 _LUA = Path(__file__).parent / "lua"
-#: Where scripts have the time from.
-REDIS_CLOCK = _LUA / "time.lua"
 #: What `admit.lua` answers with where the server is not known.
 _STRANGER = b"stranger"
 _ACCEPT = kv.Script(_LUA / "accept.lua")
@@ -169,7 +167,7 @@ class RedisJobStore:
         ended: Callable[[Collection[str]], None] | None = None,
         claim_lifetime: timedelta = CLAIM_LIFETIME,
         unseen_pending_lifetime: timedelta = UNSEEN_PENDING_LIFETIME,
-        clock: Path = REDIS_CLOCK,
+        clock: Path = kv.CLOCK,
     ) -> None:
         self._client = client
         self._servers = servers

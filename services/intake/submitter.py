@@ -75,7 +75,7 @@ class Submitter:
         request = await self._judge.job(draft, principal.tenant, now)
         if isinstance(request, str):
             return await self._replay(request, principal.tenant), REPLAYED
-        job = first_job(ids.new_job_id(request.upstream), request, now=now, trace_id=observability.current_trace_id())
+        job = first_job(request, now=now, trace_id=observability.current_trace_id())
 
         def candidate(job_id: str) -> Candidate:
             job.id = job_id
@@ -86,7 +86,7 @@ class Submitter:
                 fingerprint=request.fingerprint,
             )
 
-        admitted, admission = await self._acceptor.admit(candidate, job.id, principal.tenant)
+        admitted, admission = await self._acceptor.admit(candidate, ids.new_job_id(request.upstream), principal.tenant)
         if admission.outcome is Outcome.KNOWN:
             return await self._replay(admission.id, principal.tenant), REPLAYED
         [standing] = admission.standing

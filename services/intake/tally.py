@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from services.intake import metrics
 from services.intake.domain import Drain
 from services.intake.layout import pending_key
-from services.intake.store import REDIS_CLOCK, drain_of
+from services.intake.store import drain_of
 from shared import kv, observability
 from shared.errors import Unavailable
 
@@ -75,7 +75,7 @@ class RedisCounts:
         clock: A Lua file that defines `read_clock()`.
     """
 
-    def __init__(self, client: kv.Client, *, clock: Path = REDIS_CLOCK) -> None:
+    def __init__(self, client: kv.Client, *, clock: Path = kv.CLOCK) -> None:
         self._client = client
         self._script = kv.Script(clock, *(_LUA / f"{part}.lua" for part in ("drained", "counts", "tally")))
 

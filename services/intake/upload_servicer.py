@@ -13,6 +13,7 @@ from services.intake.domain import Content
 from services.intake.uploads import MAX_UPLOAD_BYTES
 from shared import ids
 from shared.errors import FieldViolation, InvalidArgument, TooLarge
+from shared.media_types import UNTYPED
 from shared.permissions import Scope
 from shared.rpc import call as current_call
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from services.intake.uploads import Sending, Upload, Uploads
 
-DEFAULT_CONTENT_TYPE = "application/octet-stream"
 _MAX_CONTENT_TYPE_CHARACTERS = 255
 _MAX_SHOWN_CHARACTERS = 80
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
@@ -82,7 +82,7 @@ def read_content(request: uploads_pb2.CreateUploadRequest) -> Content:
         InvalidArgument: It names every fault.
         TooLarge: The same, where they are too many.
     """
-    content_type = request.content_type or DEFAULT_CONTENT_TYPE
+    content_type = request.content_type or UNTYPED
     faults: list[FieldViolation] = []
     if not 1 <= request.size <= MAX_UPLOAD_BYTES:
         faults.append(FieldViolation("size", f"is {request.size}; it must be 1 to {MAX_UPLOAD_BYTES} bytes"))

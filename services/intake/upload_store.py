@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from services.intake.domain import Content
+from services.intake.layout import told_of_upload_key
 from services.intake.uploads import PENDING_LIFETIME
 from shared import kv
 
@@ -29,12 +30,12 @@ class RedisUploadStore:
         """Keeps it for its lifetime."""
         told = {"size": content.size, "sha256": content.sha256.hex(), "contentType": content.content_type}
         async with kv.translated():
-            await self._client.set(_key(tenant, upload_id), json.dumps(told), px=self._lifetime)
+            await self._client.set(told_of_upload_key(tenant, upload_id), json.dumps(told), px=self._lifetime)
 
     async def find(self, tenant: str, upload_id: str) -> Content | None:
         """What was told, or None."""
         async with kv.translated():
-            text = await self._client.get(_key(tenant, upload_id))
+            text = await self._client.get(told_of_upload_key(tenant, upload_id))
         if text is None:
             return None
         told = json.loads(text)
@@ -43,8 +44,4 @@ class RedisUploadStore:
     async def remove(self, tenant: str, upload_id: str) -> bool:
         """Forgets it; whether it was there."""
         async with kv.translated():
-            return await self._client.delete(_key(tenant, upload_id)) == 1
-
-
-def _key(tenant: str, upload_id: str) -> str:
-    return f"{{intake:{tenant}}}:upload:{upload_id}"
+            return await self._client.delete(told_of_upload_key(tenant, upload_id)) == 1

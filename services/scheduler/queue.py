@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from services.scheduler import codec, view_codec
 from services.scheduler.domain import MAX_BATCH, Begun, Canceled, Depth, Enqueued, Finished, Leased, State, Swept
-from services.scheduler.scripts import REDIS_CLOCK, QueueScript, milliseconds, parts, prefix
+from services.scheduler.scripts import QueueScript, milliseconds, parts, prefix
 from shared import errors, kv
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class RedisQueue:
         clock: A Lua file that defines `read_clock()`.
     """
 
-    def __init__(self, client: kv.Client, settings: QueueSettings, *, clock: Path = REDIS_CLOCK) -> None:
+    def __init__(self, client: kv.Client, settings: QueueSettings, *, clock: Path = kv.CLOCK) -> None:
         self._client = client
         self._margin_ms = milliseconds(settings.lease_margin)
         self._max_priority_delay_ms = milliseconds(settings.max_priority_delay)

@@ -9,7 +9,7 @@ from services.scheduler import codec
 from services.scheduler.checkpoints import FIRST_EPOCH
 from services.scheduler.domain import MAX_BATCH
 from services.scheduler.replay import dump_events
-from services.scheduler.scripts import REDIS_CLOCK, QueueScript, milliseconds, prefix
+from services.scheduler.scripts import QueueScript, milliseconds, prefix
 from shared import kv
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Rebuild:
         clock: A Lua file that defines `read_clock()`.
     """
 
-    def __init__(self, client: kv.Client, settings: QueueSettings, *, clock: Path = REDIS_CLOCK) -> None:
+    def __init__(self, client: kv.Client, settings: QueueSettings, *, clock: Path = kv.CLOCK) -> None:
         self._client = client
         self._margin_ms = milliseconds(settings.lease_margin)
         self._memory_ms = milliseconds(settings.memory)

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LUA = Path(__file__).parent / "lua"
-#: Where scripts have the time from.
-REDIS_CLOCK = _LUA / "time.lua"
 #: What `guard.lua` answers; of several calls in one round trip, the driver says which one it was first.
 _REFUSAL = re.compile(r"(^|caused error: (\(['\"])?)RECOVER ")
 _RETRY_AFTER = timedelta(seconds=1)

@@ -79,7 +79,7 @@ class _Reading:
             return await anext(self._chunks)
         except StopAsyncIteration:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever it is, it is raised on
             self.error = error
             raise
 

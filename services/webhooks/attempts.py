@@ -11,7 +11,7 @@ import structlog
 from services.webhooks import metrics
 from services.webhooks.domain import Outcome, Reason, State, settled
 from services.webhooks.signing import signed_headers
-from shared import observability
+from shared import ids, observability
 from shared.errors import PenstockError, Unavailable
 from shared.retry import Backoff, until_done
 from shared.sealing import SealBrokenError
@@ -69,10 +69,11 @@ class Attempts:
 
     async def make(self, delivery: Delivery) -> bool:
         """Makes the attempt that a claim has counted; answers, when its outcome is kept, whether another follows."""
+        kind = ids.kind_of(delivery.about)
         bound = structlog.contextvars.bound_contextvars(
-            about=delivery.about, tenant=delivery.tenant, delivery=delivery.id, attempt=delivery.attempts
+            tenant=delivery.tenant, delivery=delivery.id, attempt=delivery.attempts, **{kind: delivery.about}
         )
-        attributes = {"penstock.about": delivery.about, "penstock.attempt": delivery.attempts}
+        attributes = {f"penstock.{kind}": delivery.about, "penstock.attempt": delivery.attempts}
         with bound, observability.span("delivery", traceparent=delivery.traceparent, attributes=attributes):
             try:
                 return await self._make(delivery)

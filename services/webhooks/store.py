@@ -196,7 +196,7 @@ def _delivery(document: Document) -> Delivery:
     return Delivery(
         id=document["_id"],
         tenant=document["tenant"],
-        about=document["about"],
+        about=document.get("about") or document["job_id"],  # as a version before this one has written it
         url=document["url"],
         host=document["host"],
         event_type=document["event_type"],

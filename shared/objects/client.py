@@ -146,7 +146,6 @@ class Objects:
             size=answer["ContentLength"],
             content_type=answer.get("ContentType", ""),
             sha256=_digest(answer.get("ChecksumSHA256", "")),
-            etag=answer.get("ETag", "").strip('"'),
             modified=answer["LastModified"],
         )
 
@@ -201,20 +200,15 @@ class Objects:
         if answer.get("Errors"):
             raise driver.unavailable(f"the object store kept {len(answer['Errors'])} of {len(keys)} objects")
 
-    async def link(
-        self, key: str, *, lifetime: timedelta, content_type: str = "", content_disposition: str = ""
-    ) -> str:
+    async def link(self, key: str, *, lifetime: timedelta, content_disposition: str = "") -> str:
         """A URL under which anyone gets the object until the lifetime ends; nothing is asked of the store.
 
         Args:
             key: Of the object.
             lifetime: At most 7 days.
-            content_type: What the store shall say it is; empty for what it was put as.
             content_disposition: The header of that name (RFC 6266); empty for none.
         """
         parameters = {"Bucket": self._bucket, "Key": key}
-        if content_type:
-            parameters["ResponseContentType"] = content_type
         if content_disposition:
             parameters["ResponseContentDisposition"] = content_disposition
         return await self._signing.generate_presigned_url(
@@ -266,7 +260,7 @@ async def connect(settings: ObjectSettings) -> Objects:
     objects = await open_objects(settings)
     try:
         await objects.check()
-    except BaseException:
+    except BaseException:  # a cancel too: nothing stays open
         await objects.close()
         raise
     return objects

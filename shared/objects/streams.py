@@ -99,7 +99,7 @@ class Streams:
             target["UploadId"] = begun["UploadId"]
             try:
                 return await self._put_each(key, target, first, parts)
-            except BaseException:
+            except BaseException:  # a cancel too: no parts stay behind
                 await self._abort(key, target)
                 raise
 
@@ -134,7 +134,7 @@ class Streams:
                     _moved(stall)
                     yield chunk
                     stall.reschedule(None)  # from here on it is the source that is waited for
-            except Exception as error:
+            except Exception as error:  # whatever it is: the driver hides it behind an error of its own
                 failed.append(error)
                 raise
             _moved(stall)
@@ -147,7 +147,7 @@ class Streams:
             ):
                 await _check(response, key)
                 return response.headers.get("ETag", "")
-        except Exception:
+        except Exception:  # of the driver or ours: the source's own comes first
             if failed:
                 raise failed[0] from None
             raise

@@ -18,14 +18,12 @@ class ObjectInfo:
         size: Bytes.
         content_type: As it was put.
         sha256: The digest that the store itself has made of the bytes; empty where it was never asked to.
-        etag: Without its quotes.
         modified: When it was put or copied, to the second.
     """
 
     size: int
     content_type: str
     sha256: bytes
-    etag: str
     modified: datetime
 
 

@@ -68,6 +68,15 @@ async def kept(store: DeliveryStore, delivery: Delivery) -> Delivery:
     return found
 
 
+async def test_a_delivery_that_the_version_before_has_stored_is_read(
+    mongo: Client, mongo_store: MongoDeliveryStore
+) -> None:
+    delivery = make()
+    await mongo_store.add([delivery])
+    await mongo["webhooks"]["deliveries"].update_one({"_id": delivery.id}, {"$rename": {"about": "job_id"}})
+    assert await claim(mongo_store, delivery) == [replace(delivery, attempts=1, next_attempt_at=UNTIL)]
+
+
 async def test_preparing_twice_changes_nothing(store: DeliveryStore) -> None:
     delivery = make()
     await store.add([delivery])

@@ -68,7 +68,6 @@ async def test_what_was_put_is_got_with_its_type_and_digest(store: Store) -> Non
     assert info is not None
     assert (info.size, info.content_type) == (6, TYPE)
     assert info.sha256 == hashlib.sha256(b"a body").digest()
-    assert info.etag == hashlib.md5(b"a body", usedforsecurity=False).hexdigest()
     assert before < info.modified < datetime.now(UTC) + timedelta(seconds=2)
 
 
@@ -147,8 +146,8 @@ async def test_a_stream_of_another_size_than_was_told_is_not_put(store: Store, t
 
 async def test_a_link_gets_the_object_until_it_ends(store: Store, session: aiohttp.ClientSession) -> None:
     await store.put(KEY, b"a body", content_type=TYPE)
-    url = await store.link(KEY, lifetime=timedelta(minutes=1), content_type="application/json")
-    assert await follow(store, session, url) == (200, b"a body", "application/json")
+    url = await store.link(KEY, lifetime=timedelta(minutes=1))
+    assert await follow(store, session, url) == (200, b"a body", TYPE)
     brief = await store.link(KEY, lifetime=timedelta(seconds=1))
 
     async def has_ended() -> bool:

@@ -36,8 +36,6 @@ class _Link:
     #: Of a PUT: what has to be sent.
     headers: Mapping[str, str] | None = None
     size: int = 0
-    #: Of a GET: what the store says it is.
-    content_type: str = ""
 
 
 class FakeObjects:
@@ -98,7 +96,6 @@ class FakeObjects:
             size=len(found.body),
             content_type=found.content_type,
             sha256=found.sha256,
-            etag=hashlib.md5(found.body, usedforsecurity=False).hexdigest(),
             modified=found.modified.replace(microsecond=0),
         )
 
@@ -120,11 +117,9 @@ class FakeObjects:
         for key in keys:
             await self.delete(key)
 
-    async def link(
-        self, key: str, *, lifetime: timedelta, content_type: str = "", content_disposition: str = ""
-    ) -> str:
+    async def link(self, key: str, *, lifetime: timedelta, content_disposition: str = "") -> str:
         del content_disposition
-        return self._new_link(_Link(key, self._now() + lifetime, content_type=content_type))
+        return self._new_link(_Link(key, self._now() + lifetime))
 
     async def upload_link(
         self, key: str, *, size: int, content_type: str, sha256: bytes, lifetime: timedelta
@@ -152,7 +147,7 @@ class FakeObjects:
         found = self.objects.get(link.key)
         if found is None:
             return HTTPStatus.NOT_FOUND, b"", ""
-        return HTTPStatus.OK, found.body, link.content_type or found.content_type
+        return HTTPStatus.OK, found.body, found.content_type
 
     def _new_link(self, link: _Link) -> str:
         url = f"https://objects.example/{link.key}?signed={len(self._links)}"
