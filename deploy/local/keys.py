@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import secrets
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 ISSUERS = ("auth", "intake", "scheduler", "upstream", "webhooks", "history", "site")
 #: Enough for HMAC-SHA-256 and for AES-256.
 _SECRET_BYTES = 32
-_NAME_BYTES = 10
 
 
 def identity_keys_file(folder: Path) -> Path:
@@ -53,14 +51,9 @@ def callback_key_file(folder: Path) -> Path:
     return folder / "callback-key"
 
 
-def objects_access_key_file(folder: Path) -> Path:
-    """The name by which services sign their requests to the object store."""
-    return folder / "objects-access-key"
-
-
-def objects_secret_key_file(folder: Path) -> Path:
-    """The key by which they do."""
-    return folder / "objects-secret-key"
+def mongo_key_file(folder: Path) -> Path:
+    """The key by which members of MongoDB's replica set know each other."""
+    return folder / "mongo-key"
 
 
 def make_secrets(folder: Path, issuers: Iterable[str] = ISSUERS) -> None:
@@ -77,13 +70,10 @@ def make_secrets(folder: Path, issuers: Iterable[str] = ISSUERS) -> None:
         key_pepper_file(folder),
         sealing_key_file(folder),
         callback_key_file(folder),
-        objects_secret_key_file(folder),
+        mongo_key_file(folder),
     ):
         if not path.exists():
             write_private(path, random_base64() + "\n")
-    name = objects_access_key_file(folder)
-    if not name.exists():
-        write_private(name, secrets.token_hex(_NAME_BYTES) + "\n")  # signatures are parted by what base64 has too
 
 
 def random_base64() -> str:
