@@ -9,5 +9,6 @@ Emits      `signal.auth.changed` when a key was revoked or rotated, upon which e
 
 Read on in `__main__`, `servicer`, `domain`, `store`; then what is peculiar to auth: `authorization` (Envoy's question),
 `known_keys` (the cache behind it), `limiter` and `windows` (how many requests there may be), `usage` (how many there
-were), `keyring` and `orders` (making, rotating and revoking keys), `bootstrap` (a tenant's first key).
+were), `keyring`, `orders` and `signing_keys` (making, rotating and revoking keys, and what is kept of them),
+`bootstrap` (a tenant's first key).
 """

@@ -15,6 +15,7 @@ from services.auth.keyring import Keyring
 from services.auth.known_keys import KnownKeys
 from services.auth.limiter import Guesses, Limiter
 from services.auth.servicer import KeyServicer
+from services.auth.signing_keys import SigningKeys
 from services.auth.store import MongoStore
 from services.auth.usage import RedisUsage, Usage
 from services.auth.windows import LocalWindows, RedisWindows
@@ -49,6 +50,7 @@ async def serve(config: Config, process: Process) -> None:
 
     clock = SystemClock()
     hasher = KeyHasher(config.key_pepper)
+    signing_keys = SigningKeys(config.sealing_key)
     known_keys = KnownKeys[Pass](store, monotonic=time.monotonic)
     usage_store = RedisUsage(redis)
     usage = Usage(store=usage_store, keys=store)
@@ -59,7 +61,7 @@ async def serve(config: Config, process: Process) -> None:
         monotonic=time.monotonic,
     )
     keys = KeyServicer(
-        keyring=Keyring(store=store, hasher=hasher, signals=bus, clock=clock),
+        keyring=Keyring(store=store, hasher=hasher, signing_keys=signing_keys, signals=bus, clock=clock),
         usage=usage_store,
         clock=clock,
         page_tokens=PageTokens(config.key_pepper.reveal().encode()),
