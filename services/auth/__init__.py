@@ -8,7 +8,7 @@ Emits      `signal.auth.changed` when a key was revoked or rotated, upon which e
            `signal.auth.revoked`, upon which its streams end.
 
 Read on in `__main__`, `servicer`, `domain`, `store`; then what is peculiar to auth: `authorization` (Envoy's question),
-`known_keys` (the cache behind it), `limiter` and `windows` (how many requests there may be), `usage` (how many there
-were), `keyring`, `orders` and `signing_keys` (making, rotating and revoking keys, and what is kept of them),
-`bootstrap` (a tenant's first key).
+`credentials` and `signatures` (what a request shows for itself), `known_keys` (the cache behind it), `limiter` and
+`windows` (how many requests there may be), `usage` (how many there were), `keyring`, `orders` and `signing_keys`
+(making, rotating and revoking keys, and what is kept of them), `bootstrap` (a tenant's first key).
 """

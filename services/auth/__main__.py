@@ -69,6 +69,7 @@ async def serve(config: Config, process: Process) -> None:
     authorization = AuthorizationServicer(
         known_keys=known_keys,
         hasher=hasher,
+        signing_keys=signing_keys,
         signer=TokenSigner(AUTH_ISSUER, config.service_key.reveal()),
         limits=config.rate_limits,
         limiter=limiter,
