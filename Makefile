@@ -50,6 +50,10 @@ logs: $(INSTALLED) ## Follow a program's log: make logs s=intake
 restart: $(INSTALLED) ## Restart a program: make restart s=intake
 	@$(if $(s),$(STACK) restart $(s),echo "say which program: make restart s=intake"; exit 2)
 
+.PHONY: rotate-identity
+rotate-identity: $(INSTALLED) ## Give a service another key to sign with: make rotate-identity s=auth [at_once=1]
+	@$(if $(s),$(STACK) rotate-identity $(s) $(if $(at_once),--at-once),echo "say which service: make rotate-identity s=auth"; exit 2)
+
 .PHONY: reset
 reset: $(INSTALLED) ## Stop everything and delete all state (asks; yes=1 does not)
 	@$(STACK) reset $(if $(yes),--yes)

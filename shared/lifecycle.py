@@ -21,6 +21,7 @@ from shared import config as settings
 from shared import crash_points, observability
 from shared.errors import PenstockError
 from shared.identity import ServiceIdentity, TokenSigner, TokenVerifier
+from shared.identity_keys import IdentityKeys
 from shared.retry import Backoff, until_done
 from shared.rpc import client
 from shared.rpc.health import Health
@@ -57,8 +58,11 @@ class Process:
     def __init__(self, service: str, config: ServiceConfig) -> None:
         self.service = service
         self.config = config
-        self.verifier = TokenVerifier.from_file(config.identity_keys_file)
-        self.identity = ServiceIdentity(service, TokenSigner(service, config.service_key.reveal()))
+        identity_keys = IdentityKeys(config.identity_keys_file)
+        self.verifier = TokenVerifier(identity_keys)
+        #: Signs in the service's own name.
+        self.signer = TokenSigner(service, config.service_key.reveal(), identity_keys)
+        self.identity = ServiceIdentity(service, self.signer)
         #: The open streams; a service that has any ends those of a principal that was revoked.
         self.streams = OpenStreams()
         #: Set when the process is told to stop: loops take nothing new.
@@ -242,6 +246,16 @@ def load_or_exit(program: str, config_class: type[ConfigT]) -> ConfigT:
     return config
 
 
+def _process_or_exit(service: str, config: ServiceConfig) -> Process:
+    """The process; one that nobody would believe who it is, or that could believe nobody, ends with the reason."""
+    try:
+        return Process(service, config)
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        hint = "PENSTOCK_SERVICE_KEY is the private key, PENSTOCK_IDENTITY_KEYS_FILE the set of public ones"
+        print(f"{service}: {error}; {hint}", file=sys.stderr)  # noqa: T201  as for mistakes in the settings
+        raise SystemExit(2) from None
+
+
 def _calm_garbage_collection() -> None:
     """Looks for cycles less often, and never among the modules: each look walks over all that a process holds."""
     gc.collect()
@@ -251,7 +265,7 @@ def _calm_garbage_collection() -> None:
 
 async def _main(service: str, config: ConfigT, serve: Callable[[ConfigT, Process], Coroutine[Any, Any, None]]) -> None:
     _calm_garbage_collection()
-    process = Process(service, config)
+    process = _process_or_exit(service, config)
     loop = asyncio.get_running_loop()
     serving = asyncio.create_task(serve(config, process))
 

@@ -24,7 +24,6 @@ from shared import mongo as mongo_
 from shared.bus import Bus
 from shared.clock import SystemClock
 from shared.errors import Unavailable
-from shared.identity import AUTH_ISSUER, TokenSigner
 from shared.lifecycle import run
 from shared.paging import PageTokens
 from shared.retry import until_done
@@ -67,7 +66,7 @@ async def serve(config: Config, process: Process) -> None:
     authorization = AuthorizationServicer(
         known_keys=known_keys,
         hasher=hasher,
-        signer=TokenSigner(AUTH_ISSUER, config.service_key.reveal()),
+        signer=process.signer,
         limits=config.rate_limits,
         limiter=limiter,
         guesses=Guesses(limiter=limiter, limits=config.rate_limits, monotonic=time.monotonic),

@@ -6,8 +6,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from google.rpc import error_details_pb2, status_pb2
 from penstock.gateway.v1 import external_auth_pb2
 
@@ -17,17 +15,16 @@ from services.auth.known_keys import KnownKeys
 from services.auth.limiter import Guesses, Limiter, RateLimits
 from services.auth.usage import Usage
 from services.auth.windows import LocalWindows
-from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER, Principal, PrincipalKind, TokenSigner, TokenVerifier
+from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER, Principal, PrincipalKind, TokenSigner
 from tests.fakes.auth_usage import FakeUsage
 
 if TYPE_CHECKING:
+    from tests.identities import Identities
     from tests.unit.auth.conftest import World
 
 envoy: Any = external_auth_pb2
 #: Requests a minute.
 KEY_LIMIT, TENANT_LIMIT, ADDRESS_LIMIT = 200, 300, 20
-PRIVATE_KEY = Ed25519PrivateKey.generate()
-PEM = PRIVATE_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 class CountingSigner(TokenSigner):
@@ -42,8 +39,9 @@ class CountingSigner(TokenSigner):
 class Gateway:
     """Asks as Envoy does."""
 
-    def __init__(self, world: World) -> None:
-        self.signer = CountingSigner("auth", PEM)
+    def __init__(self, world: World, identities: Identities) -> None:
+        self.verifier = identities.verifier()
+        self.signer = CountingSigner("auth", identities.service_key("auth").reveal(), identities.keys())
         self.known_keys = KnownKeys[Pass](world.store, monotonic=world.time.monotonic)
         limits = RateLimits(key=KEY_LIMIT, tenant=TENANT_LIMIT, address=ADDRESS_LIMIT)
         windows = LocalWindows(monotonic=world.time.monotonic)
@@ -78,8 +76,8 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(world: World) -> Gateway:
-    return Gateway(world)
+def gateway(world: World, identities: Identities) -> Gateway:
+    return Gateway(world, identities)
 
 
 def headers_of(answer: Any) -> dict[str, str]:
@@ -103,7 +101,7 @@ def denial_of(response: Any, *, http: int = 401) -> dict[str, Any]:
 async def test_a_good_key_is_answered_with_its_identity(gateway: Gateway, world: World) -> None:
     secret = await world.make_key(scopes=("jobs:read", "jobs:write"))
     response = await gateway.ask_with(secret)
-    principal = TokenVerifier({"auth": PRIVATE_KEY.public_key()}).verify(token_of(response))
+    principal = gateway.verifier.verify(token_of(response))
     key = next(iter(world.store.by_id.values()))
     assert principal == Principal(
         kind=PrincipalKind.KEY, id=key.id, tenant="acme", scopes=frozenset({"jobs:read", "jobs:write"})
