@@ -16,7 +16,6 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m deploy.local
 INSTALLED := .venv/.installed
-TIERS := tests/unit tests/contract tests/integration tests/e2e
 
 .PHONY: help
 help: ## Say what there is
@@ -64,14 +63,9 @@ ports: $(INSTALLED) ## List the ports and the settings that move them
 
 ##@ Tests
 
-# Tracebacks as Python prints them: pytest's own parse the source, which Python before 3.11.8 breaks off with an error when
-# a collection of garbage comes in between (cpython#106905), and the run with it.
 .PHONY: test
 test: $(INSTALLED) ## Run every test, count what services and shared were covered by, want 90 %
-	@coverage erase
-	@coverage run -m pytest --tb=native $(wildcard $(TIERS)) tests/test_repo.py
-	@coverage combine --quiet
-	@coverage report --fail-under=90
+	@bash deploy/test.sh
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## Run the unit tests; they open no socket
