@@ -43,6 +43,15 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 
+#: Of a wrong value that is shown again in an error.
+_SHOWN_CHARACTERS = 60
+
+
+def shown(value: str) -> str:
+    """A caller's value in an error: quoted, escaped, and cut where it is long."""
+    return repr(value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "…")
+
+
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
     """One wrong field: its path as the caller wrote it (`params.url`), and what to do about it."""

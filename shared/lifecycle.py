@@ -19,21 +19,25 @@ import uvloop
 
 from shared import config as settings
 from shared import crash_points, observability
+from shared.bus import Bus, connect
+from shared.clock import SystemClock
 from shared.errors import PenstockError
 from shared.identity import ServiceIdentity, TokenSigner, TokenVerifier
 from shared.identity_keys import IdentityKeys
 from shared.retry import Backoff, until_done
 from shared.rpc import client
 from shared.rpc.health import Health
+from shared.rpc.key_uses import KeyUses
 from shared.rpc.open_streams import OpenStreams
 from shared.rpc.server import Server
+from shared.streams import StreamLimits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine
 
     import grpc
 
-    from shared.config import ConfigT, ServiceConfig
+    from shared.config import ConfigT, Secret, ServiceConfig
     from shared.rpc.health import Check
 
 log = observability.logger()
@@ -65,6 +69,7 @@ class Process:
         self.identity = ServiceIdentity(service, self.signer)
         #: The open streams; a service that has any ends those of a principal that was revoked.
         self.streams = OpenStreams()
+        self._uses = KeyUses(SystemClock())
         #: Set when the process is told to stop: loops take nothing new.
         self.stopping = asyncio.Event()
         #: Set when the server answers.
@@ -104,6 +109,18 @@ class Process:
         self._checks[name] = lambda: check(dependency)
         self._resources.push_async_callback(close, dependency)
         return dependency
+
+    async def connect_bus(self, url: Secret) -> Bus:
+        """Connects to NATS, as to any server that readiness hangs on; what keys have done here is told by it.
+
+        Args:
+            url: As for `shared.bus.connect`.
+        """
+        limits = StreamLimits.of(self.config)
+        bus = await self.depend_on("nats", lambda: connect(url, self.service, limits), check=Bus.check, close=Bus.close)
+        self.loop("key uses", lambda: self._uses.run(bus))
+        self.on_close(lambda: self._uses.report(bus))
+        return bus
 
     def lean_on(
         self,
@@ -167,6 +184,7 @@ class Process:
             verifier=self.verifier,
             health=health,
             streams=self.streams,
+            uses=self._uses,
         )
         for register, servicer, name in servicers:
             server.add(register, servicer, name)

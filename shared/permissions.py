@@ -139,6 +139,8 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "/penstock.auth.v1.KeyService/GetKey": _scope(Scope.KEYS_READ),
         "/penstock.auth.v1.KeyService/RotateKey": _scope(Scope.KEYS_WRITE),
         "/penstock.auth.v1.KeyService/GetKeyUsage": _scope(Scope.KEYS_READ),
+        # Refuses by itself what is another tenant's, but to an operator.
+        "/penstock.auth.v1.KeyService/ListTopCallers": _scope(Scope.KEYS_READ),
         "/penstock.auth.v1.KeyService/RevokeKey": _scope(Scope.KEYS_WRITE),
         "/penstock.history.v1.HistoryService/ListJobs": _scope(Scope.JOBS_READ),
         # Internal: intake has judged the caller, who may be one that submits again, or cancels.

@@ -9,6 +9,7 @@ from penstock.auth.v1 import auth_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2_grpc
 
 from services.auth.authorization import AuthorizationServicer, Pass
+from services.auth.callers import Callers
 from services.auth.config import Config
 from services.auth.domain import KeyHasher
 from services.auth.keyring import Keyring
@@ -16,18 +17,17 @@ from services.auth.known_keys import KnownKeys
 from services.auth.limiter import Guesses, Limiter
 from services.auth.servicer import KeyServicer
 from services.auth.store import MongoStore
-from services.auth.usage import RedisUsage, Usage
+from services.auth.usage import Usage
+from services.auth.usage_store import RedisUsage
 from services.auth.windows import LocalWindows, RedisWindows
-from shared import bus as bus_
 from shared import kv
 from shared import mongo as mongo_
-from shared.bus import Bus
 from shared.clock import SystemClock
 from shared.errors import Unavailable
 from shared.lifecycle import run
 from shared.paging import PageTokens
 from shared.retry import until_done
-from shared.streams import AUTH_CHANGED_SIGNAL
+from shared.streams import AUTH_CHANGED_SIGNAL, KEY_USES_SIGNAL
 
 if TYPE_CHECKING:
     from shared.lifecycle import Process
@@ -40,9 +40,7 @@ async def serve(config: Config, process: Process) -> None:
     )
     # without it each replica holds its share of the limits by itself
     redis = process.lean_on("redis", kv.client(config.redis_url), check=kv.ping, close=kv.close)
-    bus = await process.depend_on(
-        "nats", lambda: bus_.connect(config.nats_url, "auth"), check=Bus.check, close=Bus.close
-    )
+    bus = await process.connect_bus(config.nats_url)
     store = MongoStore(mongo)
     await until_done(store.prepare, retry_on=(Unavailable,))
 
@@ -59,8 +57,7 @@ async def serve(config: Config, process: Process) -> None:
     )
     keys = KeyServicer(
         keyring=Keyring(store=store, hasher=hasher, signals=bus, clock=clock),
-        usage=usage_store,
-        clock=clock,
+        callers=Callers(usage=usage_store, keys=store, clock=clock),
         page_tokens=PageTokens(config.key_pepper.reveal().encode()),
     )
     authorization = AuthorizationServicer(
@@ -78,6 +75,7 @@ async def serve(config: Config, process: Process) -> None:
         known_keys.forget(prefix.decode(errors="replace"))
 
     await bus.on_signal(AUTH_CHANGED_SIGNAL, forget)
+    await bus.on_signal(KEY_USES_SIGNAL, usage.reported, one_of="auth")
     process.loop("usage", usage.run)
     process.on_close(usage.flush)
     await process.serve(

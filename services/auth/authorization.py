@@ -19,7 +19,7 @@ from prometheus_client import Counter
 from services.auth import answers, networks
 from services.auth.answers import API_KEY_HEADER, AUTHORIZATION_HEADER
 from services.auth.domain import KeySecret, KeyState
-from services.auth.usage import Outcome
+from services.auth.usage_store import Counted
 from shared import observability
 from shared.errors import PenstockError, PermissionDenied, Unauthenticated, Unavailable
 from shared.identity import CLIENT_ADDRESS_HEADER, Principal, PrincipalKind
@@ -146,10 +146,10 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
             known.memo = self._make_pass(found.key, secret.prefix, now)
         verdict = await self._limiter.take(known.memo.windows)
         if not verdict.admitted:
-            self._usage.count(found.key, Outcome.RATE_LIMITED, now)
+            self._usage.count(found.key, Counted.RATE_LIMITED, now)
             CHECKS.labels("rate_limited").inc()
             return answers.denial(answers.over_limit(verdict), grpc_call=grpc_call, verdict=verdict)
-        self._usage.count(found.key, Outcome.ALLOWED, now)
+        self._usage.count(found.key, Counted.ALLOWED, now)
         _ALLOWED.inc()
         return answers.with_standing(known.memo.response, verdict)
 
@@ -197,7 +197,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
     async def _refused(self, refusal: Refusal, address: Address | None, *, grpc_call: bool) -> envoy.CheckResponse:
         """The refusal, or what an address is told instead that has been refused too often."""
         if refusal.key is not None:
-            self._usage.count(refusal.key, Outcome.REFUSED, self._clock.now())
+            self._usage.count(refusal.key, Counted.REFUSED, self._clock.now())
         full = self._guesses.refusal(address)
         if full is None:
             verdict = await self._guesses.note(address)

@@ -15,7 +15,7 @@ from shared.mongo import translated
 from shared.permissions import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from services.auth.domain import KeptSecret
@@ -72,6 +72,10 @@ class Store(Protocol):
 
     async def keys(self, tenant: str, *, limit: int, after: Position | None = None) -> Sequence[Key]:
         """A tenant's keys, newest first, those that come after the position."""
+        ...
+
+    async def keys_by_id(self, key_ids: Collection[str]) -> Mapping[str, Key]:
+        """Keys by their ids, whosever they are: for what is known to be the caller's to see."""
         ...
 
     async def revoke_key(self, tenant: str, key_id: str, at: datetime) -> Key | None:
@@ -163,6 +167,12 @@ class MongoStore:
         async with translated():
             documents = await self._keys.find(wanted).sort(_NEWEST_FIRST).limit(limit).to_list()
         return [_key(document) for document in documents]
+
+    async def keys_by_id(self, key_ids: Collection[str]) -> Mapping[str, Key]:
+        """Keys by their ids."""
+        async with translated():
+            documents = await self._keys.find({"_id": {"$in": list(key_ids)}}).to_list()
+        return {document["_id"]: _key(document) for document in documents}
 
     async def revoke_key(self, tenant: str, key_id: str, at: datetime) -> Key | None:
         """Revokes a tenant's key; one that is revoked keeps its time. None where there is no such key."""

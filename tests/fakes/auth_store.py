@@ -10,7 +10,7 @@ from services.auth.domain import FoundKey, Key, KeyState, PrefixTaken, Tenant
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from services.auth.domain import KeptSecret
@@ -53,6 +53,10 @@ class FakeStore:
         self._check()
         key = self.by_id.get(key_id)
         return key if key is not None and key.tenant == tenant else None
+
+    async def keys_by_id(self, key_ids: Collection[str]) -> Mapping[str, Key]:
+        self._check()
+        return {key_id: self.by_id[key_id] for key_id in key_ids if key_id in self.by_id}
 
     async def keys(self, tenant: str, *, limit: int, after: Position | None = None) -> Sequence[Key]:
         self._check()

@@ -28,7 +28,7 @@ VIEWERS = {
     "jobs.v1.UploadService": {"GetUpload"},
     "scheduler.v1.QueueService": {"ListQueues", "GetQueue"},
     "upstream.v1.UpstreamService": {"ListUpstreams", "GetUpstream"},
-    "auth.v1.KeyService": {"ListKeys", "GetKey", "GetKeyUsage"},
+    "auth.v1.KeyService": {"ListKeys", "GetKey", "GetKeyUsage", "ListTopCallers"},
     "history.v1.HistoryService": {"ListJobs", "GetRecordedJob", "GetRecordedBatch"},
 }
 DEVELOPERS = {
