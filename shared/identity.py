@@ -168,11 +168,21 @@ class TokenVerifier:
 
 def _principal(claims: Mapping[str, Any]) -> Principal:
     try:
-        return Principal(
-            kind=PrincipalKind(claims["kind"]),
-            id=claims["sub"],
-            tenant=claims["tenant"],
-            scopes=frozenset(claims["scopes"]),
-        )
+        kind, name, tenant, scopes = PrincipalKind(claims["kind"]), claims["sub"], claims["tenant"], claims["scopes"]
     except (KeyError, ValueError) as error:
         raise Unauthenticated(f"the identity token lacks a claim or has a wrong one: {error}") from error
+    if not (
+        _are_texts([name, tenant]) and name and isinstance(scopes, list) and _are_texts(cast("list[object]", scopes))
+    ):
+        raise Unauthenticated("the identity token has a claim of a wrong type")
+    principal = Principal(kind=kind, id=name, tenant=tenant, scopes=frozenset(cast("list[str]", scopes)))
+    if kind is PrincipalKind.SERVICE and (tenant or scopes):
+        raise Unauthenticated("the identity token vouches for a service with a tenant or scopes, which none has")
+    if kind is PrincipalKind.KEY and not tenant:
+        raise Unauthenticated("the identity token vouches for a key of no tenant")
+    return principal
+
+
+def _are_texts(claims: list[object]) -> bool:
+    """Whether they are texts: JSON may hold a list, or nothing, in a text's place."""
+    return all(isinstance(claim, str) for claim in claims)

@@ -61,8 +61,8 @@ def verifier() -> TokenVerifier:
     st.builds(
         Principal,
         kind=st.just(PrincipalKind.KEY),
-        id=st.text(),
-        tenant=st.text(),
+        id=st.text(min_size=1),
+        tenant=st.text(min_size=1),
         scopes=st.frozensets(st.text(), max_size=5),
     )
 )
@@ -99,7 +99,15 @@ def test_the_forged_tokens_of_these_tests_differ_from_good_ones_only_in_their_mi
         {"kind": None},
         {"kind": "god"},
         {"tenant": None},
+        {"tenant": ""},
+        {"tenant": ["acme"]},
+        {"sub": ""},
         {"scopes": None},
+        {"scopes": "jobs:read"},
+        {"scopes": [["jobs:read"]]},
+        {"kind": "service"},
+        {"kind": "service", "tenant": ""},
+        {"kind": "service", "scopes": []},
     ],
     ids=str,
 )
