@@ -78,14 +78,16 @@ def good_url(good: Request) -> Any:
     return good.get("jobs", [good])[-1]["params"]["url"]
 
 
-def good_request(message: Descriptor, own: Mapping[str, list[str]], url: str) -> Request:
+def good_request(message: Descriptor, own: Mapping[str, list[str]], url: str, *, upstream: str = "http") -> Request:
     """A request that is well-formed, about the caller's own things.
 
     Args:
         message: The request's.
         own: The caller's things, by kind.
         url: What a submit calls.
+        upstream: The one that is meant.
     """
+    plain = {**_PLAIN, "upstream": upstream, "params": {"url": url}, "not_before": in_an_hour()}
     good: Request = {}
     for field in message.fields:
         if not _is_required(field) and field.name not in _WANTED.get(message.name, ()):
@@ -93,16 +95,15 @@ def good_request(message: Descriptor, own: Mapping[str, list[str]], url: str) ->
         if field.name in KINDS and field.name != "params":
             good[field.json_name] = own[KINDS[field.name]][0]
         elif field.name == "jobs" and field.message_type is not None:
-            good["jobs"] = [good_request(field.message_type, own, url) for _ in range(2)]
+            good["jobs"] = [good_request(field.message_type, own, url, upstream=upstream) for _ in range(2)]
         else:
-            good[field.json_name] = {"params": {"url": url}, "not_before": in_an_hour(), **_PLAIN}[field.name]
+            good[field.json_name] = plain[field.name]
     return good
 
 
 #: What a request wants beside the fields that the contract calls required.
 _WANTED = {"SubmitJobRequest": ("params", "not_before"), "CreateKeyRequest": ("scopes",)}
 _PLAIN: Mapping[str, Any] = {
-    "upstream": "http",
     "method": "http.post",
     "name": "a name",
     "scopes": ["jobs:read"],

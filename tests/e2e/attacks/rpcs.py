@@ -105,6 +105,20 @@ def message(descriptor: Descriptor, fields: Mapping[str, Any]) -> Message:
     return json_format.ParseDict(dict(fields), message_factory.GetMessageClass(descriptor)())
 
 
+def form(value: Any) -> Any:
+    """An answer's fields with their types in place of what they say, and without those that come and go."""
+    if isinstance(value, dict):
+        return {name: form(each) for name, each in value.items() if name not in {"depth", "pausedAt", "pauses"}}
+    if isinstance(value, list):
+        return [form(each) for each in value]
+    return type(value).__name__
+
+
+def read(rpc: Rpc, answer: bytes) -> Any:
+    """An answer over gRPC, as JSON has it."""
+    return json_format.MessageToDict(message_factory.GetMessageClass(rpc.method.output_type).FromString(answer))
+
+
 def path_of(binding: Binding, fields: Mapping[str, Any]) -> str:
     """The binding's path with the fields in their places."""
     path, known = binding.template.text, {**_OPEN, **fields}

@@ -14,6 +14,7 @@ from penstock.gateway.v1 import external_auth_pb2
 from gateway import descriptors
 from tests.e2e.attacks import rpcs, tenants
 from tests.e2e.attacks.fields import KINDS, VALUES, filled, good_request, kind_of, naming
+from tests.e2e.attacks.rpcs import form
 from tests.e2e.attacks.tenants import CANARY, everything_of, nowhere
 
 if TYPE_CHECKING:
@@ -67,14 +68,6 @@ def told(seen: Seen, thing: str) -> Any:
     """What an answer tells: of a refusal each word, but for the id; of what was made its form, for its id is new."""
     body = json.loads(json.dumps(seen.body).replace(thing, "<id>"))
     return seen.status, seen.reason, body if seen.reason else form(body)
-
-
-def form(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: form(each) for name, each in value.items() if name not in {"depth", "pausedAt", "pauses"}}
-    if isinstance(value, list):
-        return [form(each) for each in value]
-    return type(value).__name__
 
 
 def test_a_connection_is_among_the_things_as_soon_as_tenants_can_have_one(victim: Tenant) -> None:
