@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -173,15 +173,21 @@ class TokenVerifier:
 
 def _principal(claims: Mapping[str, Any]) -> Principal:
     try:
-        principal = Principal(
-            kind=PrincipalKind(claims["kind"]),
-            id=claims["sub"],
-            tenant=claims["tenant"],
-            scopes=frozenset(claims["scopes"]),
-        )
-    except (KeyError, ValueError, TypeError) as error:
+        kind, name, tenant, scopes = PrincipalKind(claims["kind"]), claims["sub"], claims["tenant"], claims["scopes"]
+    except (KeyError, ValueError) as error:
         raise Unauthenticated(f"the identity token lacks a claim or has a wrong one: {error}") from error
-    tenant = claims["tenant"]
-    if not isinstance(tenant, str) or bool(tenant) == (principal.kind is PrincipalKind.SERVICE):
-        raise Unauthenticated("the identity token must name the tenant of a key, and none for a service")
+    if not (
+        _are_texts([name, tenant]) and name and isinstance(scopes, list) and _are_texts(cast("list[object]", scopes))
+    ):
+        raise Unauthenticated("the identity token has a claim of a wrong type")
+    principal = Principal(kind=kind, id=name, tenant=tenant, scopes=frozenset(cast("list[str]", scopes)))
+    if kind is PrincipalKind.SERVICE and (tenant or scopes):
+        raise Unauthenticated("the identity token vouches for a service with a tenant or scopes, which none has")
+    if kind is PrincipalKind.KEY and not tenant:
+        raise Unauthenticated("the identity token vouches for a key of no tenant")
     return principal
+
+
+def _are_texts(claims: list[object]) -> bool:
+    """Whether they are texts: JSON may hold a list, or nothing, in a text's place."""
+    return all(isinstance(claim, str) for claim in claims)

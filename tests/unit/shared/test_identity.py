@@ -93,7 +93,7 @@ def verifier(known: IdentityKeys) -> TokenVerifier:
     st.builds(
         Principal,
         kind=st.just(PrincipalKind.KEY),
-        id=st.text(),
+        id=st.text(min_size=1),
         tenant=st.text(min_size=1),
         scopes=st.frozensets(st.text(), max_size=5),
     )
@@ -132,9 +132,14 @@ def test_the_forged_tokens_of_these_tests_differ_from_good_ones_only_in_their_mi
         {"kind": "god"},
         {"tenant": None},
         {"tenant": ""},
-        {"tenant": 7},
-        {"kind": "service"},
+        {"tenant": ["acme"]},
+        {"sub": ""},
         {"scopes": None},
+        {"scopes": "jobs:read"},
+        {"scopes": [["jobs:read"]]},
+        {"kind": "service"},
+        {"kind": "service", "tenant": ""},
+        {"kind": "service", "scopes": []},
     ],
     ids=str,
 )
