@@ -59,7 +59,7 @@ class Process:
         self.config = config
         self.verifier = TokenVerifier.from_file(config.identity_keys_file)
         self.identity = ServiceIdentity(service, TokenSigner(service, config.service_key.reveal()))
-        #: The open streams; a service that has any ends those of a principal that was revoked.
+        #: The open streams; a service that has any ends those of a principal that was revoked, or a tenant suspended.
         self.streams = OpenStreams()
         #: Set when the process is told to stop: loops take nothing new.
         self.stopping = asyncio.Event()
