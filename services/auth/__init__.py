@@ -5,12 +5,13 @@ Owns       the tenants and their API keys (MongoDB, database `auth`); what keys 
 Answers    `KeyService` to tenants, `TenantService` to operators, and Envoy's `Authorization.Check` to the gateway: an
            identity token for a good key.
 Calls      no other service.
+Publishes  the notices `tenant_suspended` and `tenant_resumed`, upon which jobs wait or go on.
 Emits      `signal.auth.changed` when a key was revoked or rotated, upon which every replica forgets it;
            `signal.auth.revoked`, upon which its streams end; `signal.auth.tenant_suspended` and `…_resumed`, upon which
            replicas forget a tenant's keys, and its streams end or may be opened again.
 
 Read on in `__main__`, `servicer`, `domain`, `store`; then what is peculiar to auth: `authorization` (Envoy's question),
 `known_keys` (the cache behind it), `limiter` and `windows` (how many requests there may be), `usage` (how many there
-were), `keyring` and `orders` (making, rotating and revoking keys), `tenants` with its servicer and store (making,
-suspending and resuming tenants), `bootstrap` (a tenant's first key).
+were), `keyring` and `orders` (making, rotating and revoking keys), `tenants` with its servicer, store and notices
+(making, suspending and resuming tenants), `bootstrap` (a tenant's first key).
 """

@@ -16,6 +16,7 @@ from services.auth.known_keys import KnownKeys
 from services.auth.limiter import Guesses, Limiter
 from services.auth.servicer import KeyServicer
 from services.auth.store import MongoStore
+from services.auth.tenant_notices import TenantNotices
 from services.auth.tenant_servicer import TenantServicer
 from services.auth.tenants import Tenants
 from services.auth.usage import RedisUsage, Usage
@@ -30,7 +31,7 @@ from shared.identity import AUTH_ISSUER, TokenSigner
 from shared.lifecycle import run
 from shared.paging import PageTokens
 from shared.retry import until_done
-from shared.streams import AUTH_CHANGED_SIGNAL, TENANT_RESUMED_SIGNAL, TENANT_SUSPENDED_SIGNAL
+from shared.streams import AUTH_CHANGED_SIGNAL, TENANT_RESUMED_SIGNAL, TENANT_SUSPENDED_SIGNAL, StreamLimits
 
 if TYPE_CHECKING:
     from shared.lifecycle import Process
@@ -44,7 +45,10 @@ async def serve(config: Config, process: Process) -> None:
     # without it each replica holds its share of the limits by itself
     redis = process.lean_on("redis", kv.client(config.redis_url), check=kv.ping, close=kv.close)
     bus = await process.depend_on(
-        "nats", lambda: bus_.connect(config.nats_url, "auth"), check=Bus.check, close=Bus.close
+        "nats",
+        lambda: bus_.connect(config.nats_url, "auth", StreamLimits.of(config)),
+        check=Bus.check,
+        close=Bus.close,
     )
     store = MongoStore(mongo)
     await until_done(store.prepare, retry_on=(Unavailable,))
@@ -67,7 +71,10 @@ async def serve(config: Config, process: Process) -> None:
         clock=clock,
         page_tokens=page_tokens,
     )
-    tenants = TenantServicer(tenants=Tenants(store=store, signals=bus, clock=clock), page_tokens=page_tokens)
+    notices = TenantNotices(store=store, publisher=bus)
+    tenants = TenantServicer(
+        tenants=Tenants(store=store, signals=bus, clock=clock, changed=notices.wake), page_tokens=page_tokens
+    )
     authorization = AuthorizationServicer(
         known_keys=known_keys,
         hasher=hasher,
@@ -89,6 +96,7 @@ async def serve(config: Config, process: Process) -> None:
     for changed in (TENANT_SUSPENDED_SIGNAL, TENANT_RESUMED_SIGNAL):
         await bus.on_signal(changed, forget_tenant)
     process.loop("usage", usage.run)
+    process.loop("notices", notices.run)
     process.on_close(usage.flush)
     await process.serve(
         (auth_pb2_grpc.add_KeyServiceServicer_to_server, keys, "penstock.auth.v1.KeyService"),

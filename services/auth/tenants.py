@@ -11,7 +11,7 @@ from shared.errors import FieldViolation, InvalidArgument, OwnTenant, TenantExis
 from shared.streams import TENANT_RESUMED_SIGNAL, TENANT_SUSPENDED_SIGNAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from services.auth.keyring import Signals
     from services.auth.tenant_store import TenantStore
@@ -58,12 +58,14 @@ class Tenants:
         store: Where they are kept.
         signals: Where a change is told to every replica, and to services with open streams.
         clock: The time.
+        changed: Called when the mesh has to be told of a change, too.
     """
 
-    def __init__(self, *, store: TenantStore, signals: Signals, clock: Clock) -> None:
+    def __init__(self, *, store: TenantStore, signals: Signals, clock: Clock, changed: Callable[[], None]) -> None:
         self._store = store
         self._signals = signals
         self._clock = clock
+        self._changed = changed
 
     async def create(self, order: TenantOrder, *, maker: Principal) -> Tenant:
         """Makes a tenant.
@@ -122,6 +124,7 @@ class Tenants:
         suspension = Suspension(at=to_milliseconds(self._clock.now()), reason=reason, by=by.id)
         tenant = _found(name, await self._store.suspend_tenant(name, suspension))
         log.info("tenant_suspended", owner=name, revision=tenant.revision, by=by.id)
+        self._changed()
         await self._signal(TENANT_SUSPENDED_SIGNAL, name)
         return tenant
 
@@ -135,6 +138,7 @@ class Tenants:
         _check_name(name)
         tenant = _found(name, await self._store.resume_tenant(name, to_milliseconds(self._clock.now())))
         log.info("tenant_resumed", owner=name, revision=tenant.revision, by=by.id)
+        self._changed()
         await self._signal(TENANT_RESUMED_SIGNAL, name)
         return tenant
 

@@ -35,8 +35,14 @@ def signals() -> Signals:
 
 
 @pytest.fixture
-def tenants(world: World, signals: Signals) -> Tenants:
-    return Tenants(store=world.store, signals=signals, clock=world.time)
+def changes() -> list[None]:
+    """Has an entry for each change that the mesh is to be told of."""
+    return []
+
+
+@pytest.fixture
+def tenants(world: World, signals: Signals, changes: list[None]) -> Tenants:
+    return Tenants(store=world.store, signals=signals, clock=world.time, changed=lambda: changes.append(None))
 
 
 async def test_a_tenant_is_made_once(tenants: Tenants, world: World) -> None:
@@ -93,10 +99,13 @@ async def test_suspending_and_resuming_again_changes_nothing_and_tells_again(
     assert [subject for subject, _ in signals.sent] == [TENANT_SUSPENDED_SIGNAL] * 2 + [TENANT_RESUMED_SIGNAL] * 2
 
 
-async def test_a_tenant_is_suspended_even_when_no_replica_can_be_told(tenants: Tenants, signals: Signals) -> None:
+async def test_a_tenant_is_suspended_even_when_no_replica_can_be_told(
+    tenants: Tenants, signals: Signals, changes: list[None]
+) -> None:
     signals.away = True
     assert (await tenants.suspend("acme", "unpaid", by=OPERATOR)).suspension is not None
     assert (await tenants.resume("acme", by=OPERATOR)).suspension is None
+    assert len(changes) == 2
 
 
 async def test_an_operator_cannot_shut_itself_out(tenants: Tenants, world: World, signals: Signals) -> None:
