@@ -67,7 +67,7 @@ class Process:
         #: Signs in the service's own name.
         self.signer = TokenSigner(service, config.service_key.reveal(), identity_keys)
         self.identity = ServiceIdentity(service, self.signer)
-        #: The open streams; a service that has any ends those of a principal that was revoked.
+        #: The open streams; a service that has any ends those of a principal that was revoked, or a tenant suspended.
         self.streams = OpenStreams()
         self._uses = KeyUses(SystemClock())
         #: Set when the process is told to stop: loops take nothing new.

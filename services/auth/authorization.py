@@ -21,7 +21,7 @@ from services.auth.answers import API_KEY_HEADER, AUTHORIZATION_HEADER
 from services.auth.domain import KeySecret, KeyState
 from services.auth.usage_store import Counted
 from shared import observability
-from shared.errors import PenstockError, PermissionDenied, Unauthenticated, Unavailable
+from shared.errors import PenstockError, PermissionDenied, TenantSuspended, Unauthenticated, Unavailable
 from shared.identity import CLIENT_ADDRESS_HEADER, Principal, PrincipalKind
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def _check_works(found: FoundKey, prefix: str, now: datetime) -> None:
     """Lets pass a key that works, whose secret has been shown.
 
     Raises:
-        Refusal: It does not, or its tenant is closed.
+        Refusal: It does not, or its tenant is suspended or gone.
     """
     key, tenant = found.key, found.tenant
     state = key.state(now)
@@ -253,11 +253,16 @@ def _check_works(found: FoundKey, prefix: str, now: datetime) -> None:
     if end is not None and end <= now:
         message = f"the secret {prefix}… was replaced when its key was rotated; use the new one"
         raise Refusal("rotated", message, prefix=prefix, key=key)
-    if tenant is None or (tenant.disabled_at is not None and tenant.disabled_at <= now):
-        closed = PermissionDenied(
-            f"the tenant {key.tenant!r} is closed; ask the operator", metadata={"tenant": key.tenant}
+    if tenant is None:
+        gone = PermissionDenied(f"there is no tenant {key.tenant!r} any more", metadata={"tenant": key.tenant})
+        raise Refusal("tenant_gone", gone, prefix=prefix, key=key)
+    if tenant.suspension is not None:
+        reason = f" ({tenant.suspension.reason})" if tenant.suspension.reason else ""
+        suspended = TenantSuspended(
+            f"the tenant {key.tenant!r} is suspended{reason}; ask the operator to resume it",
+            metadata={"tenant": key.tenant},
         )
-        raise Refusal("closed", closed, prefix=prefix, key=key)
+        raise Refusal("tenant_suspended", suspended, prefix=prefix, key=key)
 
 
 def _check_comes_from(key: Key, address: Address | None) -> None:

@@ -63,6 +63,8 @@ async def serve(config: Config, process: Process) -> None:
     store = held.store
     waiters = await _waiters(process, bus)
     await bus.on_signal(streams.PRINCIPAL_REVOKED_SIGNAL, process.streams.end)
+    await bus.on_signal(streams.TENANT_SUSPENDED_SIGNAL, process.streams.end_tenant)
+    await bus.on_signal(streams.TENANT_RESUMED_SIGNAL, process.streams.readmit_tenant)
     upstream = upstream_pb2_grpc.UpstreamServiceStub(process.channel(config.upstream_address))
     scheduler = scheduler_pb2_grpc.SchedulerServiceStub(process.channel(config.scheduler_address))
     history = history_pb2_grpc.HistoryServiceStub(process.channel(config.history_address, on_behalf_of_caller=True))

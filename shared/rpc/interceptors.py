@@ -98,7 +98,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         # Writes by itself: a generator that yields to gRPC would be ended after a cancel in another task.
         async def answer(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             async def work(call: Call) -> None:
-                held = nullcontext() if call.principal is None else self._streams.held_by(call.principal.id)
+                held = nullcontext() if call.principal is None else self._streams.held_by(call.principal)
                 with held:
                     async with aclosing(handler.unary_stream(_read(handler, request), context)) as responses:
                         async for response in responses:
