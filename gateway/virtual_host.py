@@ -34,8 +34,8 @@ _RETRIES: EnvoyConfig = {
     "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
 }
 _CORS_HEADERS = (
-    "authorization, content-type, x-api-key, idempotency-key, x-idempotency-key, x-request-id, api-version, "
-    "traceparent, last-event-id, range, if-range, if-none-match"
+    "authorization, content-type, x-api-key, signature, signature-input, content-digest, idempotency-key, "
+    "x-idempotency-key, x-request-id, api-version, traceparent, last-event-id, range, if-range, if-none-match"
 )
 _EXPOSED_HEADERS = (
     "x-request-id, api-version, retry-after, ratelimit, ratelimit-policy, deprecation, sunset, link, location, allow, "

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 IDENTITY_HEADER = "x-penstock-identity"
 #: The metadata key under which the gateway says which address a request comes from; a client's own is removed as well.
 CLIENT_ADDRESS_HEADER = "x-penstock-client-address"
+#: The SHA-256 that the body of a signed request must have, in hexadecimal, as auth tells the gateway alone.
+SIGNED_DIGEST_HEADER = "x-penstock-signed-digest"
 #: The issuer that may vouch for principals other than itself.
 AUTH_ISSUER = "auth"
 _ALGORITHM = "EdDSA"

@@ -41,6 +41,11 @@ class Identities:
         return keys.key_pepper_file(self.folder)
 
     @property
+    def signing_seal_file(self) -> Path:
+        """Auth's sealing key."""
+        return keys.signing_seal_file(self.folder)
+
+    @property
     def sealing_key_file(self) -> Path:
         """Intake's sealing key."""
         return keys.sealing_key_file(self.folder)

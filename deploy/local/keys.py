@@ -24,6 +24,11 @@ def key_pepper_file(folder: Path) -> Path:
     return folder / "key-pepper"
 
 
+def signing_seal_file(folder: Path) -> Path:
+    """The key that seals the API keys' signing keys: 32 bytes, base64."""
+    return folder / "signing-seal"
+
+
 def sealing_key_file(folder: Path) -> Path:
     """The key that seals secrets in jobs: 32 bytes, base64."""
     return folder / "sealing-key"
@@ -49,6 +54,7 @@ def make_secrets(folder: Path, issuers: Iterable[str] = identity_keys.ISSUERS) -
     identity_keys.make(folder, issuers)
     for path in (
         key_pepper_file(folder),
+        signing_seal_file(folder),
         sealing_key_file(folder),
         callback_key_file(folder),
         objects_secret_key_file(folder),

@@ -141,6 +141,7 @@ _SERVICES = (
             "PENSTOCK_REDIS_URL": layout.redis_url,
             "PENSTOCK_NATS_URL": layout.nats_url,
             "PENSTOCK_KEY_PEPPER_FILE": str(keys.key_pepper_file(layout.secrets)),
+            "PENSTOCK_SEALING_KEY_FILE": str(keys.signing_seal_file(layout.secrets)),
             **_rate_limits(layout),
         },
     ),

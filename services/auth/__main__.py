@@ -16,6 +16,7 @@ from services.auth.keyring import Keyring
 from services.auth.known_keys import KnownKeys
 from services.auth.limiter import Guesses, Limiter
 from services.auth.servicer import KeyServicer
+from services.auth.signing_keys import SigningKeys
 from services.auth.store import MongoStore
 from services.auth.tenant_notices import TenantNotices
 from services.auth.tenant_servicer import TenantServicer
@@ -49,6 +50,7 @@ async def serve(config: Config, process: Process) -> None:
 
     clock = SystemClock()
     hasher = KeyHasher(config.key_pepper)
+    signing_keys = SigningKeys(config.sealing_key)
     known_keys = KnownKeys[Pass](store, monotonic=time.monotonic)
     usage_store = RedisUsage(redis)
     usage = Usage(store=usage_store, keys=store)
@@ -60,7 +62,7 @@ async def serve(config: Config, process: Process) -> None:
     )
     page_tokens = PageTokens(config.key_pepper.reveal().encode())
     keys = KeyServicer(
-        keyring=Keyring(store=store, hasher=hasher, signals=bus, clock=clock),
+        keyring=Keyring(store=store, hasher=hasher, signing_keys=signing_keys, signals=bus, clock=clock),
         callers=Callers(usage=usage_store, keys=store, clock=clock),
         page_tokens=page_tokens,
     )

@@ -113,6 +113,7 @@ class MongoStore(MongoTenantStore):
             "role": key.role.value if key.role is not None else None,
             "networks": list(map(str, key.networks)),
             "rate_limit": key.rate_limit,
+            "signing_key": key.sealed_signing_key,
         }
         await self._refuse_taken(key.prefix)
         try:
@@ -156,12 +157,19 @@ class MongoStore(MongoTenantStore):
         """Gives a tenant's key another secret; answers with the key as it was before, if it is there and works."""
         works = {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": at}}]}
         former = {"prefix": "$prefix", "digest": "$digest", "expires_at": former_expires_at}
+        rotated = {
+            "prefix": fresh.prefix,
+            "digest": fresh.digest,
+            "signing_key": fresh.sealed_signing_key,
+            # beside the former secret and not in it: a version that does not know it reads all that is in there
+            "former_signing_key": {"$ifNull": ["$signing_key", None]},
+        }
         await self._refuse_taken(fresh.prefix)
         try:
             async with translated():
                 document = await self._keys.find_one_and_update(
                     {"_id": key_id, "tenant": tenant, **works},
-                    [{"$set": {"former": former, "prefix": fresh.prefix, "digest": fresh.digest}}],
+                    [{"$set": {"former": former, **rotated}}],
                 )
         except DuplicateKeyError:
             raise PrefixTaken from None
@@ -210,6 +218,7 @@ def _key(document: Document) -> Key:
         role=role,
         networks=tuple(map(networks.network, document.get("networks", ()))),
         rate_limit=document.get("rate_limit"),
-        former=FormerSecret(**former) if former is not None else None,
+        former=FormerSecret(**former, sealed_signing_key=document.get("former_signing_key")) if former else None,
+        sealed_signing_key=document.get("signing_key"),
         last_used_at=document.get("last_used_at"),
     )

@@ -11,7 +11,7 @@ import pytest
 
 from services.auth import networks
 from services.auth.domain import FoundKey, KeptSecret, Key, KeySecret, PrefixTaken, Suspension, Tenant
-from services.auth.store import MongoStore, Store
+from services.auth.store import DATABASE, MongoStore, Store
 from shared import ids
 from shared.paging import Position
 from shared.permissions import ROLE_SCOPES, Role
@@ -59,6 +59,7 @@ def make_key(
         scopes=frozenset({"jobs:read", "keys:write"}),
         created_at=created_at,
         expires_at=expires_at,
+        sealed_signing_key=b"sealed",
     )
 
 
@@ -171,7 +172,7 @@ async def test_revoking_a_key_that_is_not_there_finds_none(store: Store) -> None
 
 
 def fresh_secret() -> KeptSecret:
-    return KeptSecret(prefix=KeySecret.new().prefix, digest=bytes(range(32, 64)))
+    return KeptSecret(prefix=KeySecret.new().prefix, digest=bytes(range(32, 64)), sealed_signing_key=b"sealed anew")
 
 
 async def rotate(store: Store, key: Key, fresh: KeptSecret, *, at: datetime = NOW) -> Key | None:
@@ -199,6 +200,18 @@ async def test_a_rotated_key_is_found_by_both_of_its_prefixes(store: Store) -> N
     assert await store.key("acme", key.id) == after
     for prefix in (key.prefix, fresh.prefix):
         assert await store.find_key(prefix) == FoundKey(key=after, tenant=ACME)
+    assert after.sealed_signing_key_of(fresh.prefix) == b"sealed anew"
+    assert after.sealed_signing_key_of(key.prefix) == b"sealed"
+
+
+async def test_a_key_of_before_signing_keys_is_read_and_rotated(mongo_store: MongoStore, mongo: Client) -> None:
+    key, fresh = make_key(), fresh_secret()
+    await mongo_store.add_key(key)
+    await mongo[DATABASE]["keys"].update_one({"_id": key.id}, {"$unset": {"signing_key": ""}})
+    unsigned = replace(key, sealed_signing_key=None)
+    assert await mongo_store.key("acme", key.id) == unsigned
+    assert await rotate(mongo_store, key, fresh) == unsigned
+    assert await mongo_store.key("acme", key.id) == unsigned.rotated(fresh, NOW + SECOND)
 
 
 async def test_a_key_has_one_former_secret_at_most(store: Store) -> None:

@@ -104,6 +104,7 @@ def config(mongo_url: str, redis_url: str, redis: kv.Client, nats_url: str, iden
         redis_url=Secret(redis_url),
         nats_url=Secret(nats_url),
         key_pepper=Secret(identities.key_pepper_file.read_text(encoding="utf-8").strip()),
+        sealing_key=Secret(identities.signing_seal_file.read_text(encoding="utf-8").strip()),
         drain_timeout=timedelta(seconds=2),
     )
 

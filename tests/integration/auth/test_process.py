@@ -42,6 +42,7 @@ def environment(
         "PENSTOCK_REDIS_URL": f"{redis_url}?client_name={CANARY}",
         "PENSTOCK_NATS_URL": nats_url.replace("nats://", f"nats://{CANARY}@"),
         "PENSTOCK_KEY_PEPPER_FILE": str(pepper),
+        "PENSTOCK_SEALING_KEY_FILE": str(identities.signing_seal_file),
         "PENSTOCK_LOG_LEVEL": "debug",
     }
 

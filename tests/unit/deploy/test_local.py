@@ -73,7 +73,8 @@ def test_secrets_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> Non
     keys.make_secrets(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
-    assert len(base64.b64decode(keys.sealing_key_file(tmp_path).read_text())) == 32
+    sealing_keys = {keys.sealing_key_file(tmp_path).read_text(), keys.signing_seal_file(tmp_path).read_text()}
+    assert [len(base64.b64decode(key)) for key in sealing_keys] == [32, 32]
 
 
 @pytest.mark.parametrize("issuer", identity_keys.ISSUERS)
