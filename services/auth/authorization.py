@@ -22,10 +22,10 @@ from services.auth import answers, credentials, networks
 from services.auth.credentials import Refusal
 from services.auth.domain import KeyState
 from services.auth.signatures import SignedRequest
-from services.auth.usage import Outcome
+from services.auth.usage_store import Counted
 from services.auth.windows import Repeated
 from shared import observability
-from shared.errors import PermissionDenied, Unavailable
+from shared.errors import PermissionDenied, TenantSuspended, Unavailable
 from shared.identity import CLIENT_ADDRESS_HEADER, Principal, PrincipalKind
 
 if TYPE_CHECKING:
@@ -135,10 +135,10 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
             log.info("key_refused", outcome=error.reason.lower())
             return answers.denial(error, grpc_call=grpc_call)
         if not verdict.admitted:
-            self._usage.count(found.key, Outcome.RATE_LIMITED, now)
+            self._usage.count(found.key, Counted.RATE_LIMITED, now)
             CHECKS.labels("rate_limited").inc()
             return answers.denial(answers.over_limit(verdict), grpc_call=grpc_call, verdict=verdict)
-        self._usage.count(found.key, Outcome.ALLOWED, now)
+        self._usage.count(found.key, Counted.ALLOWED, now)
         _ALLOWED.inc()
         signed_digest = credential.digest if isinstance(credential, SignedRequest) else None
         return answers.with_standing(ready.response, verdict, signed_digest=signed_digest)
@@ -203,7 +203,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
     async def _refused(self, refusal: Refusal, address: Address | None, *, grpc_call: bool) -> envoy.CheckResponse:
         """The refusal, or what an address is told instead that has been refused too often."""
         if refusal.key is not None:
-            self._usage.count(refusal.key, Outcome.REFUSED, self._clock.now())
+            self._usage.count(refusal.key, Counted.REFUSED, self._clock.now())
         full = self._guesses.refusal(address)
         if full is None:
             verdict = await self._guesses.note(address)
@@ -220,7 +220,7 @@ def _check_works(found: FoundKey, prefix: str, now: datetime) -> None:
     """Lets pass a key that works, whose secret has been shown.
 
     Raises:
-        Refusal: It does not, or its tenant is closed.
+        Refusal: It does not, or its tenant is suspended or gone.
     """
     key, tenant = found.key, found.tenant
     state = key.state(now)
@@ -233,11 +233,16 @@ def _check_works(found: FoundKey, prefix: str, now: datetime) -> None:
     if end is not None and end <= now:
         message = f"the secret {prefix}… was replaced when its key was rotated; use the new one"
         raise Refusal("rotated", message, prefix=prefix, key=key)
-    if tenant is None or (tenant.disabled_at is not None and tenant.disabled_at <= now):
-        closed = PermissionDenied(
-            f"the tenant {key.tenant!r} is closed; ask the operator", metadata={"tenant": key.tenant}
+    if tenant is None:
+        gone = PermissionDenied(f"there is no tenant {key.tenant!r} any more", metadata={"tenant": key.tenant})
+        raise Refusal("tenant_gone", gone, prefix=prefix, key=key)
+    if tenant.suspension is not None:
+        reason = f" ({tenant.suspension.reason})" if tenant.suspension.reason else ""
+        suspended = TenantSuspended(
+            f"the tenant {key.tenant!r} is suspended{reason}; ask the operator to resume it",
+            metadata={"tenant": key.tenant},
         )
-        raise Refusal("closed", closed, prefix=prefix, key=key)
+        raise Refusal("tenant_suspended", suspended, prefix=prefix, key=key)
 
 
 def _check_comes_from(key: Key, address: Address | None) -> None:

@@ -103,14 +103,30 @@ class KeyHasher:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """Since when, and why, none of a tenant's keys works and none of its jobs is called."""
+
+    at: datetime
+    #: For whoever asks, the tenant's callers among them.
+    reason: str
+    #: The id of the principal that has given the reason.
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
     """An owner of keys, jobs and all else."""
 
     #: A lower-case slug.
     name: str
     created_at: datetime
-    #: From then on none of its keys works.
-    disabled_at: datetime | None = None
+    display_name: str = ""
+    #: Until it is resumed.
+    suspension: Suspension | None = None
+    #: When it was suspended or resumed last, or was given another reason.
+    changed_at: datetime | None = None
+    #: Grows with each of these changes.
+    revision: int = 0
 
 
 class KeyState(StrEnum):

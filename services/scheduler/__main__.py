@@ -26,12 +26,9 @@ from services.scheduler.sweep import Sweeper
 from services.scheduler.upstreams import QueueKeeper, Upstreams
 from services.scheduler.wholeness import Wholeness
 from services.scheduler.work import Work
-from shared import bus as bus_
 from shared import kv
-from shared.bus import Bus
 from shared.clock import SystemClock
 from shared.lifecycle import run
-from shared.streams import StreamLimits
 
 if TYPE_CHECKING:
     from penstock.upstream.v1.upstream_pb2_grpc import UpstreamServiceAsyncStub
@@ -42,12 +39,7 @@ if TYPE_CHECKING:
 async def serve(config: Config, process: Process) -> None:
     """Wires the scheduler, and answers until told to stop."""
     redis = await process.depend_on("redis", lambda: kv.connect(config.redis_url), check=kv.ping, close=kv.close)
-    bus = await process.depend_on(
-        "nats",
-        lambda: bus_.connect(config.nats_url, "scheduler", StreamLimits.of(config)),
-        check=Bus.check,
-        close=Bus.close,
-    )
+    bus = await process.connect_bus(config.nats_url)
     bucket = await bus.bucket(BUCKET, replicas=config.stream_replicas)
 
     settings = QueueSettings(lease_margin=config.lease_margin, max_priority_delay=config.max_priority_delay)

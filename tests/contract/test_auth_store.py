@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.auth import networks
-from services.auth.domain import FoundKey, KeptSecret, Key, KeySecret, PrefixTaken, Tenant
+from services.auth.domain import FoundKey, KeptSecret, Key, KeySecret, PrefixTaken, Suspension, Tenant
 from services.auth.store import DATABASE, MongoStore, Store
 from shared import ids
 from shared.paging import Position
@@ -69,19 +69,6 @@ async def test_preparing_twice_changes_nothing(store: Store) -> None:
     assert len(await store.keys("acme", limit=10)) == 1
 
 
-async def test_a_tenant_is_found_by_its_name(store: Store) -> None:
-    tenant = Tenant(name="acme", created_at=NOW, disabled_at=NOW + SECOND)
-    assert await store.add_tenant(tenant)
-    assert await store.tenant("acme") == tenant
-    assert await store.tenant("other") is None
-
-
-async def test_a_tenant_added_again_stays_as_it_was(store: Store) -> None:
-    await store.add_tenant(ACME)
-    assert not await store.add_tenant(Tenant(name="acme", created_at=NOW + SECOND))
-    assert await store.tenant("acme") == ACME
-
-
 async def test_a_key_comes_back_as_it_was_added(store: Store) -> None:
     key = make_key(expires_at=NOW + SECOND)
     await store.add_key(key)
@@ -116,6 +103,14 @@ async def test_a_key_whose_tenant_is_gone_is_found_without_one(store: Store) -> 
     key = make_key()
     await store.add_key(key)
     assert await store.find_key(key.prefix) == FoundKey(key=key, tenant=None)
+
+
+async def test_a_key_is_found_with_the_suspension_of_its_tenant(store: Store) -> None:
+    key = make_key()
+    await store.add_tenant(ACME)
+    await store.add_key(key)
+    tenant = await store.suspend_tenant("acme", Suspension(at=NOW + SECOND, reason="unpaid", by="key_1"))
+    assert await store.find_key(key.prefix) == FoundKey(key=key, tenant=tenant)
 
 
 async def test_a_prefix_that_no_key_has_finds_none(store: Store) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from penstock.auth.v1 import auth_pb2_grpc
+from penstock.auth.v1 import auth_pb2_grpc, tenants_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2, external_auth_pb2_grpc
 
 from services.auth.__main__ import serve
@@ -44,6 +44,12 @@ class Auth:
         """KeyService, called under an identity token or none."""
         async with channel(self.address, token) as connection:
             yield cast("auth_pb2_grpc.KeyServiceStub", auth_pb2_grpc.KeyServiceStub(connection))
+
+    @asynccontextmanager
+    async def tenants(self, token: str | None) -> AsyncIterator[tenants_pb2_grpc.TenantServiceStub]:
+        """TenantService in the same way."""
+        async with channel(self.address, token) as connection:
+            yield cast("tenants_pb2_grpc.TenantServiceStub", tenants_pb2_grpc.TenantServiceStub(connection))
 
     async def check(self, secret: str | Mapping[str, str], *, source: str = "192.0.2.1") -> Any:
         """What the gateway is answered about a request that carries this key, or the headers of a signed one."""

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from services.auth.domain import KeptSecret, KeySecret
-from shared.identity import IDENTITY_HEADER, SIGNED_DIGEST_HEADER, TokenVerifier
+from shared.identity import IDENTITY_HEADER, SIGNED_DIGEST_HEADER
 from tests.signing import signed
 from tests.unit.auth.test_authorization import (
     ADDRESS_LIMIT,
-    PRIVATE_KEY,
     Gateway,
     denial_of,
     headers_of,
@@ -23,6 +22,7 @@ from tests.unit.auth.test_authorization import (
 )
 
 if TYPE_CHECKING:
+    from tests.identities import Identities
     from tests.unit.auth.conftest import World
 
 TARGET = "/api/v1/jobs?pageSize=5"
@@ -30,8 +30,8 @@ BODY = b'{"upstream": "http"}'
 
 
 @pytest.fixture
-def gateway(world: World) -> Gateway:
-    return Gateway(world)
+def gateway(world: World, identities: Identities) -> Gateway:
+    return Gateway(world, identities)
 
 
 class Client:
@@ -68,10 +68,10 @@ def client(gateway: Gateway, world: World, secret: KeySecret) -> Client:
 async def test_a_signed_request_has_the_identity_that_its_key_has(
     gateway: Gateway, client: Client, secret: KeySecret
 ) -> None:
-    verifier = TokenVerifier({"auth": PRIVATE_KEY.public_key()})
     by_signature = await client.call()
     by_key = await gateway.ask_with(secret)
-    assert verifier.verify(token_of(by_signature)) == verifier.verify(token_of(by_key))
+    verify = gateway.verifier.verify
+    assert verify(token_of(by_signature)) == verify(token_of(by_key))
 
 
 async def test_the_gateway_is_told_what_the_body_of_a_signed_request_must_be(client: Client) -> None:
