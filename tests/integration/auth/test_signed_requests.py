@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from penstock.auth.v1 import auth_pb2
 
+from services.auth import windows
 from services.auth.bootstrap import bootstrap
 from services.auth.config import BootstrapConfig
 from services.auth.orders import KeyOrder
 from services.auth.store import DATABASE
+from shared import kv
 from shared.clock import SystemClock
 from tests.integration.auth.conftest import METHOD, TARGET, identity_of
 from tests.integration.auth.test_revocation import make_key
@@ -23,14 +25,19 @@ from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from services.auth.config import Config
-    from shared import kv
     from shared.mongo import Client
     from tests.identities import Identities
     from tests.integration.auth.conftest import Auth
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("no_stalls", "patient")
 
 COPIES = 50
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis is not away because this machine is busy."""
+    monkeypatch.setattr(windows, "PATIENCE", kv.TIMEOUT)
 
 
 def sign(secret: str, **changes: Any) -> dict[str, str]:
