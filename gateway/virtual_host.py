@@ -61,6 +61,7 @@ def virtual_host(table: RouteTable, settings: GatewaySettings) -> EnvoyConfig:
                 if binding.rpc not in table.streams
             ),
             _unknown_rpc(),
+            _tunnel(),
             _unknown_path(),
         ],
     }
@@ -190,6 +191,17 @@ def _unknown_rpc() -> EnvoyConfig:
         "name": "unknown rpc",
         "match": {"prefix": "/", "headers": [_GRPC]},
         "direct_response": {"status": 404, "body": {"inline_string": message}},
+    }
+
+
+def _tunnel() -> EnvoyConfig:
+    """CONNECT has no path, so that no other route is its own; one that has none at all would pass ext_authz by."""
+    body = error(403, "PERMISSION_DENIED", "PERMISSION_DENIED", "this is no proxy; call the API by its paths")
+    return {
+        "name": "CONNECT",
+        "match": {"connect_matcher": {}},
+        # Envoy refuses a tunnel that no route opens before any filter sees it, in the same way.
+        "direct_response": {"status": 403, "body": {"inline_string": json.dumps(body, separators=(",", ":"))}},
     }
 
 

@@ -49,19 +49,19 @@ class TenantStore(Protocol):
     async def suspend_tenant(self, name: str, suspension: Suspension) -> Tenant | None:
         """Suspends a tenant, which is untold from then on. None where there is no such tenant.
 
-        One that is suspended keeps its time, and is changed by another reason alone.
+        One that is suspended keeps its time, is changed by another reason alone, and is told once more.
         """
         ...
 
     async def resume_tenant(self, name: str, at: datetime) -> Tenant | None:
         """Takes a suspension back; the tenant is untold from then on. None where there is no such tenant.
 
-        One that is not suspended is not changed.
+        One that is not suspended is not changed; if it ever was, it is told once more.
         """
         ...
 
     async def untold_tenants(self, *, limit: int) -> Sequence[Tenant]:
-        """Tenants that were suspended or resumed, of which nobody was told yet."""
+        """Tenants that were suspended or resumed, of which is to be told."""
         ...
 
     async def note_told(self, name: str, revision: int) -> None:
@@ -140,7 +140,7 @@ class MongoTenantStore:
         return await self._change(name, {"disabled_at": {"$ne": None}}, update)
 
     async def untold_tenants(self, *, limit: int) -> Sequence[Tenant]:
-        """Tenants that were suspended or resumed, of which nobody was told yet."""
+        """Tenants that were suspended or resumed, of which is to be told."""
         async with translated():
             documents = await self._tenants.find({"untold": True}).limit(limit).to_list()
         return [_tenant(document) for document in documents]
@@ -151,12 +151,17 @@ class MongoTenantStore:
             await self._tenants.update_one({"_id": name, "revision": revision}, {"$unset": {"untold": ""}})
 
     async def _change(self, name: str, changes: Document, update: Document | list[Document]) -> Tenant | None:
-        """Updates a tenant for which that changes anything; answers with it as it is then."""
-        async with translated():
-            document = await self._tenants.find_one_and_update(
-                {"_id": name, **changes}, update, return_document=ReturnDocument.AFTER
-            )
-        return _tenant(document) if document is not None else await self.tenant(name)
+        """Updates a tenant for which that changes anything; answers with it as it is then.
+
+        Where it changes nothing, whoever asks again may know of somebody whom the change has not reached.
+        """
+        told_again = ({"_id": name, "revision": {"$gt": 0}}, {"$set": {"untold": True}})
+        for wanted, change in (({"_id": name, **changes}, update), told_again):
+            async with translated():
+                document = await self._tenants.find_one_and_update(wanted, change, return_document=ReturnDocument.AFTER)
+            if document is not None:
+                return _tenant(document)
+        return await self.tenant(name)
 
 
 def comes_after(position: Position | None) -> Document:

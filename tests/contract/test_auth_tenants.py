@@ -123,6 +123,17 @@ async def test_a_change_is_untold_until_its_own_revision_is_noted(store: TenantS
     assert (await store.tenant("acme")) is not None
 
 
+async def test_who_asks_again_for_what_is_so_already_has_it_told_again(store: TenantStore) -> None:
+    await store.add_tenant(ACME)
+    for change in (lambda: store.suspend_tenant("acme", suspension()), lambda: store.resume_tenant("acme", NOW)):
+        first = await change()
+        assert first is not None
+        await store.note_told("acme", first.revision)
+        assert await store.untold_tenants(limit=10) == []
+        assert await change() == first
+        assert await store.untold_tenants(limit=10) == [first]
+
+
 async def test_changes_at_once_each_have_a_revision_of_their_own(store: TenantStore) -> None:
     await store.add_tenant(ACME)
     answers = await asyncio.gather(*(store.suspend_tenant("acme", suspension(f"reason {n}")) for n in range(8)))

@@ -22,7 +22,7 @@ class FakeStore:
 
     def __init__(self) -> None:
         self.tenants_by_name: dict[str, Tenant] = {}
-        #: Names of tenants whose last change nobody was told of.
+        #: Names of tenants of whose last change is to be told.
         self.untold: set[str] = set()
         self.by_id: dict[str, Key] = {}
         #: Every call raises `Unavailable` while it is.
@@ -60,14 +60,14 @@ class FakeStore:
     async def suspend_tenant(self, name: str, suspension: Suspension) -> Tenant | None:
         tenant = await self.tenant(name)
         if tenant is None or (tenant.suspension is not None and tenant.suspension.reason == suspension.reason):
-            return tenant
+            return self._told_again(tenant)
         since = tenant.suspension.at if tenant.suspension is not None else suspension.at
         return self._changed(replace(tenant, suspension=replace(suspension, at=since), changed_at=suspension.at))
 
     async def resume_tenant(self, name: str, at: datetime) -> Tenant | None:
         tenant = await self.tenant(name)
         if tenant is None or tenant.suspension is None:
-            return tenant
+            return self._told_again(tenant)
         return self._changed(replace(tenant, suspension=None, changed_at=at))
 
     async def untold_tenants(self, *, limit: int) -> Sequence[Tenant]:
@@ -134,6 +134,11 @@ class FakeStore:
         if away:
             raise _unavailable()
         return FoundKey(key=found, tenant=tenant) if found is not None else None
+
+    def _told_again(self, tenant: Tenant | None) -> Tenant | None:
+        if tenant is not None and tenant.revision:
+            self.untold.add(tenant.name)
+        return tenant
 
     def _changed(self, tenant: Tenant) -> Tenant:
         changed = self.tenants_by_name[tenant.name] = replace(tenant, revision=tenant.revision + 1)
