@@ -12,8 +12,8 @@ Emits      `signal.auth.changed` when a key was revoked or rotated, upon which e
 Hears      `signal.auth.uses`: what keys have done at the services.
 
 Read on in `__main__`, `servicer`, `domain`, `store`; then what is peculiar to auth: `authorization` (Envoy's question),
-`known_keys` (the cache behind it), `limiter` and `windows` (how many requests there may be), `usage`, `usage_store` and
-`callers` (how many there were, and whose), `keyring`, `orders` and `signing_keys` (making, rotating and revoking keys,
-and what is kept of them), `tenants` with its servicer, store and notices (making, suspending and resuming tenants),
-`bootstrap` (a tenant's first key).
+`credentials` and `signatures` (what a request shows for itself), `known_keys` (the cache behind it), `limiter` and
+`windows` (how many requests there may be), `usage`, `usage_store` and `callers` (how many there were, and whose),
+`keyring`, `orders` and `signing_keys` (making, rotating and revoking keys, and what is kept of them), `tenants` with
+its servicer, store and notices (making, suspending and resuming tenants), `bootstrap` (a tenant's first key).
 """

@@ -73,6 +73,7 @@ async def serve(config: Config, process: Process) -> None:
     authorization = AuthorizationServicer(
         known_keys=known_keys,
         hasher=hasher,
+        signing_keys=signing_keys,
         signer=process.signer,
         limits=config.rate_limits,
         limiter=limiter,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.auth.windows import LocalWindows, Repeated
+from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,8 +21,12 @@ class FakeWindows:
         self._windows = LocalWindows(monotonic=monotonic)
         #: Until when each mark stays.
         self.marks: dict[str, float] = {}
+        #: Every call raises `Unavailable` while it is.
+        self.away = False
 
     async def take(self, windows: Sequence[Window], mark: Mark | None = None) -> Verdict:
+        if self.away:
+            raise Unavailable("Redis does not answer", metadata={"dependency": "redis"})
         now = self._monotonic()
         if mark is not None and self.marks.get(mark.place, now) > now:
             raise Repeated

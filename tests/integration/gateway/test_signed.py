@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.identity import SIGNED_DIGEST_HEADER
-from tests.integration.gateway import http2
+from tests import http2
 from tests.integration.gateway.envoys import chunks
 from tests.integration.gateway.stand_ins import GOOD_KEY
 
@@ -156,7 +156,7 @@ def over_http2(envoy: Envoy, path: bytes, body: bytes | None, *more: tuple[bytes
     verb = b"GET" if body is None else b"POST"
     pseudo = ((b":method", verb), (b":scheme", b"http"), (b":path", path), (b":authority", host))
     key = (b"authorization", f"Bearer {GOOD_KEY}".encode())
-    return http2.answer_to(envoy, [*pseudo, key, (b"content-type", b"application/json"), *more], body)
+    return http2.answer_to(envoy.settings.address, [*pseudo, key, (b"content-type", b"application/json"), *more], body)
 
 
 def test_over_http2_the_body_is_compared_too(envoy: Envoy, services: Services) -> None:
@@ -171,6 +171,26 @@ def test_over_http2_the_body_is_compared_too(envoy: Envoy, services: Services) -
         assert answer is not None
         assert json.loads(answer)["error"]["code"] == 401
     assert services.received == []
+
+
+@pytest.mark.parametrize("value", [digest(_BODY).encode(), _NOTHING.encode(), b""])
+def test_over_http2_the_internal_name_is_not_heard_either(envoy: Envoy, services: Services, value: bytes) -> None:
+    services.signed_digest = digest(b"another")
+    answer = over_http2(envoy, b"/api/v1/jobs", _BODY, (SIGNED_DIGEST_HEADER.encode(), value))
+    assert answer is not None
+    assert json.loads(answer)["error"]["code"] == 401
+    assert SIGNED_DIGEST_HEADER not in services.asked.headers
+    assert services.received == []
+
+
+@pytest.mark.parametrize("nominated", [SIGNED_DIGEST_HEADER, f"close, {SIGNED_DIGEST_HEADER.title()}"])
+def test_a_client_cannot_have_the_internal_header_taken_off_as_one_of_its_connection(
+    envoy: Envoy, services: Services, nominated: str
+) -> None:
+    services.signed_digest = digest(b"another")
+    for more in ({}, {SIGNED_DIGEST_HEADER: digest(_BODY)}):
+        answer = envoy.call("POST", _PATH, _BODY, headers={"connection": nominated, **more})
+        assert_refused(answer, services, "not the one that was signed")
 
 
 @pytest.mark.parametrize("value", [b"caf\xc3\xa9", b"\xff", b"\x80\x80"])

@@ -17,6 +17,7 @@ from services.auth.usage import Usage
 from services.auth.windows import LocalWindows
 from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER, Principal, PrincipalKind, TokenSigner
 from tests.fakes.auth_usage import FakeUsage
+from tests.fakes.auth_windows import FakeWindows
 
 if TYPE_CHECKING:
     from tests.identities import Identities
@@ -44,13 +45,15 @@ class Gateway:
         self.signer = CountingSigner("auth", identities.service_key("auth").reveal(), identities.keys())
         self.known_keys = KnownKeys[Pass](world.store, monotonic=world.time.monotonic)
         limits = RateLimits(key=KEY_LIMIT, tenant=TENANT_LIMIT, address=ADDRESS_LIMIT)
-        windows = LocalWindows(monotonic=world.time.monotonic)
-        limiter = Limiter(shared=windows, local=windows, share=1.0, monotonic=world.time.monotonic)
+        self.windows = FakeWindows(monotonic=world.time.monotonic)
+        local = LocalWindows(monotonic=world.time.monotonic)
+        limiter = Limiter(shared=self.windows, local=local, share=1.0, monotonic=world.time.monotonic)
         self.usage = FakeUsage()
         self.counter = Usage(store=self.usage, keys=world.store)
         self.servicer = AuthorizationServicer(
             known_keys=self.known_keys,
             hasher=world.hasher,
+            signing_keys=world.signing_keys,
             signer=self.signer,
             limits=limits,
             limiter=limiter,
@@ -60,8 +63,12 @@ class Gateway:
             monotonic=world.time.monotonic,
         )
 
-    async def ask(self, headers: dict[str, str], *, source: str = "192.0.2.1") -> Any:
+    async def ask(
+        self, headers: dict[str, str], *, source: str = "192.0.2.1", method: str = "GET", target: str = "/api/v1/jobs"
+    ) -> Any:
         request = envoy.CheckRequest()
+        request.attributes.request.http.method = method
+        request.attributes.request.http.path = target
         request.attributes.request.http.headers.update(headers)
         request.attributes.request.http.headers[CLIENT_ADDRESS_HEADER] = source
         return await self.servicer.Check(request, cast("Any", None))
@@ -117,7 +124,7 @@ async def test_the_identity_takes_the_place_of_any_that_was_sent(gateway: Gatewa
 
 async def test_no_service_sees_the_key(gateway: Gateway, world: World) -> None:
     response = await gateway.ask_with(await world.make_key())
-    assert set(response.ok_response.headers_to_remove) == {"authorization", "x-api-key"}
+    assert set(response.ok_response.headers_to_remove) == {"authorization", "x-api-key", "signature", "signature-input"}
 
 
 @pytest.mark.parametrize(

@@ -21,19 +21,16 @@ if TYPE_CHECKING:
 WINDOW = Window("key", "k", 8)
 
 
-class FakeShared:
-    """The windows of all replicas; can be away."""
+class FakeShared(FakeWindows):
+    """The windows of all replicas, and how often they were asked."""
 
     def __init__(self, world: World) -> None:
-        self._windows = FakeWindows(monotonic=world.time.monotonic)
-        self.away = False
+        super().__init__(monotonic=world.time.monotonic)
         self.asked = 0
 
     async def take(self, windows: Sequence[Window], mark: Mark | None = None) -> Verdict:
         self.asked += 1
-        if self.away:
-            raise Unavailable("Redis does not answer")
-        return await self._windows.take(windows, mark)
+        return await super().take(windows, mark)
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.integration.gateway.envoys import Envoy
-
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 7, 8
 _END_STREAM, _END_HEADERS = 0x1, 0x4
@@ -20,11 +18,11 @@ _MAX_FRAME_BYTES = 16_384
 _TIMEOUT_S = 20.0
 
 
-def answer_to(envoy: Envoy, headers: Sequence[tuple[bytes, bytes]], body: bytes | None = None) -> bytes | None:
+def answer_to(address: str, headers: Sequence[tuple[bytes, bytes]], body: bytes | None = None) -> bytes | None:
     """The body of the answer; None where the stream was reset instead.
 
     Args:
-        envoy: Which is asked.
+        address: Who is asked, `host:port`.
         headers: In order, pseudo-headers first.
         body: Less than 64 KiB, sent in frames without a content-length; None for a request that ends with its headers.
     """
@@ -35,7 +33,7 @@ def answer_to(envoy: Envoy, headers: Sequence[tuple[bytes, bytes]], body: bytes 
     sent += [_frame(_DATA, 0, _STREAM, part) for part in parts]
     if body is not None:
         sent.append(_frame(_DATA, _END_STREAM, _STREAM, b""))
-    host, _, port = envoy.settings.address.rpartition(":")
+    host, _, port = address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=_TIMEOUT_S) as connection:
         connection.sendall(b"".join(sent))
         return _answer(connection)
