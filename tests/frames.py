@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -92,8 +93,14 @@ class Http2:
         return found
 
     def until_closed(self) -> list[Frame]:
-        """All frames until the server closes the connection."""
-        return list(iter(self.read, None))
+        """All frames until the server closes the connection; once it says that it will, this end does not wait."""
+        found: list[Frame] = []
+        while (got := self.read()) is not None:
+            found.append(got)
+            if got.kind == GOAWAY:
+                with suppress(OSError):  # it has already
+                    self._socket.shutdown(socket.SHUT_WR)
+        return found
 
     def _whole(self) -> Frame | None:
         if len(self._buffer) < _FRAME_HEADER_BYTES:

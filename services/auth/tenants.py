@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from services.auth.domain import Suspension, Tenant, shown, to_milliseconds
-from shared import ids, observability
+from shared import crash_points, ids, observability
+from shared.crash_points import CrashPoint
 from shared.errors import FieldViolation, InvalidArgument, OwnTenant, TenantExists, TenantNotFound, Unavailable
 from shared.streams import TENANT_RESUMED_SIGNAL, TENANT_SUSPENDED_SIGNAL
 
@@ -124,8 +125,7 @@ class Tenants:
         suspension = Suspension(at=to_milliseconds(self._clock.now()), reason=reason, by=by.id)
         tenant = _found(name, await self._store.suspend_tenant(name, suspension))
         log.info("tenant_suspended", owner=name, revision=tenant.revision, by=by.id)
-        self._changed()
-        await self._signal(TENANT_SUSPENDED_SIGNAL, name)
+        await self._tell(TENANT_SUSPENDED_SIGNAL, name)
         return tenant
 
     async def resume(self, name: str, *, by: Principal) -> Tenant:
@@ -138,11 +138,12 @@ class Tenants:
         _check_name(name)
         tenant = _found(name, await self._store.resume_tenant(name, to_milliseconds(self._clock.now())))
         log.info("tenant_resumed", owner=name, revision=tenant.revision, by=by.id)
-        self._changed()
-        await self._signal(TENANT_RESUMED_SIGNAL, name)
+        await self._tell(TENANT_RESUMED_SIGNAL, name)
         return tenant
 
-    async def _signal(self, subject: str, name: str) -> None:
+    async def _tell(self, subject: str, name: str) -> None:
+        crash_points.reach(CrashPoint.AUTH_TENANT_CHANGED)
+        self._changed()
         try:
             await self._signals.signal(subject, name.encode())
         except Unavailable as error:  # the change is on disk; caches find out when they look again

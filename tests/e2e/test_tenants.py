@@ -17,6 +17,7 @@ import grpc
 import pytest
 from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
+from shared.crash_points import CrashPoint
 from shared.permissions import Scope
 from tests.e2e.api import Api
 from tests.e2e.test_watch import watching
@@ -99,6 +100,13 @@ def suspensions(operator: Api, name: str) -> list[str]:
     """Why the tenant's jobs are held back by its suspension."""
     queue = operator.call("GET", f"{HTTP}?tenant={name}").json
     return [pause["reason"] for pause in queue.get("pauses", []) if pause.get("suspension")]
+
+
+def found(operator: Api, path: str) -> dict[str, Any] | None:
+    """What is there, or None while auth is away."""
+    answer = operator.call("GET", path)
+    assert answer.status in {200, 503}, answer.body
+    return answer.json if answer.status == 200 else None
 
 
 def ready(operator: Api, name: str) -> int:
@@ -197,6 +205,32 @@ async def test_the_jobs_of_a_suspended_tenant_wait_and_are_each_called_once_when
     ended = [key.wait(job["id"]) for job in jobs]
     assert [(job["state"], job["attempt"]) for job in ended] == [("SUCCEEDED", 1)] * 7
     assert far.calls == Counter({str(number): 1 for number in range(7)})
+    assert suspensions(operator, name) == []
+
+
+async def test_what_an_auth_that_dies_has_written_and_not_told_is_told_by_the_next_one(
+    mesh: Mesh, operator: Api, tenant: tuple[str, Api]
+) -> None:
+    name, key = tenant
+    assert key.call("POST", f"{HTTP}:pause", {"reason": "so that it is queued"}).status == 200
+    job = key.submit("http.get", {"url": f"{mesh.far_end}/get"})
+    await eventually(lambda: ready(operator, name) == 1)
+
+    armed = mesh.arm(CrashPoint.AUTH_TENANT_CHANGED)
+    assert operator.call("POST", f"/api/v1/tenants/{name}:suspend", {"reason": "unpaid"}).status == 503
+    assert not armed.exists(), "nothing died"
+    shown = await eventually(lambda: found(operator, f"/api/v1/tenants/{name}"), what="an auth that answers")
+    assert (shown["state"], shown["suspensionReason"]) == ("SUSPENDED", "unpaid")
+    refused = key.call("GET", "/api/v1/jobs")
+    assert (refused.status, refused.reason) == (403, "TENANT_SUSPENDED"), refused.body
+    await eventually(lambda: suspensions(operator, name) == ["unpaid"], what="the suspension in the queue")
+    assert operator.call("POST", f"{HTTP}:resume", {"tenant": name}).status == 200
+
+    armed = mesh.arm(CrashPoint.AUTH_TENANT_CHANGED)
+    assert operator.call("POST", f"/api/v1/tenants/{name}:resume").status == 503
+    assert not armed.exists(), "nothing died"
+    await eventually(lambda: found(operator, f"/api/v1/tenants/{name}"), what="an auth that answers")
+    assert key.wait(job["id"])["state"] == "SUCCEEDED"
     assert suspensions(operator, name) == []
 
 

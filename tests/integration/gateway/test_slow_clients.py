@@ -53,6 +53,13 @@ def connected(envoy: Envoy) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=_HELD_S)
 
 
+def await_end(connection: socket.socket) -> None:
+    """Waits until the other end has closed the connection, or says that it does."""
+    said = b""
+    while b"\r\nconnection: close" not in said and (got := connection.recv(65536)):
+        said += got
+
+
 def drip(connection: socket.socket, data: bytes) -> bytes:
     """Sends byte after byte until the other end has had enough; what it says then."""
     connection.setblocking(False)  # noqa: FBT003  the socket's own
@@ -104,8 +111,7 @@ def test_a_request_that_comes_byte_by_byte_is_given_up(impatient: Envoy, service
 def test_a_connection_on_which_nothing_comes_is_closed(impatient: Envoy, services: Services, started: bytes) -> None:
     with connected(impatient) as connection:
         connection.sendall(started)
-        while connection.recv(65536):  # a refusal, or at once the end
-            pass
+        await_end(connection)
 
 
 def test_frames_that_lead_to_no_request_do_not_hold_a_connection(impatient: Envoy, services: Services) -> None:
@@ -138,8 +144,7 @@ async def test_slow_clients_by_the_dozen_hold_up_nobody(impatient: Envoy, servic
             connection.sendall(f"POST /api/v1/jobs HTTP/1.1\r\nhost: a\r\n{_KEY}content-length: 9\r\n".encode())
         assert impatient.call("GET", _PATH).status == 200
         for connection in slow:
-            while connection.recv(65536):
-                pass
+            await_end(connection)
     assert impatient.call("GET", _PATH).status == 200
 
 
