@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 #: Headers that are for the mesh alone, or that Envoy takes as orders (timeouts, retries); a client's are removed before
 #: anything else happens.
 _INTERNAL_PREFIXES = ("x-penstock-", "x-envoy-")
+#: Headers that gRPC itself reads on the service's side, and that no client of ours has to send. One that it cannot read
+#: stays in the table of header fields (HPACK) of a connection that all clients share, and spoils every later request
+#: that names it (grpc/grpc#34721). Those that clients do send are looked at by `answers.lua`.
+_READ_BY_GRPC = "grpc-(status|message|previous-rpc-attempts|retry-pushback-ms|internal-.*)|grpclb_client_stats|.*-bin"
 _MAX_HEADERS_KB = 60
 _MAX_HEADERS = 100
 #: Requests that a client may have under way on one connection.
@@ -108,11 +112,11 @@ def _connection_manager(settings: GatewaySettings) -> EnvoyConfig:
         # Routes and transcoder read the same raw path, and Lua refuses what is malformed in it, in the one shape.
         "normalize_path": False,
         "max_request_headers_kb": _MAX_HEADERS_KB,
-        "request_headers_timeout": "10s",
-        "request_timeout": "60s",
+        "request_headers_timeout": duration(settings.headers_timeout),
+        "request_timeout": duration(settings.request_timeout),
         "stream_idle_timeout": duration(settings.wait_timeout * 2),
         "common_http_protocol_options": {
-            "idle_timeout": "300s",
+            "idle_timeout": duration(settings.idle_timeout),
             "max_headers_count": _MAX_HEADERS,
         },
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "penstock"},
@@ -138,8 +142,11 @@ def _connection_manager(settings: GatewaySettings) -> EnvoyConfig:
                 "envoy.http.early_header_mutation.header_mutation",
                 "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
                 mutations=[
-                    {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
-                    for prefix in _INTERNAL_PREFIXES
+                    *(
+                        {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
+                        for prefix in _INTERNAL_PREFIXES
+                    ),
+                    {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": _READ_BY_GRPC}}}},
                 ],
             )
         ],

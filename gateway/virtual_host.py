@@ -23,6 +23,8 @@ _MARGIN = timedelta(seconds=1)
 BODIES_READ = 3
 #: What Envoy itself tells from other types as gRPC.
 _GRPC = {"name": "content-type", "string_match": {"safe_regex": {"regex": r"application/grpc(\+.*)?"}}}
+#: gRPC knows no other, and fails on one in a way of its own.
+_POST = {"name": ":method", "string_match": {"exact": "POST"}}
 _READS = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
 _NOT_GRPC = {**_GRPC, "invert_match": True, "treat_missing_header_as_empty": True}
 #: For routes that Envoy or the site answers: the transcoder would refuse their paths.
@@ -34,8 +36,8 @@ _RETRIES: EnvoyConfig = {
     "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
 }
 _CORS_HEADERS = (
-    "authorization, content-type, x-api-key, idempotency-key, x-idempotency-key, x-request-id, api-version, "
-    "traceparent, last-event-id, range, if-range, if-none-match"
+    "authorization, content-type, x-api-key, signature, signature-input, content-digest, idempotency-key, "
+    "x-idempotency-key, x-request-id, api-version, traceparent, last-event-id, range, if-range, if-none-match"
 )
 _EXPOSED_HEADERS = (
     "x-request-id, api-version, retry-after, ratelimit, ratelimit-policy, deprecation, sunset, link, location, allow, "
@@ -61,6 +63,7 @@ def virtual_host(table: RouteTable, settings: GatewaySettings) -> EnvoyConfig:
                 if binding.rpc not in table.streams
             ),
             _unknown_rpc(),
+            _tunnel(),
             _unknown_path(),
         ],
     }
@@ -180,7 +183,7 @@ def _native_stream(rpc: str, cluster: str, settings: GatewaySettings) -> EnvoyCo
 
 def _native_path(rpc: str) -> EnvoyConfig:
     service, _, method = rpc.rpartition(".")
-    return {"path": f"/{service}/{method}", "headers": [_GRPC]}
+    return {"path": f"/{service}/{method}", "headers": [_GRPC, _POST]}
 
 
 def _unknown_rpc() -> EnvoyConfig:
@@ -190,6 +193,17 @@ def _unknown_rpc() -> EnvoyConfig:
         "name": "unknown rpc",
         "match": {"prefix": "/", "headers": [_GRPC]},
         "direct_response": {"status": 404, "body": {"inline_string": message}},
+    }
+
+
+def _tunnel() -> EnvoyConfig:
+    """CONNECT has no path, so that no other route is its own; one that has none at all would pass ext_authz by."""
+    body = error(403, "PERMISSION_DENIED", "PERMISSION_DENIED", "this is no proxy; call the API by its paths")
+    return {
+        "name": "CONNECT",
+        "match": {"connect_matcher": {}},
+        # Envoy refuses a tunnel that no route opens before any filter sees it, in the same way.
+        "direct_response": {"status": 403, "body": {"inline_string": json.dumps(body, separators=(",", ":"))}},
     }
 
 

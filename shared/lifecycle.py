@@ -19,20 +19,25 @@ import uvloop
 
 from shared import config as settings
 from shared import crash_points, observability
+from shared.bus import Bus, connect
+from shared.clock import SystemClock
 from shared.errors import PenstockError
 from shared.identity import ServiceIdentity, TokenSigner, TokenVerifier
+from shared.identity_keys import IdentityKeys
 from shared.retry import Backoff, until_done
 from shared.rpc import client
 from shared.rpc.health import Health
+from shared.rpc.key_uses import KeyUses
 from shared.rpc.open_streams import OpenStreams
 from shared.rpc.server import Server
+from shared.streams import StreamLimits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine
 
     import grpc
 
-    from shared.config import ConfigT, ServiceConfig
+    from shared.config import ConfigT, Secret, ServiceConfig
     from shared.rpc.health import Check
 
 log = observability.logger()
@@ -57,10 +62,14 @@ class Process:
     def __init__(self, service: str, config: ServiceConfig) -> None:
         self.service = service
         self.config = config
-        self.verifier = TokenVerifier.from_file(config.identity_keys_file)
-        self.identity = ServiceIdentity(service, TokenSigner(service, config.service_key.reveal()))
-        #: The open streams; a service that has any ends those of a principal that was revoked.
+        identity_keys = IdentityKeys(config.identity_keys_file)
+        self.verifier = TokenVerifier(identity_keys)
+        #: Signs in the service's own name.
+        self.signer = TokenSigner(service, config.service_key.reveal(), identity_keys)
+        self.identity = ServiceIdentity(service, self.signer)
+        #: The open streams; a service that has any ends those of a principal that was revoked, or a tenant suspended.
         self.streams = OpenStreams()
+        self._uses = KeyUses(SystemClock())
         #: Set when the process is told to stop: loops take nothing new.
         self.stopping = asyncio.Event()
         #: Set when the server answers.
@@ -100,6 +109,18 @@ class Process:
         self._checks[name] = lambda: check(dependency)
         self._resources.push_async_callback(close, dependency)
         return dependency
+
+    async def connect_bus(self, url: Secret) -> Bus:
+        """Connects to NATS, as to any server that readiness hangs on; what keys have done here is told by it.
+
+        Args:
+            url: As for `shared.bus.connect`.
+        """
+        limits = StreamLimits.of(self.config)
+        bus = await self.depend_on("nats", lambda: connect(url, self.service, limits), check=Bus.check, close=Bus.close)
+        self.loop("key uses", lambda: self._uses.run(bus))
+        self.on_close(lambda: self._uses.report(bus))
+        return bus
 
     def lean_on(
         self,
@@ -163,6 +184,7 @@ class Process:
             verifier=self.verifier,
             health=health,
             streams=self.streams,
+            uses=self._uses,
         )
         for register, servicer, name in servicers:
             server.add(register, servicer, name)
@@ -242,6 +264,16 @@ def load_or_exit(program: str, config_class: type[ConfigT]) -> ConfigT:
     return config
 
 
+def _process_or_exit(service: str, config: ServiceConfig) -> Process:
+    """The process; one that nobody would believe who it is, or that could believe nobody, ends with the reason."""
+    try:
+        return Process(service, config)
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        hint = "PENSTOCK_SERVICE_KEY is the private key, PENSTOCK_IDENTITY_KEYS_FILE the set of public ones"
+        print(f"{service}: {error}; {hint}", file=sys.stderr)  # noqa: T201  as for mistakes in the settings
+        raise SystemExit(2) from None
+
+
 def _calm_garbage_collection() -> None:
     """Looks for cycles less often, and never among the modules: each look walks over all that a process holds."""
     gc.collect()
@@ -251,7 +283,7 @@ def _calm_garbage_collection() -> None:
 
 async def _main(service: str, config: ConfigT, serve: Callable[[ConfigT, Process], Coroutine[Any, Any, None]]) -> None:
     _calm_garbage_collection()
-    process = Process(service, config)
+    process = _process_or_exit(service, config)
     loop = asyncio.get_running_loop()
     serving = asyncio.create_task(serve(config, process))
 

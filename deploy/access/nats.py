@@ -86,10 +86,7 @@ def covers(pattern: str, subject: str) -> bool:
 
 
 def _streams(rights: NatsRights) -> list[str]:
-    verbs = [
-        *(("CREATE",) if rights.makes_streams else ()),
-        *(("UPDATE",) if rights.defines_streams else ()),
-    ]
+    verbs = ("CREATE", "UPDATE") if rights.defines_streams else ("CREATE",)
     return [f"{_API}.STREAM.{verb}.{stream}" for verb in verbs for stream in STREAMS]
 
 

@@ -48,9 +48,7 @@ class NatsRights:
     watches: Mapping[str, tuple[str, ...]] = field(default_factory=_none)
     #: Buckets (NATS KV) that are its own.
     buckets: tuple[str, ...] = ()
-    #: Whether it makes the streams where they are missing.
-    makes_streams: bool = True
-    #: Whether it brings them to their definition: whoever may do that can empty them.
+    #: Whether it brings the streams to their definition: whoever may do that can empty them. Any service makes them.
     defines_streams: bool = False
 
 
@@ -96,6 +94,9 @@ class Service:
     objects: ObjectRights | None = None
 
 
+#: What keys have done at a service, which auth counts.
+_USES = "signal.auth.uses"
+_TENANTS = ("signal.auth.tenant_suspended", "signal.auth.tenant_resumed")
 #: How scripts are run, and what a connection begins with.
 _SCRIPTS = ("PING", "SELECT", "EVALSHA", "SCRIPT|LOAD", "TIME")
 
@@ -103,15 +104,18 @@ SERVICES: Sequence[Service] = (
     Service(
         name="auth",
         nats=NatsRights(
-            publishes=("signal.auth.changed", "signal.auth.revoked"),
-            hears=("signal.auth.changed",),
-            makes_streams=False,
+            publishes=(
+                *("notices.tenant_suspended", "notices.tenant_resumed"),
+                *("signal.auth.changed", "signal.auth.revoked", *_TENANTS, _USES),
+            ),
+            hears=("signal.auth.changed", *_TENANTS, _USES),
         ),
         redis=RedisRights(
             keys=("{auth:*",),
             commands=(
                 *_SCRIPTS,
-                *("DEL", "EXPIRE", "HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HMGET", "HSET"),
+                *("DEL", "EXISTS", "EXPIRE", "SET", "HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HMGET", "HSET"),
+                *("ZINCRBY", "ZREMRANGEBYRANK", "ZREVRANGE"),
             ),
         ),
         mongo=MongoRights(
@@ -122,8 +126,8 @@ SERVICES: Sequence[Service] = (
     Service(
         name="intake",
         nats=NatsRights(
-            publishes=("jobs.submitted.*", "notices.batch_finished", "signal.jobs.changed"),
-            hears=("signal.jobs.changed", "signal.auth.revoked"),
+            publishes=("jobs.submitted.*", "notices.batch_finished", "signal.jobs.changed", _USES),
+            hears=("signal.jobs.changed", "signal.auth.revoked", *_TENANTS),
             consumes={"JOBS": ("intake-view",)},
             reads=("JOBS",),
             follows=("JOBS",),
@@ -164,10 +168,10 @@ SERVICES: Sequence[Service] = (
             publishes=(
                 *("jobs.started.*", "jobs.retrying.*", "jobs.succeeded.*", "jobs.failed.*", "jobs.canceled.*"),
                 *("jobs.expired.*", "jobs.outcome_unknown.*"),
-                *("signal.work.*", "signal.cancel.*"),
+                *("signal.work.*", "signal.cancel.*", _USES),
             ),
             hears=("signal.work.*",),
-            consumes={"JOBS": ("*",), "ATTEMPTS": ("*",)},
+            consumes={"JOBS": ("*",), "ATTEMPTS": ("*",), "NOTICES": ("scheduler-notices",)},
             reads=("JOBS",),
             follows=("JOBS",),
             watches={"JOBS": ("*",)},
@@ -186,17 +190,21 @@ SERVICES: Sequence[Service] = (
     ),
     Service(
         name="upstream",
-        nats=NatsRights(publishes=("attempts.*",), hears=("signal.cancel.*",)),
+        nats=NatsRights(publishes=("attempts.*", _USES), hears=("signal.cancel.*",)),
         objects=ObjectRights(reads=("params/", "uploads/"), writes=("results/",), lists=("results/",)),
     ),
     Service(
         name="webhooks",
-        nats=NatsRights(consumes={"JOBS": ("webhooks",), "NOTICES": ("webhooks-notices",)}, reads=("JOBS",)),
+        nats=NatsRights(
+            publishes=(_USES,),
+            consumes={"JOBS": ("webhooks",), "NOTICES": ("webhooks-notices",)},
+            reads=("JOBS",),
+        ),
         mongo=MongoRights(database="webhooks", collections={"deliveries": READ_AND_WRITE}),
     ),
     Service(
         name="history",
-        nats=NatsRights(consumes={"JOBS": ("history",)}),
+        nats=NatsRights(publishes=(_USES,), consumes={"JOBS": ("history",)}),
         mongo=MongoRights(database="history", collections={"jobs": READ_AND_WRITE}),
     ),
 )

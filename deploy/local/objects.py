@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from deploy.access.objects import policy
 from deploy.access.rights import OPERATOR, SERVICES
-from deploy.local import keys, servers
+from deploy.local import servers
 from deploy.local.layout import BIN, HOST
+from deploy.local.private_files import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,12 +52,12 @@ def prepare(layout: Layout) -> None:
         if service.objects is not None:
             users.append(_user(layout, service.name) | {"policyNames": [service.name]})
             policies.append({"name": service.name, "content": json.dumps(policy(service.objects))})
-    keys.write_private(_users_file(layout), json.dumps({"identities": users, "policies": policies}) + "\n")
+    write_private(_users_file(layout), json.dumps({"identities": users, "policies": policies}) + "\n")
     folder = _home(layout) / ".seaweedfs"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     sections = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
     signed = [f'[{section}]\nkey = "{secrets.token_urlsafe(_SIGNING_BYTES)}"\n' for section in sections]
-    keys.write_private(folder / "security.toml", "".join(signed))
+    write_private(folder / "security.toml", "".join(signed))
 
 
 def environment(layout: Layout) -> Mapping[str, str]:

@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING
 
 from deploy.access import nats, redis
-from deploy.local import keys
 from deploy.local.layout import HOST
+from deploy.local.private_files import write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ def prepare_nats(layout: Layout) -> None:
     store = json.dumps(str(make_data_folder(layout, "nats")))
     authorization = nats.authorization(lambda user: json.dumps(layout.password("nats", user)))
     text = _NATS.format(host=HOST, port=layout.ports["nats"], store=store, authorization=authorization)
-    keys.write_private(nats_settings(layout), text)
+    write_private(nats_settings(layout), text)
 
 
 def redis_settings(layout: Layout) -> Path:
@@ -63,7 +63,7 @@ def redis_settings(layout: Layout) -> Path:
 def prepare_redis(layout: Layout) -> None:
     """Writes Redis's settings: an append-only file, synced each second, nothing evicted, and who may do what."""
     users = layout.secrets / "redis-users.acl"
-    keys.write_private(users, redis.users(lambda user: _digest(layout.password("redis", user))))
+    write_private(users, redis.users(lambda user: _digest(layout.password("redis", user))))
     folder = json.dumps(str(make_data_folder(layout, "redis")))
     text = _REDIS.format(host=HOST, port=layout.ports["redis"], folder=folder, users=json.dumps(str(users)))
     redis_settings(layout).write_text(text, encoding="utf-8")

@@ -10,7 +10,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from deploy.access.rights import OPERATOR, SERVICES, of
-from deploy.local import keys
+from deploy.local.private_files import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,10 +29,10 @@ def make(layout: Layout) -> None:
         for user in (OPERATOR, *(service.name for service in SERVICES if server in _servers_of(service))):
             path = layout.password_file(server, user)
             if not path.exists():  # of letters that stand for themselves in URLs and in every server's settings
-                keys.write_private(path, secrets.token_urlsafe(_PASSWORD_BYTES) + "\n")
+                write_private(path, secrets.token_urlsafe(_PASSWORD_BYTES) + "\n")
     for service in SERVICES:
         for server, url in _urls(layout, service).items():
-            keys.write_private(layout.url_file(server, service.name), url + "\n")
+            write_private(layout.url_file(server, service.name), url + "\n")
 
 
 def settings(layout: Layout, name: str) -> Mapping[str, str]:

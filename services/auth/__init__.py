@@ -2,12 +2,18 @@
 
 Owns       the tenants and their API keys (MongoDB, database `auth`); what keys were used for, and how much of their
            limits is used (Redis, `{auth:<subject>}:*`).
-Answers    `KeyService` to tenants, and Envoy's `Authorization.Check` to the gateway: an identity token for a good key.
+Answers    `KeyService` to tenants, `TenantService` to operators, and Envoy's `Authorization.Check` to the gateway: an
+           identity token for a good key.
 Calls      no other service.
+Publishes  the notices `tenant_suspended` and `tenant_resumed`, upon which jobs wait or go on.
 Emits      `signal.auth.changed` when a key was revoked or rotated, upon which every replica forgets it;
-           `signal.auth.revoked`, upon which its streams end.
+           `signal.auth.revoked`, upon which its streams end; `signal.auth.tenant_suspended` and `…_resumed`, upon which
+           replicas forget a tenant's keys, and its streams end or may be opened again.
+Hears      `signal.auth.uses`: what keys have done at the services.
 
 Read on in `__main__`, `servicer`, `domain`, `store`; then what is peculiar to auth: `authorization` (Envoy's question),
-`known_keys` (the cache behind it), `limiter` and `windows` (how many requests there may be), `usage` (how many there
-were), `keyring` and `orders` (making, rotating and revoking keys), `bootstrap` (a tenant's first key).
+`credentials` and `signatures` (what a request shows for itself), `known_keys` (the cache behind it), `limiter` and
+`windows` (how many requests there may be), `usage`, `usage_store` and `callers` (how many there were, and whose),
+`keyring`, `orders` and `signing_keys` (making, rotating and revoking keys, and what is kept of them), `tenants` with
+its servicer, store and notices (making, suspending and resuming tenants), `bootstrap` (a tenant's first key).
 """

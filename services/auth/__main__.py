@@ -5,30 +5,33 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from penstock.auth.v1 import auth_pb2_grpc
+from penstock.auth.v1 import auth_pb2_grpc, tenants_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2_grpc
 
 from services.auth.authorization import AuthorizationServicer, Pass
+from services.auth.callers import Callers
 from services.auth.config import Config
 from services.auth.domain import KeyHasher
 from services.auth.keyring import Keyring
 from services.auth.known_keys import KnownKeys
 from services.auth.limiter import Guesses, Limiter
 from services.auth.servicer import KeyServicer
+from services.auth.signing_keys import SigningKeys
 from services.auth.store import MongoStore
-from services.auth.usage import RedisUsage, Usage
+from services.auth.tenant_notices import TenantNotices
+from services.auth.tenant_servicer import TenantServicer
+from services.auth.tenants import Tenants
+from services.auth.usage import Usage
+from services.auth.usage_store import RedisUsage
 from services.auth.windows import LocalWindows, RedisWindows
-from shared import bus as bus_
 from shared import kv
 from shared import mongo as mongo_
-from shared.bus import Bus
 from shared.clock import SystemClock
 from shared.errors import Unavailable
-from shared.identity import AUTH_ISSUER, TokenSigner
 from shared.lifecycle import run
 from shared.paging import PageTokens
 from shared.retry import until_done
-from shared.streams import AUTH_CHANGED_SIGNAL
+from shared.streams import AUTH_CHANGED_SIGNAL, KEY_USES_SIGNAL, TENANT_RESUMED_SIGNAL, TENANT_SUSPENDED_SIGNAL
 
 if TYPE_CHECKING:
     from shared.lifecycle import Process
@@ -41,14 +44,13 @@ async def serve(config: Config, process: Process) -> None:
     )
     # without it each replica holds its share of the limits by itself
     redis = process.lean_on("redis", kv.client(config.redis_url), check=kv.ping, close=kv.close)
-    bus = await process.depend_on(
-        "nats", lambda: bus_.connect(config.nats_url, "auth"), check=Bus.check, close=Bus.close
-    )
+    bus = await process.connect_bus(config.nats_url)
     store = MongoStore(mongo)
     await until_done(store.prepare, retry_on=(Unavailable,))
 
     clock = SystemClock()
     hasher = KeyHasher(config.key_pepper)
+    signing_keys = SigningKeys(config.sealing_key)
     known_keys = KnownKeys[Pass](store, monotonic=time.monotonic)
     usage_store = RedisUsage(redis)
     usage = Usage(store=usage_store, keys=store)
@@ -58,16 +60,21 @@ async def serve(config: Config, process: Process) -> None:
         share=config.limit_share_without_redis,
         monotonic=time.monotonic,
     )
+    page_tokens = PageTokens(config.key_pepper.reveal().encode())
     keys = KeyServicer(
-        keyring=Keyring(store=store, hasher=hasher, signals=bus, clock=clock),
-        usage=usage_store,
-        clock=clock,
-        page_tokens=PageTokens(config.key_pepper.reveal().encode()),
+        keyring=Keyring(store=store, hasher=hasher, signing_keys=signing_keys, signals=bus, clock=clock),
+        callers=Callers(usage=usage_store, keys=store, clock=clock),
+        page_tokens=page_tokens,
+    )
+    notices = TenantNotices(store=store, publisher=bus)
+    tenants = TenantServicer(
+        tenants=Tenants(store=store, signals=bus, clock=clock, changed=notices.wake), page_tokens=page_tokens
     )
     authorization = AuthorizationServicer(
         known_keys=known_keys,
         hasher=hasher,
-        signer=TokenSigner(AUTH_ISSUER, config.service_key.reveal()),
+        signing_keys=signing_keys,
+        signer=process.signer,
         limits=config.rate_limits,
         limiter=limiter,
         guesses=Guesses(limiter=limiter, limits=config.rate_limits, monotonic=time.monotonic),
@@ -78,11 +85,19 @@ async def serve(config: Config, process: Process) -> None:
     async def forget(prefix: bytes) -> None:
         known_keys.forget(prefix.decode(errors="replace"))
 
+    async def forget_tenant(name: bytes) -> None:
+        known_keys.forget_tenant(name.decode(errors="replace"))
+
     await bus.on_signal(AUTH_CHANGED_SIGNAL, forget)
+    await bus.on_signal(KEY_USES_SIGNAL, usage.reported, one_of="auth")
+    for changed in (TENANT_SUSPENDED_SIGNAL, TENANT_RESUMED_SIGNAL):
+        await bus.on_signal(changed, forget_tenant)
     process.loop("usage", usage.run)
+    process.loop("notices", notices.run)
     process.on_close(usage.flush)
     await process.serve(
         (auth_pb2_grpc.add_KeyServiceServicer_to_server, keys, "penstock.auth.v1.KeyService"),
+        (tenants_pb2_grpc.add_TenantServiceServicer_to_server, tenants, "penstock.auth.v1.TenantService"),
         (
             external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
             authorization,

@@ -17,6 +17,7 @@ from services.auth.config import BootstrapConfig
 from services.auth.domain import KeyHasher, Tenant, to_milliseconds
 from services.auth.keyring import issue
 from services.auth.orders import KeyOrder
+from services.auth.signing_keys import SigningKeys
 from services.auth.store import MongoStore
 from shared import mongo as mongo_
 from shared import observability
@@ -68,7 +69,13 @@ async def bootstrap(config: BootstrapConfig, order: KeyOrder, *, clock: Clock, p
         tenant = Tenant(name=order.tenant, created_at=to_milliseconds(clock.now()))
         if await store.add_tenant(tenant):
             log.info("tenant_created", tenant=order.tenant)
-        key, secret = await issue(order, store=store, hasher=KeyHasher(config.key_pepper), clock=clock)
+        key, secret = await issue(
+            order,
+            store=store,
+            hasher=KeyHasher(config.key_pepper),
+            signing_keys=SigningKeys(config.sealing_key),
+            clock=clock,
+        )
     finally:
         await mongo_.close(client)
     log.info("key_created", key=key.id, prefix=key.prefix, owner=key.tenant, scopes=sorted(key.scopes), maker=PROGRAM)

@@ -9,7 +9,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from shared import observability
+from shared.clock import SystemClock
 from shared.rpc.interceptors import Interceptor
+from shared.rpc.key_uses import KeyUses
 from shared.rpc.open_streams import OpenStreams
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Server:
         verifier: Who may vouch for callers.
         health: What is asked for its health.
         streams: Where streams are known by who watches, to be ended by; of its own unless told.
+        uses: Counts what keys do, to be told; of its own unless told.
     """
 
     def __init__(
@@ -58,8 +61,11 @@ class Server:
         verifier: TokenVerifier,
         health: Health,
         streams: OpenStreams | None = None,
+        uses: KeyUses | None = None,
     ) -> None:
-        interceptors = [Interceptor(service, verifier, streams or OpenStreams())]
+        interceptors = [
+            Interceptor(service, verifier, streams or OpenStreams(), uses or KeyUses(SystemClock())),
+        ]
         self._server = grpc.aio.server(interceptors=interceptors, options=_SERVER_OPTIONS)
         self._address = address
         self._health = health

@@ -18,6 +18,7 @@ from services.history.projection import CONSUMER as HISTORY
 from services.intake.projection import CONSUMER as INTAKE
 from services.scheduler import events
 from services.scheduler.recovery import submitted_consumer
+from services.scheduler.suspensions import CONSUMER as SUSPENSIONS
 from services.webhooks.collector import CONSUMER as WEBHOOKS
 from services.webhooks.notices import CONSUMER as NOTICES
 from shared import streams
@@ -63,7 +64,8 @@ def test_a_service_has_rights_on_the_servers_that_it_is_told_of(service: Service
 def test_a_service_is_answered_where_its_row_lets_it_listen(service: Service) -> None:
     """The name that it gives its connection, which is in its inbox, is its own."""
     source = (folder(service) / "__main__.py").read_text(encoding="utf-8")
-    assert re.findall(r'connect\(config\.nats_url, "([a-z]+)"', source) == [service.name]
+    assert re.findall(r'^ +run\("([a-z]+)", Config', source, re.MULTILINE) == [service.name]
+    assert "process.connect_bus(config.nats_url)" in source
 
 
 def called_in_scripts(service: Service) -> set[str]:
@@ -80,7 +82,9 @@ def called_beside(service: Service) -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 whose = ast.unparse(node.func.value)
-                if node.func.attr in METHODS and re.fullmatch(r"(self\._)?(client|pipeline|redis)", whose):
+                if any(keyword.arg == "desc" for keyword in node.keywords):
+                    found.add("ZREVRANGE")  # by which the driver does that
+                elif node.func.attr in METHODS and re.fullmatch(r"(self\._)?(client|pipeline|redis)", whose):
                     found.add(METHODS[node.func.attr])
                 if node.func.attr == "ask" and node.args and isinstance(node.args[0], ast.Constant):
                     found.add(str(node.args[0].value))
@@ -130,6 +134,7 @@ def test_facts_go_to_the_streams_and_each_has_one_publisher() -> None:
         ("intake", streams.JOBS, INTAKE),
         ("webhooks", streams.JOBS, WEBHOOKS),
         ("webhooks", streams.NOTICES, NOTICES),
+        ("scheduler", streams.NOTICES, SUSPENSIONS),
     ],
 )
 def test_consumers_are_those_of_the_services(service: str, stream: str, consumer: ConsumerConfig) -> None:
@@ -138,17 +143,21 @@ def test_consumers_are_those_of_the_services(service: str, stream: str, consumer
 
 def test_the_scheduler_names_its_consumers_after_upstreams() -> None:
     assert submitted_consumer("http") != submitted_consumer("flickr")
-    assert of("scheduler").nats.consumes == {streams.JOBS: ("*",), streams.ATTEMPTS: ("*",)}
+    consumes = of("scheduler").nats.consumes
+    assert consumes[streams.JOBS] == consumes[streams.ATTEMPTS] == ("*",)
 
 
 def test_signals_and_facts_are_those_of_the_services() -> None:
-    rows = {service.name: set(service.nats.publishes) for service in SERVICES}
+    assert all(streams.KEY_USES_SIGNAL in service.nats.publishes for service in SERVICES)
+    rows = {service.name: set(service.nats.publishes) - {streams.KEY_USES_SIGNAL} for service in SERVICES}
     changes = {streams.job_subject(name.lower(), "*") for name in _events_of_the_scheduler()}
     assert rows["scheduler"] == changes | {streams.work_signal("*"), streams.cancel_signal("*")}
     submitted, finished = streams.job_subject("submitted", "*"), streams.notice_subject("batch_finished")
     assert rows["intake"] == {submitted, finished, streams.JOBS_CHANGED_SIGNAL}
     assert rows["upstream"] == {streams.attempt_subject("*")}
-    assert rows["auth"] == {streams.AUTH_CHANGED_SIGNAL, streams.PRINCIPAL_REVOKED_SIGNAL}
+    tenants = {streams.TENANT_SUSPENDED_SIGNAL, streams.TENANT_RESUMED_SIGNAL}
+    notices = {streams.notice_subject("tenant_suspended"), streams.notice_subject("tenant_resumed")}
+    assert rows["auth"] == {streams.AUTH_CHANGED_SIGNAL, streams.PRINCIPAL_REVOKED_SIGNAL, *tenants, *notices}
     assert rows["webhooks"] == rows["history"] == set()
 
 
@@ -186,7 +195,8 @@ def test_patterns_of_subjects_are_read_as_the_server_reads_them(pattern: str, su
 def test_databases_are_those_of_the_stores(name: str) -> None:
     rights = of(name).mongo
     assert rights is not None
-    assert rights.database == importlib.import_module(f"services.{name}.store").DATABASE
+    module = importlib.import_module(f"services.{name}.{'tenant_store' if name == 'auth' else 'store'}")
+    assert rights.database == module.DATABASE
 
 
 @pytest.mark.parametrize("name", [service.name for service in SERVICES if service.mongo is not None])
