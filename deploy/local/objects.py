@@ -54,7 +54,8 @@ def prepare(layout: Layout) -> None:
             policies.append({"name": service.name, "content": json.dumps(policy(service.objects))})
     write_private(_users_file(layout), json.dumps({"identities": users, "policies": policies}) + "\n")
     folder = _home(layout) / ".seaweedfs"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in (_home(layout), folder):
+        each.mkdir(mode=0o700, exist_ok=True)
     sections = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
     signed = [f'[{section}]\nkey = "{secrets.token_urlsafe(_SIGNING_BYTES)}"\n' for section in sections]
     write_private(folder / "security.toml", "".join(signed))
