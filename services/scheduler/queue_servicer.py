@@ -12,10 +12,9 @@ from penstock.scheduler.v1 import queues_pb2, queues_pb2_grpc
 from services.scheduler import showing, validation
 from services.scheduler.limits import Pause
 from services.scheduler.scripts import RecoveryNeeded
-from shared import ids, observability, paging
-from shared.errors import InvalidArgument, PermissionDenied
-from shared.permissions import Scope
-from shared.rpc.call import current_principal, current_tenant
+from shared import observability, paging
+from shared.errors import InvalidArgument
+from shared.rpc.call import asked_tenant
 
 if TYPE_CHECKING:
     import grpc
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 log = observability.logger()
 
-#: Stands for all tenants in a request.
-ALL_TENANTS = "-"
 DEFAULT_LANES = 10
 MAX_LANES = 100
 #: Well within the time that the gateway gives a call.
@@ -68,7 +65,7 @@ class QueueServicer(queues_pb2_grpc.QueueServiceServicer):
     ) -> queues_pb2.ListQueuesResponse:
         """A page of queues, in the order of their names."""
         del context
-        tenant = _tenant(request.tenant)
+        tenant = asked_tenant(request.tenant)
         size = paging.page_size(request.page_size)
         after = _read_token(request.page_token, tenant)
         rest = [name for name in await self._upstreams.names() if name > after]
@@ -83,7 +80,7 @@ class QueueServicer(queues_pb2_grpc.QueueServiceServicer):
     ) -> queues_pb2.Queue:
         """One queue."""
         del context
-        tenant = _tenant(request.tenant)
+        tenant = asked_tenant(request.tenant)
         if request.lanes < 0:
             raise InvalidArgument.field(
                 "lanes", f"is {request.lanes}; it takes 1 to {MAX_LANES}, or 0 for {DEFAULT_LANES}"
@@ -161,34 +158,9 @@ class QueueServicer(queues_pb2_grpc.QueueServiceServicer):
         return showing.queue_message(upstream, tenant, view)
 
 
-def _tenant(asked: str) -> str:
-    """Whose jobs a request is about, empty for all tenants'.
-
-    Raises:
-        PermissionDenied: They are not the caller's, and it is no operator.
-    """
-    own = current_tenant()
-    if asked in {"", own}:
-        return own
-    if Scope.OPERATOR not in current_principal().scopes:
-        whose = "all tenants" if asked == ALL_TENANTS else "another tenant"
-        raise PermissionDenied(
-            f"this API key belongs to the tenant {own!r}; what is of {whose} needs the scope {Scope.OPERATOR.value!r}",
-            metadata={"scope": Scope.OPERATOR.value},
-        )
-    if asked == ALL_TENANTS:
-        return ""
-    if not ids.is_slug(asked):
-        raise InvalidArgument.field(
-            "tenant",
-            f"is {validation.shown(asked)}, which is no tenant's name; it takes a lower-case slug, or - for all",
-        )
-    return asked
-
-
 def _paused_tenant(asked: str, lane: str) -> str:
     """Whose jobs are to be paused or resumed, empty for all tenants'."""
-    tenant = _tenant(asked)
+    tenant = asked_tenant(asked)
     if lane and not tenant:
         raise InvalidArgument.field(
             "lane", "is given for all tenants; a lane is one tenant's: name that one, or no lane"

@@ -7,11 +7,19 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import PenstockError, Unauthenticated
+from shared import ids
+from shared.errors import InvalidArgument, PenstockError, PermissionDenied, Unauthenticated
 from shared.identity import Principal, PrincipalKind
+from shared.permissions import Scope
 
 if TYPE_CHECKING:
     import grpc
+
+
+#: Stands for all tenants in a request.
+ALL_TENANTS = "-"
+#: Of a wrong value that is shown again in an error.
+_SHOWN_CHARACTERS = 40
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,3 +80,30 @@ def current_tenant() -> str:
     if principal.kind is PrincipalKind.SERVICE or not principal.tenant:
         raise Unauthenticated("this call is made in no tenant's name")
     return principal.tenant
+
+
+def asked_tenant(asked: str) -> str:
+    """Whose things the current call is about, given whose it asks for; empty for all tenants'.
+
+    Raises:
+        PermissionDenied: They are not the caller's, and it is no operator.
+        InvalidArgument: No tenant has such a name.
+        Unauthenticated: The call is made in no tenant's name.
+    """
+    own = current_tenant()
+    if asked in {"", own}:
+        return own
+    if Scope.OPERATOR not in current_principal().scopes:
+        whose = "all tenants" if asked == ALL_TENANTS else "another tenant"
+        raise PermissionDenied(
+            f"this API key belongs to the tenant {own!r}; what is of {whose} needs the scope {Scope.OPERATOR.value!r}",
+            metadata={"scope": Scope.OPERATOR.value},
+        )
+    if asked == ALL_TENANTS:
+        return ""
+    if not ids.is_slug(asked):
+        shown = repr(asked) if len(asked) <= _SHOWN_CHARACTERS else f"{asked[:_SHOWN_CHARACTERS]!r}…"
+        raise InvalidArgument.field(
+            "tenant", f"is {shown}, which is no tenant's name; it takes a lower-case slug, or - for all"
+        )
+    return asked
