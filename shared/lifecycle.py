@@ -19,6 +19,7 @@ import uvloop
 
 from shared import config as settings
 from shared import crash_points, observability
+from shared.audit import Audit
 from shared.errors import PenstockError
 from shared.identity import ServiceIdentity, TokenSigner, TokenVerifier
 from shared.retry import Backoff, until_done
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     import grpc
 
+    from shared.audit import Publisher
     from shared.config import ConfigT, ServiceConfig
     from shared.rpc.health import Check
 
@@ -61,6 +63,8 @@ class Process:
         self.identity = ServiceIdentity(service, TokenSigner(service, config.service_key.reveal()))
         #: The open streams; a service that has any ends those of a principal that was revoked.
         self.streams = OpenStreams()
+        #: Takes down what is audited; the interceptors tell it of every RPC.
+        self.audit = Audit(service)
         #: Set when the process is told to stop: loops take nothing new.
         self.stopping = asyncio.Event()
         #: Set when the server answers.
@@ -150,11 +154,14 @@ class Process:
         """Runs a loop beside the server; it is canceled after the drain. A loop that ends or fails ends the process."""
         self._loops.append((name, run))
 
-    async def serve(self, *servicers: tuple[Callable[[Any, grpc.aio.Server], None], object, str]) -> None:
+    async def serve(
+        self, *servicers: tuple[Callable[[Any, grpc.aio.Server], None], object, str], audit_to: Publisher
+    ) -> None:
         """Starts the server and the loops, and returns when all of it has been drained after SIGTERM or SIGINT.
 
         Args:
             servicers: Each with its generated registration and its full name.
+            audit_to: Where audit entries go: the service's connection to NATS.
         """
         health = Health(self._checks, spared=self._spared)
         server = Server(
@@ -162,6 +169,7 @@ class Process:
             address=self.config.grpc_address,
             verifier=self.verifier,
             health=health,
+            audit=self.audit,
             streams=self.streams,
         )
         for register, servicer, name in servicers:
@@ -171,13 +179,16 @@ class Process:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._run(name, run), name=name) for name, run in self._loops]
                 tasks.append(group.create_task(health.watch_dependencies(), name="health"))
+                tasks.append(group.create_task(self.audit.run(audit_to), name="audit"))
                 self.port = await server.start()
                 self.started.set()
                 await self.stopping.wait()
                 await asyncio.gather(server.drain(self.config.drain_timeout), self._drain())
+                await self.audit.drain()  # when no call can add to it any more
                 await _end(tasks)
         except BaseException:
             await server.drain(timedelta())  # a loop failed: what was begun cannot be finished
+            self.audit.leave()
             raise
         finally:
             await self.close()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from opentelemetry import propagate, trace
-from opentelemetry.context import attach, detach
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -179,6 +179,12 @@ def current_traceparent() -> str:
     if not context.is_valid:
         return ""
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def trace_id_of(traceparent: str) -> str:
+    """The trace that a W3C trace context is of, as 32 hexadecimal digits, or an empty text where it is malformed."""
+    context = trace.get_current_span(_propagator.extract({TRACEPARENT: traceparent}, Context())).get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else ""
 
 
 def current_trace_id() -> str:

@@ -28,7 +28,7 @@ from shared.identity import AUTH_ISSUER, TokenSigner
 from shared.lifecycle import run
 from shared.paging import PageTokens
 from shared.retry import until_done
-from shared.streams import AUTH_CHANGED_SIGNAL
+from shared.streams import AUTH_CHANGED_SIGNAL, StreamLimits
 
 if TYPE_CHECKING:
     from shared.lifecycle import Process
@@ -42,7 +42,10 @@ async def serve(config: Config, process: Process) -> None:
     # without it each replica holds its share of the limits by itself
     redis = process.lean_on("redis", kv.client(config.redis_url), check=kv.ping, close=kv.close)
     bus = await process.depend_on(
-        "nats", lambda: bus_.connect(config.nats_url, "auth"), check=Bus.check, close=Bus.close
+        "nats",
+        lambda: bus_.connect(config.nats_url, "auth", StreamLimits.of(config)),
+        check=Bus.check,
+        close=Bus.close,
     )
     store = MongoStore(mongo)
     await until_done(store.prepare, retry_on=(Unavailable,))
@@ -88,6 +91,7 @@ async def serve(config: Config, process: Process) -> None:
             authorization,
             "envoy.service.auth.v3.Authorization",
         ),
+        audit_to=bus,
     )
 
 

@@ -41,7 +41,8 @@ async def serve(config: Config, process: Process) -> None:
     process.loop("projection", lambda: events.run(projection.handle, gather=config.gather))
     servicer = HistoryServicer(store=store, tokens=PageTokens(config.service_key.reveal().encode()))
     await process.serve(
-        (history_pb2_grpc.add_HistoryServiceServicer_to_server, servicer, "penstock.history.v1.HistoryService")
+        (history_pb2_grpc.add_HistoryServiceServicer_to_server, servicer, "penstock.history.v1.HistoryService"),
+        audit_to=connection,
     )
 
 

@@ -113,6 +113,7 @@ async def serve(config: Config, process: Process) -> None:
             UploadServicer(uploads),
             "penstock.jobs.v1.UploadService",
         ),
+        audit_to=bus,
     )
 
 

@@ -87,6 +87,7 @@ async def serve(config: Config, process: Process) -> None:
             QueueServicer(upstreams=upstreams, queue=queue, settings=queue_settings, recovery=recovery),
             "penstock.scheduler.v1.QueueService",
         ),
+        audit_to=bus,
     )
 
 

@@ -83,7 +83,8 @@ async def serve(config: Config, process: Process) -> None:
             upstream_pb2_grpc.add_UpstreamServiceServicer_to_server,
             UpstreamServicer(catalogue),
             "penstock.upstream.v1.UpstreamService",
-        )
+        ),
+        audit_to=bus,
     )
 
 

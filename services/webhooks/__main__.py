@@ -84,7 +84,8 @@ async def serve(config: Config, process: Process) -> None:
             webhooks_pb2_grpc.add_CallbackSecretServiceServicer_to_server,
             CallbackSecretServicer(secrets),
             "penstock.webhooks.v1.CallbackSecretService",
-        )
+        ),
+        audit_to=bus,
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
+    from shared.audit import Audit
     from shared.identity import TokenVerifier
     from shared.rpc.health import Health
 
@@ -47,6 +48,7 @@ class Server:
         address: Where it listens, `host:port`; port 0 takes a free one.
         verifier: Who may vouch for callers.
         health: What is asked for its health.
+        audit: Takes down what is audited.
         streams: Where streams are known by who watches, to be ended by; of its own unless told.
     """
 
@@ -57,9 +59,10 @@ class Server:
         address: str,
         verifier: TokenVerifier,
         health: Health,
+        audit: Audit,
         streams: OpenStreams | None = None,
     ) -> None:
-        interceptors = [Interceptor(service, verifier, streams or OpenStreams())]
+        interceptors = [Interceptor(service, verifier, streams or OpenStreams(), audit)]
         self._server = grpc.aio.server(interceptors=interceptors, options=_SERVER_OPTIONS)
         self._address = address
         self._health = health

@@ -17,6 +17,7 @@ from penstock.scheduler.v1 import queues_pb2, queues_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 
 from shared import errors
+from shared.audit import Audit
 from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER
 from shared.permissions import Scope
 from shared.rpc import call, status
@@ -265,7 +266,13 @@ async def _start(services: Services) -> Server:
 
     services.health = Health({"redis": lambda: check("redis")})
     await services.health.check_dependencies()
-    server = Server("intake", address="127.0.0.1:0", verifier=services.identities.verifier(), health=services.health)
+    server = Server(
+        "intake",
+        address="127.0.0.1:0",
+        verifier=services.identities.verifier(),
+        health=services.health,
+        audit=Audit("intake"),
+    )
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, _Jobs(services), "penstock.jobs.v1.JobService")
     server.add(auth_pb2_grpc.add_KeyServiceServicer_to_server, _Keys(services), "penstock.auth.v1.KeyService")
     server.add(

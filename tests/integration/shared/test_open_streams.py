@@ -10,6 +10,7 @@ import grpc
 import pytest
 from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
+from shared.audit import Audit
 from shared.rpc.health import Health
 from shared.rpc.open_streams import OpenStreams
 from shared.rpc.server import Server
@@ -41,7 +42,14 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
 
 @asynccontextmanager
 async def serving(identities: Identities, jobs: Jobs, streams: OpenStreams) -> AsyncIterator[str]:
-    server = Server("intake", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}), streams=streams)
+    server = Server(
+        "intake",
+        address="127.0.0.1:0",
+        verifier=identities.verifier(),
+        health=Health({}),
+        audit=Audit("intake"),
+        streams=streams,
+    )
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs, "penstock.jobs.v1.JobService")
     port = await server.start()
     try:
