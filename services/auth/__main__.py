@@ -75,6 +75,7 @@ async def serve(config: Config, process: Process) -> None:
         limiter=limiter,
         guesses=Guesses(limiter=limiter, limits=config.rate_limits, monotonic=time.monotonic),
         usage=usage,
+        audit=process.audit,
         clock=clock,
     )
 

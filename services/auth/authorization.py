@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.gateway.v1 import external_auth_pb2_grpc
 from prometheus_client import Counter
 
-from services.auth import answers, networks
+from services.auth import answers, networks, refused
 from services.auth.answers import API_KEY_HEADER, AUTHORIZATION_HEADER
 from services.auth.domain import KeySecret, KeyState
 from services.auth.usage import Outcome
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from services.auth.networks import Address
     from services.auth.usage import Usage
     from services.auth.windows import Window
+    from shared.audit import Audit
     from shared.clock import Clock
     from shared.identity import TokenSigner
 
@@ -96,6 +97,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         limiter: Counts them.
         guesses: Counts those that prove no identity.
         usage: Notes what keys are used for.
+        audit: Is told of what is refused.
         clock: The time, by which keys expire.
         monotonic: Seconds that only grow, by which answers are renewed.
     """
@@ -110,6 +112,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         limiter: Limiter,
         guesses: Guesses,
         usage: Usage,
+        audit: Audit,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -120,6 +123,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         self._limiter = limiter
         self._guesses = guesses
         self._usage = usage
+        self._audit = audit
         self._clock = clock
         self._monotonic = monotonic
 
@@ -137,7 +141,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
             _check_works(found, secret.prefix, now)
             _check_comes_from(found.key, address)
         except Refusal as refusal:
-            return await self._refused(refusal, address, grpc_call=grpc_call)
+            return await self._refused(refusal, request, address, grpc_call=grpc_call)
         except Unavailable as error:
             CHECKS.labels(error.reason.lower()).inc()
             log.info("key_refused", outcome=error.reason.lower())
@@ -194,7 +198,9 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
             renew_at=self._monotonic() + lifetime.total_seconds() * _RENEW_AFTER,
         )
 
-    async def _refused(self, refusal: Refusal, address: Address | None, *, grpc_call: bool) -> envoy.CheckResponse:
+    async def _refused(
+        self, refusal: Refusal, request: envoy.CheckRequest, address: Address | None, *, grpc_call: bool
+    ) -> envoy.CheckResponse:
         """The refusal, or what an address is told instead that has been refused too often."""
         if refusal.key is not None:
             self._usage.count(refusal.key, Outcome.REFUSED, self._clock.now())
@@ -204,9 +210,15 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
             full = None if verdict.admitted else verdict
         if full is not None:
             CHECKS.labels("guesses_limited").inc()
-            return answers.denial(answers.over_limit(full), grpc_call=grpc_call, verdict=full)
+            error = answers.over_limit(full)
+            self._audit.refused(refused.entry_of(request, error, "guesses", address=address))
+            return answers.denial(error, grpc_call=grpc_call, verdict=full)
         CHECKS.labels(refusal.outcome).inc()
         log.info("key_refused", outcome=refusal.outcome, prefix=refusal.prefix, address=str(address))
+        entry = refused.entry_of(
+            request, refusal.error, refusal.outcome, address=address, prefix=refusal.prefix, key=refusal.key
+        )
+        self._audit.refused(entry)
         return answers.denial(refusal.error, grpc_call=grpc_call)
 
 
