@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from penstock.auth.v1 import auth_pb2_grpc
+from penstock.auth.v1 import audit_pb2_grpc, auth_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2_grpc
 
+from services.auth import audit_trail
+from services.auth.audit_servicer import AuditServicer
+from services.auth.audit_store import MongoAuditStore
+from services.auth.audit_trail import AuditTrail
 from services.auth.authorization import AuthorizationServicer, Pass
 from services.auth.config import Config
 from services.auth.domain import KeyHasher
@@ -28,7 +32,7 @@ from shared.identity import AUTH_ISSUER, TokenSigner
 from shared.lifecycle import run
 from shared.paging import PageTokens
 from shared.retry import until_done
-from shared.streams import AUTH_CHANGED_SIGNAL, StreamLimits
+from shared.streams import AUDIT, AUTH_CHANGED_SIGNAL, StreamLimits
 
 if TYPE_CHECKING:
     from shared.lifecycle import Process
@@ -47,8 +51,9 @@ async def serve(config: Config, process: Process) -> None:
         check=Bus.check,
         close=Bus.close,
     )
-    store = MongoStore(mongo)
+    store, audit_store = MongoStore(mongo), MongoAuditStore(mongo)
     await until_done(store.prepare, retry_on=(Unavailable,))
+    await until_done(audit_store.prepare, retry_on=(Unavailable,))
 
     clock = SystemClock()
     hasher = KeyHasher(config.key_pepper)
@@ -61,11 +66,12 @@ async def serve(config: Config, process: Process) -> None:
         share=config.limit_share_without_redis,
         monotonic=time.monotonic,
     )
+    page_tokens = PageTokens(config.key_pepper.reveal().encode())
     keys = KeyServicer(
         keyring=Keyring(store=store, hasher=hasher, signals=bus, clock=clock),
         usage=usage_store,
         clock=clock,
-        page_tokens=PageTokens(config.key_pepper.reveal().encode()),
+        page_tokens=page_tokens,
     )
     authorization = AuthorizationServicer(
         known_keys=known_keys,
@@ -78,15 +84,22 @@ async def serve(config: Config, process: Process) -> None:
         audit=process.audit,
         clock=clock,
     )
+    trail = AuditTrail(audit_store)
 
     async def forget(prefix: bytes) -> None:
         known_keys.forget(prefix.decode(errors="replace"))
 
     await bus.on_signal(AUTH_CHANGED_SIGNAL, forget)
     process.loop("usage", usage.run)
+    process.loop("trail", lambda: bus.consumer(AUDIT, audit_trail.CONSUMER).run(trail.handle))
     process.on_close(usage.flush)
     await process.serve(
         (auth_pb2_grpc.add_KeyServiceServicer_to_server, keys, "penstock.auth.v1.KeyService"),
+        (
+            audit_pb2_grpc.add_AuditServiceServicer_to_server,
+            AuditServicer(store=audit_store, page_tokens=page_tokens),
+            "penstock.auth.v1.AuditService",
+        ),
         (
             external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
             authorization,

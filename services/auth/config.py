@@ -23,7 +23,7 @@ class Config(ServiceConfig):
     mongo_url: Secret
     #: Where limits and uses are counted: `redis://[user:password@]host:port/database`.
     redis_url: Secret
-    #: Where signals go: `nats://[user:password@]host:port`.
+    #: Where signals and audit entries go, and entries of all services come from: `nats://[user:password@]host:port`.
     nats_url: Secret
     #: Under which keys are hashed; the same in every replica. When it is lost, no key works any more.
     key_pepper: Secret

@@ -5,8 +5,19 @@ brings them to NATS, and `recorder` is what everyone else calls.
 """
 
 from shared.audit.decisions import AUDITED, UNAUDITED, Audited
-from shared.audit.entries import REFUSING, AuditEntry, Subject, refusal_of
+from shared.audit.entries import OK, REFUSING, AuditEntry, Subject, refusal_of
 from shared.audit.outbox import Publisher
 from shared.audit.recorder import Audit
 
-__all__ = ["AUDITED", "REFUSING", "UNAUDITED", "Audit", "AuditEntry", "Audited", "Publisher", "Subject", "refusal_of"]
+__all__ = [
+    "AUDITED",
+    "OK",
+    "REFUSING",
+    "UNAUDITED",
+    "Audit",
+    "AuditEntry",
+    "Audited",
+    "Publisher",
+    "Subject",
+    "refusal_of",
+]

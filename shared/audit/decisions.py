@@ -84,6 +84,7 @@ UNAUDITED: Mapping[str, str] = MappingProxyType(
         "/penstock.auth.v1.KeyService/ListKeys": _READS,
         "/penstock.auth.v1.KeyService/GetKey": _READS,
         "/penstock.auth.v1.KeyService/GetKeyUsage": _READS,
+        "/penstock.auth.v1.AuditService/ListAuditEntries": _READS,
         "/penstock.history.v1.HistoryService/ListJobs": _READS,
         "/penstock.history.v1.HistoryService/GetRecordedJob": _READS,
         "/penstock.history.v1.HistoryService/GetRecordedBatch": _READS,
