@@ -101,7 +101,7 @@ def test_after_a_minute_the_next_one_is_told_at_once_again() -> None:
     "differs",
     [
         {"tenant": "globex"},
-        {"actor": AuditEntry.Actor(key_prefix="psk_live_1234567")},
+        {"actor": AuditEntry.Actor(kind=AuditEntry.Actor.KEY, id="key_2", tenant="acme")},
         {"action": "KeyService.RevokeKey"},
         {"outcome": "UNAUTHENTICATED"},
         {"detail": "revoked"},
@@ -123,10 +123,46 @@ def test_trying_out_ids_makes_no_entry_for_each() -> None:
     assert [entry.count for entry in log.told] == [1, 99]
 
 
-def test_beyond_so_many_different_ones_they_are_counted_by_tenant_and_outcome(
+NOBODY = {"tenant": "", "outcome": "UNAUTHENTICATED", "detail": "unknown"}
+
+
+def test_where_nobody_is_known_an_address_that_guesses_makes_two_entries_whatever_it_tries() -> None:
+    log = Log()
+    for number in range(100):
+        actor = AuditEntry.Actor(key_prefix=f"psk_live_{number:07}")
+        log.refuse(**NOBODY, actor=actor, action=f"JobService.Do{number % 7}")
+    log.refusals.end_all()
+    first, others = log.told
+    assert (first.actor.key_prefix, first.action, first.count) == ("psk_live_0000000", "JobService.Do0", 1)
+    assert (others.actor.key_prefix, others.action, others.count) == ("", "", 99)
+    assert others.client_address == "192.0.2.7"
+
+
+def test_what_all_of_them_have_in_common_is_told() -> None:
+    log = Log()
+    for _ in range(4):
+        log.refuse(**NOBODY, actor=AuditEntry.Actor(key_prefix="psk_live_1234567"), action="JobService.GetJob")
+    log.refusals.end_all()
+    assert (log.told[1].actor.key_prefix, log.told[1].action) == ("psk_live_1234567", "JobService.GetJob")
+
+
+def test_an_ipv6_client_counts_as_its_network() -> None:
+    log = Log()
+    for number in range(1, 50):
+        log.refuse(**NOBODY, client_address=f"2001:db8:1:2::{number:x}")
+    log.refuse(**NOBODY, client_address="2001:db8:1:3::1")
+    log.refusals.end_all()
+    assert [(entry.client_address, entry.count) for entry in log.told] == [
+        ("2001:db8:1:2::1", 1),
+        ("2001:db8:1:3::1", 1),
+        ("2001:db8:1:2::31", 48),
+    ]
+
+
+def test_beyond_so_many_different_ones_of_a_tenant_they_are_counted_by_outcome(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(refusals_, "MAX_OPEN", 10)
+    monkeypatch.setattr(refusals_, "MAX_OPEN_OF_TENANT", 10)
     log = Log()
     for number in range(50):
         log.refuse(client_address=f"192.0.2.{number}")
@@ -134,8 +170,22 @@ def test_beyond_so_many_different_ones_they_are_counted_by_tenant_and_outcome(
     stripped = log.told[-1]
     assert (stripped.tenant, stripped.outcome, stripped.refused) == ("acme", "PERMISSION_DENIED", True)
     assert (stripped.client_address, stripped.action, stripped.actor.id) == ("", "", "")
+    others = log.refuse(tenant="globex")
+    assert log.told[-1] == others  # whose own are told as ever
     log.refusals.end_all()
-    assert sum(entry.count for entry in log.told) == 50
+    assert sum(entry.count for entry in log.told) == 51
+    log.refuse()
+    assert log.told[-1].client_address == "192.0.2.7"  # and a minute later there is room again
+
+
+def test_beyond_so_many_of_all_tenants_they_are_counted_by_tenant_and_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusals_, "MAX_OPEN", 5)
+    log = Log()
+    for number in range(20):
+        log.refuse(tenant=f"tenant-{number % 8}", client_address=f"192.0.2.{number}")
+    assert [bool(entry.client_address) for entry in log.told] == [True] * 5 + [False] * 8
+    log.refusals.end_all()
+    assert sum(entry.count for entry in log.told) == 20
 
 
 @given(

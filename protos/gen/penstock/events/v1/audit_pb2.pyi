@@ -144,7 +144,9 @@ class AuditEntry(_message.Message):
     trace_id: _builtins.str
     """32 hexadecimal digits, or empty."""
     count: _builtins.int
-    """How many equal ones it stands for, where that is more than one: then it names no target, no request and no trace."""
+    """How many equal ones it stands for. Where that is more than one, it names no target, no request and no trace, and
+    nothing in which they differ.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was done or refused."""
