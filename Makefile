@@ -16,7 +16,6 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m deploy.local
 INSTALLED := .venv/.installed
-TIERS := tests/unit tests/contract tests/integration tests/e2e
 
 .PHONY: help
 help: ## Say what there is
@@ -50,6 +49,10 @@ logs: $(INSTALLED) ## Follow a program's log: make logs s=intake
 restart: $(INSTALLED) ## Restart a program: make restart s=intake
 	@$(if $(s),$(STACK) restart $(s),echo "say which program: make restart s=intake"; exit 2)
 
+.PHONY: rotate-identity
+rotate-identity: $(INSTALLED) ## Give a service another key to sign with: make rotate-identity s=auth [at_once=1]
+	@$(if $(s),$(STACK) rotate-identity $(s) $(if $(at_once),--at-once),echo "say which service: make rotate-identity s=auth"; exit 2)
+
 .PHONY: reset
 reset: $(INSTALLED) ## Stop everything and delete all state (asks; yes=1 does not)
 	@$(STACK) reset $(if $(yes),--yes)
@@ -60,14 +63,9 @@ ports: $(INSTALLED) ## List the ports and the settings that move them
 
 ##@ Tests
 
-# Tracebacks as Python prints them: pytest's own parse the source, which Python before 3.11.8 breaks off with an error when
-# a collection of garbage comes in between (cpython#106905), and the run with it.
 .PHONY: test
 test: $(INSTALLED) ## Run every test, count what services and shared were covered by, want 90 %
-	@coverage erase
-	@coverage run -m pytest --tb=native $(wildcard $(TIERS)) tests/test_repo.py
-	@coverage combine --quiet
-	@coverage report --fail-under=90
+	@bash deploy/test.sh
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## Run the unit tests; they open no socket

@@ -108,11 +108,11 @@ def _connection_manager(settings: GatewaySettings) -> EnvoyConfig:
         # Routes and transcoder read the same raw path, and Lua refuses what is malformed in it, in the one shape.
         "normalize_path": False,
         "max_request_headers_kb": _MAX_HEADERS_KB,
-        "request_headers_timeout": "10s",
-        "request_timeout": "60s",
+        "request_headers_timeout": duration(settings.headers_timeout),
+        "request_timeout": duration(settings.request_timeout),
         "stream_idle_timeout": duration(settings.wait_timeout * 2),
         "common_http_protocol_options": {
-            "idle_timeout": "300s",
+            "idle_timeout": duration(settings.idle_timeout),
             "max_headers_count": _MAX_HEADERS,
         },
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "penstock"},

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway import fields
+from shared.identity import SIGNED_DIGEST_HEADER
 
 if TYPE_CHECKING:
     from gateway.fields import LuaValue
@@ -16,7 +17,7 @@ _FOLDER = Path(__file__).parent / "lua"
 #: Each filter's chunk, by the name of its file in the built folder, and the files it is made of, in this order.
 _CHUNKS = {
     "answers.lua": ("replies", "answers"),
-    "requests.lua": ("replies", "encoding", "values", "json", "body", "query", "requests"),
+    "requests.lua": ("replies", "encoding", "values", "json", "body", "query", "sha256", "requests"),
 }
 
 
@@ -26,6 +27,7 @@ def chunks(table: RouteTable, settings: GatewaySettings) -> dict[str, str]:
     head = "\n".join(
         [
             "-- Built by gateway/lua_sources.py.",
+            f"local SIGNED_DIGEST_HEADER = {fields.to_lua(SIGNED_DIGEST_HEADER)}",
             f"local MAX_BODY_BYTES = {settings.max_body_bytes}",
             f"local ROUTES = {fields.to_lua(_routes(table))}",
             f"local MESSAGES = {fields.to_lua(messages)}",

@@ -43,6 +43,12 @@ class GatewaySettings:
     wait_timeout: timedelta = timedelta(seconds=75)
     #: How long a stream may last, and be silent; longer than the longest watch, 5 min.
     stream_timeout: timedelta = timedelta(minutes=6)
+    #: How long a client may take to send a request's headers; one that still sends then is slow on purpose.
+    headers_timeout: timedelta = timedelta(seconds=10)
+    #: How long a client may take to send all of a request, 10 MiB at the most; its connection is good for others after.
+    request_timeout: timedelta = timedelta(seconds=60)
+    #: How long a connection may be open without a request.
+    idle_timeout: timedelta = timedelta(minutes=5)
     #: How long auth may take to say who calls.
     auth_timeout: timedelta = timedelta(seconds=5)
     #: How long a service may take to accept a connection.

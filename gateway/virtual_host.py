@@ -34,8 +34,8 @@ _RETRIES: EnvoyConfig = {
     "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
 }
 _CORS_HEADERS = (
-    "authorization, content-type, x-api-key, idempotency-key, x-idempotency-key, x-request-id, api-version, "
-    "traceparent, last-event-id, range, if-range, if-none-match"
+    "authorization, content-type, x-api-key, signature, signature-input, content-digest, idempotency-key, "
+    "x-idempotency-key, x-request-id, api-version, traceparent, last-event-id, range, if-range, if-none-match"
 )
 _EXPOSED_HEADERS = (
     "x-request-id, api-version, retry-after, ratelimit, ratelimit-policy, deprecation, sunset, link, location, allow, "
@@ -61,6 +61,7 @@ def virtual_host(table: RouteTable, settings: GatewaySettings) -> EnvoyConfig:
                 if binding.rpc not in table.streams
             ),
             _unknown_rpc(),
+            _tunnel(),
             _unknown_path(),
         ],
     }
@@ -201,6 +202,17 @@ def _unknown_rpc() -> EnvoyConfig:
         "name": "unknown rpc",
         "match": {"prefix": "/", "headers": [_GRPC]},
         "direct_response": {"status": 404, "body": {"inline_string": message}},
+    }
+
+
+def _tunnel() -> EnvoyConfig:
+    """CONNECT has no path, so that no other route is its own; one that has none at all would pass ext_authz by."""
+    body = error(403, "PERMISSION_DENIED", "PERMISSION_DENIED", "this is no proxy; call the API by its paths")
+    return {
+        "name": "CONNECT",
+        "match": {"connect_matcher": {}},
+        # Envoy refuses a tunnel that no route opens before any filter sees it, in the same way.
+        "direct_response": {"status": 403, "body": {"inline_string": json.dumps(body, separators=(",", ":"))}},
     }
 
 

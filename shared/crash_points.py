@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class CrashPoint(StrEnum):
     """Each is a row of the crash table."""
 
+    #: Auth, after a tenant was suspended or resumed and before anyone is told.
+    AUTH_TENANT_CHANGED = "auth-tenant-changed"
     #: Intake, after Redis and before the publish.
     INTAKE_ADMITTED = "intake-admitted"
     #: Intake, after the publish and before the answer.

@@ -5,6 +5,7 @@
     ├── TooLarge                  413  (INVALID_ARGUMENT in gRPC)
     ├── Unauthenticated           401
     ├── PermissionDenied          403
+    │   └── TenantSuspended
     ├── NotFound                  404
     │   ├── BatchNotFound
     │   ├── JobNotFound
@@ -19,7 +20,9 @@
     │   ├── JobNotFinished
     │   ├── KeyNotActive
     │   ├── LeaseLost
+    │   ├── OwnTenant
     │   └── UploadIncomplete
+    ├── TenantExists              409
     ├── IdempotencyKeyReused      422  (FAILED_PRECONDITION in gRPC)
     ├── IdempotencyKeyInFlight    409  (ABORTED in gRPC)
     ├── QueueFull                 503  (RESOURCE_EXHAUSTED in gRPC)
@@ -41,6 +44,15 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
+
+
+#: Of a wrong value that is shown again in an error.
+_SHOWN_CHARACTERS = 60
+
+
+def shown(value: str) -> str:
+    """A caller's value in an error: quoted, escaped, and cut where it is long."""
+    return repr(value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "…")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,12 @@ class PermissionDenied(PenstockError):
     reason = "PERMISSION_DENIED"
 
 
+class TenantSuspended(PermissionDenied):
+    """The caller's tenant may do nothing until an operator resumes it."""
+
+    reason = "TENANT_SUSPENDED"
+
+
 class NotFound(PenstockError):
     """There is no such thing, or it is another tenant's."""
 
@@ -213,10 +231,23 @@ class LeaseLost(FailedPrecondition):
     reason = "LEASE_LOST"
 
 
+class OwnTenant(FailedPrecondition):
+    """The tenant is the caller's own, which it must not shut out."""
+
+    reason = "OWN_TENANT"
+
+
 class UploadIncomplete(FailedPrecondition):
     """The upload's bytes are not there, or not those that were told."""
 
     reason = "UPLOAD_INCOMPLETE"
+
+
+class TenantExists(PenstockError):
+    """There is a tenant of this name already."""
+
+    code = "ALREADY_EXISTS"
+    reason = "TENANT_EXISTS"
 
 
 class IdempotencyKeyReused(PenstockError):

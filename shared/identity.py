@@ -1,12 +1,11 @@
 """Identity tokens: who a request acts as, signed by auth or by a service, verified by whoever is called.
 
-A token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037). Its `kid` is its issuer's name; the issuer `auth` may vouch
-for anyone, every other issuer only for itself.
+A token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037). Its `kid` says under which key, and that one whose it is
+(`identity_keys`); the issuer `auth` may vouch for anyone, every other issuer only for itself.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -17,20 +16,20 @@ from typing import TYPE_CHECKING, Any, cast
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from jwt.algorithms import OKPAlgorithm
 
 from shared.errors import Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from shared.identity_keys import IdentityKeys
 
 #: The metadata key that carries the token; the gateway removes what a client sent under this name.
 IDENTITY_HEADER = "x-penstock-identity"
 #: The metadata key under which the gateway says which address a request comes from; a client's own is removed as well.
 CLIENT_ADDRESS_HEADER = "x-penstock-client-address"
+#: The SHA-256 that the body of a signed request must have, in hexadecimal, as auth tells the gateway alone.
+SIGNED_DIGEST_HEADER = "x-penstock-signed-digest"
 #: The issuer that may vouch for principals other than itself.
 AUTH_ISSUER = "auth"
 _ALGORITHM = "EdDSA"
@@ -64,16 +63,25 @@ class TokenSigner:
     """Signs tokens in one issuer's name.
 
     Args:
-        issuer: The name under which the public key is known.
+        issuer: Who signs.
         private_key_pem: The Ed25519 private key (PEM, PKCS #8).
+        keys: Where its public half is known.
+
+    Raises:
+        TypeError: The private key is of another kind.
+        LookupError: Nobody would know it.
     """
 
-    def __init__(self, issuer: str, private_key_pem: str) -> None:
+    def __init__(self, issuer: str, private_key_pem: str, keys: IdentityKeys) -> None:
         key = load_pem_private_key(private_key_pem.encode(), password=None)
         if not isinstance(key, Ed25519PrivateKey):
             raise TypeError(f"the private key of {issuer} is a {type(key).__name__}; it must be an Ed25519 key")
+        kid = keys.kid_of(issuer, key.public_key())
+        if kid is None:
+            raise LookupError(f"the public half of the private key of {issuer} is not in the set of identity keys")
         self._issuer = issuer
         self._key = key
+        self._headers = {"kid": kid}
 
     def sign(self, principal: Principal, lifetime: timedelta) -> str:
         """A token that vouches for the principal until its lifetime is over."""
@@ -88,7 +96,7 @@ class TokenSigner:
             "iat": int(now),
             "exp": int(now + lifetime.total_seconds()),
         }
-        return jwt.encode(claims, self._key, algorithm=_ALGORITHM, headers={"kid": self._issuer})
+        return jwt.encode(claims, self._key, algorithm=_ALGORITHM, headers=self._headers)
 
 
 class ServiceIdentity:
@@ -116,18 +124,13 @@ class TokenVerifier:
     """Tells who a token vouches for; a token seen before is only looked up.
 
     Args:
-        public_keys: The public key of each issuer, by its name.
+        keys: The public keys of all issuers.
     """
 
-    def __init__(self, public_keys: Mapping[str, Ed25519PublicKey]) -> None:
-        self._keys = dict(public_keys)
+    def __init__(self, keys: IdentityKeys) -> None:
+        self._keys = keys
+        self._generation = keys.generation
         self._seen: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
-
-    @classmethod
-    def from_file(cls, path: Path) -> TokenVerifier:
-        """Reads the issuers' public keys from a JWK set (RFC 7517)."""
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return cls({jwk["kid"]: cast("Ed25519PublicKey", OKPAlgorithm.from_jwk(jwk)) for jwk in document["keys"]})
 
     def verify(self, token: str) -> Principal:
         """The principal that the token vouches for.
@@ -135,32 +138,36 @@ class TokenVerifier:
         Raises:
             Unauthenticated: The token is malformed, of an unknown issuer, forged, expired or vouches for too much.
         """
-        known = self._seen.get(token)
+        self._keys.look()
+        known = self._seen.get(token) if self._generation == self._keys.generation else None
         if known is not None and time.time() < known[1]:
             return known[0]
         try:
-            issuer = jwt.get_unverified_header(token).get("kid", "")
-            key = self._keys.get(issuer)
+            kid = jwt.get_unverified_header(token).get("kid", "")
+            key = self._keys.get(kid)
             if key is None:
-                raise Unauthenticated(f"the identity token's issuer {issuer!r} is not known here")
+                raise Unauthenticated(f"the identity token's key {kid!r} is not known here")
             claims = jwt.decode(
                 token,
-                key,
+                key.public_key,
                 algorithms=[_ALGORITHM],
                 audience=_AUDIENCE,
-                issuer=issuer,
+                issuer=key.issuer,
                 leeway=_LEEWAY_S,
                 options={"require": ["exp", "iat", "aud", "iss", "sub"]},
             )
         except jwt.PyJWTError as error:
             raise Unauthenticated(f"the identity token is not valid: {error}") from error
         principal = _principal(claims)
-        if issuer != AUTH_ISSUER and (principal.kind is not PrincipalKind.SERVICE or principal.id != issuer):
-            raise Unauthenticated(f"the issuer {issuer!r} may vouch only for itself")
+        if key.issuer != AUTH_ISSUER and (principal.kind is not PrincipalKind.SERVICE or principal.id != key.issuer):
+            raise Unauthenticated(f"the issuer {key.issuer!r} may vouch only for itself")
         self._remember(token, principal, float(claims["exp"]))
         return principal
 
     def _remember(self, token: str, principal: Principal, expires_at: float) -> None:
+        if self._generation != self._keys.generation:  # what was signed under a key that was removed is good no more
+            self._generation = self._keys.generation
+            self._seen.clear()
         self._seen[token] = (principal, expires_at)
         if len(self._seen) > _CACHE_ENTRIES:
             self._seen.popitem(last=False)
@@ -168,11 +175,21 @@ class TokenVerifier:
 
 def _principal(claims: Mapping[str, Any]) -> Principal:
     try:
-        return Principal(
-            kind=PrincipalKind(claims["kind"]),
-            id=claims["sub"],
-            tenant=claims["tenant"],
-            scopes=frozenset(claims["scopes"]),
-        )
+        kind, name, tenant, scopes = PrincipalKind(claims["kind"]), claims["sub"], claims["tenant"], claims["scopes"]
     except (KeyError, ValueError) as error:
         raise Unauthenticated(f"the identity token lacks a claim or has a wrong one: {error}") from error
+    if not (
+        _are_texts([name, tenant]) and name and isinstance(scopes, list) and _are_texts(cast("list[object]", scopes))
+    ):
+        raise Unauthenticated("the identity token has a claim of a wrong type")
+    principal = Principal(kind=kind, id=name, tenant=tenant, scopes=frozenset(cast("list[str]", scopes)))
+    if kind is PrincipalKind.SERVICE and (tenant or scopes):
+        raise Unauthenticated("the identity token vouches for a service with a tenant or scopes, which none has")
+    if kind is PrincipalKind.KEY and not tenant:
+        raise Unauthenticated("the identity token vouches for a key of no tenant")
+    return principal
+
+
+def _are_texts(claims: list[object]) -> bool:
+    """Whether they are texts: JSON may hold a list, or nothing, in a text's place."""
+    return all(isinstance(claim, str) for claim in claims)

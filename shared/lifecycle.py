@@ -20,21 +20,25 @@ import uvloop
 from shared import config as settings
 from shared import crash_points, observability
 from shared.audit import Audit
+from shared.bus import Bus, connect
+from shared.clock import SystemClock
 from shared.errors import PenstockError
 from shared.identity import ServiceIdentity, TokenSigner, TokenVerifier
+from shared.identity_keys import IdentityKeys
 from shared.retry import Backoff, until_done
 from shared.rpc import client
 from shared.rpc.health import Health
+from shared.rpc.key_uses import KeyUses
 from shared.rpc.open_streams import OpenStreams
 from shared.rpc.server import Server
+from shared.streams import StreamLimits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine
 
     import grpc
 
-    from shared.audit import Publisher
-    from shared.config import ConfigT, ServiceConfig
+    from shared.config import ConfigT, Secret, ServiceConfig
     from shared.rpc.health import Check
 
 log = observability.logger()
@@ -59,12 +63,16 @@ class Process:
     def __init__(self, service: str, config: ServiceConfig) -> None:
         self.service = service
         self.config = config
-        self.verifier = TokenVerifier.from_file(config.identity_keys_file)
-        self.identity = ServiceIdentity(service, TokenSigner(service, config.service_key.reveal()))
-        #: The open streams; a service that has any ends those of a principal that was revoked.
+        identity_keys = IdentityKeys(config.identity_keys_file)
+        self.verifier = TokenVerifier(identity_keys)
+        #: Signs in the service's own name.
+        self.signer = TokenSigner(service, config.service_key.reveal(), identity_keys)
+        self.identity = ServiceIdentity(service, self.signer)
+        #: The open streams; a service that has any ends those of a principal that was revoked, or a tenant suspended.
         self.streams = OpenStreams()
         #: Takes down what is audited; the interceptors tell it of every RPC.
         self.audit = Audit(service)
+        self._uses = KeyUses(SystemClock())
         #: Set when the process is told to stop: loops take nothing new.
         self.stopping = asyncio.Event()
         #: Set when the server answers.
@@ -104,6 +112,19 @@ class Process:
         self._checks[name] = lambda: check(dependency)
         self._resources.push_async_callback(close, dependency)
         return dependency
+
+    async def connect_bus(self, url: Secret) -> Bus:
+        """Connects to NATS, as to any server that readiness hangs on; the audit is told by it, and what keys have done.
+
+        Args:
+            url: As for `shared.bus.connect`.
+        """
+        limits = StreamLimits.of(self.config)
+        bus = await self.depend_on("nats", lambda: connect(url, self.service, limits), check=Bus.check, close=Bus.close)
+        self.loop("audit", lambda: self.audit.run(bus))
+        self.loop("key uses", lambda: self._uses.run(bus))
+        self.on_close(lambda: self._uses.report(bus))
+        return bus
 
     def lean_on(
         self,
@@ -154,14 +175,11 @@ class Process:
         """Runs a loop beside the server; it is canceled after the drain. A loop that ends or fails ends the process."""
         self._loops.append((name, run))
 
-    async def serve(
-        self, *servicers: tuple[Callable[[Any, grpc.aio.Server], None], object, str], audit_to: Publisher
-    ) -> None:
+    async def serve(self, *servicers: tuple[Callable[[Any, grpc.aio.Server], None], object, str]) -> None:
         """Starts the server and the loops, and returns when all of it has been drained after SIGTERM or SIGINT.
 
         Args:
             servicers: Each with its generated registration and its full name.
-            audit_to: Where audit entries go: the service's connection to NATS.
         """
         health = Health(self._checks, spared=self._spared)
         server = Server(
@@ -171,6 +189,7 @@ class Process:
             health=health,
             audit=self.audit,
             streams=self.streams,
+            uses=self._uses,
         )
         for register, servicer, name in servicers:
             server.add(register, servicer, name)
@@ -179,7 +198,6 @@ class Process:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._run(name, run), name=name) for name, run in self._loops]
                 tasks.append(group.create_task(health.watch_dependencies(), name="health"))
-                tasks.append(group.create_task(self.audit.run(audit_to), name="audit"))
                 self.port = await server.start()
                 self.started.set()
                 await self.stopping.wait()
@@ -253,6 +271,16 @@ def load_or_exit(program: str, config_class: type[ConfigT]) -> ConfigT:
     return config
 
 
+def _process_or_exit(service: str, config: ServiceConfig) -> Process:
+    """The process; one that nobody would believe who it is, or that could believe nobody, ends with the reason."""
+    try:
+        return Process(service, config)
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        hint = "PENSTOCK_SERVICE_KEY is the private key, PENSTOCK_IDENTITY_KEYS_FILE the set of public ones"
+        print(f"{service}: {error}; {hint}", file=sys.stderr)  # noqa: T201  as for mistakes in the settings
+        raise SystemExit(2) from None
+
+
 def _calm_garbage_collection() -> None:
     """Looks for cycles less often, and never among the modules: each look walks over all that a process holds."""
     gc.collect()
@@ -262,7 +290,7 @@ def _calm_garbage_collection() -> None:
 
 async def _main(service: str, config: ConfigT, serve: Callable[[ConfigT, Process], Coroutine[Any, Any, None]]) -> None:
     _calm_garbage_collection()
-    process = Process(service, config)
+    process = _process_or_exit(service, config)
     loop = asyncio.get_running_loop()
     serving = asyncio.create_task(serve(config, process))
 

@@ -141,7 +141,14 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "/penstock.auth.v1.KeyService/GetKey": _scope(Scope.KEYS_READ),
         "/penstock.auth.v1.KeyService/RotateKey": _scope(Scope.KEYS_WRITE),
         "/penstock.auth.v1.KeyService/GetKeyUsage": _scope(Scope.KEYS_READ),
+        # Refuses by itself what is another tenant's, but to an operator.
+        "/penstock.auth.v1.KeyService/ListTopCallers": _scope(Scope.KEYS_READ),
         "/penstock.auth.v1.KeyService/RevokeKey": _scope(Scope.KEYS_WRITE),
+        "/penstock.auth.v1.TenantService/CreateTenant": _scope(Scope.OPERATOR),
+        "/penstock.auth.v1.TenantService/ListTenants": _scope(Scope.OPERATOR),
+        "/penstock.auth.v1.TenantService/GetTenant": _scope(Scope.OPERATOR),
+        "/penstock.auth.v1.TenantService/SuspendTenant": _scope(Scope.OPERATOR),
+        "/penstock.auth.v1.TenantService/ResumeTenant": _scope(Scope.OPERATOR),
         # It refuses by itself what is another tenant's, but to an operator.
         "/penstock.auth.v1.AuditService/ListAuditEntries": _scope(Scope.AUDIT_READ),
         "/penstock.history.v1.HistoryService/ListJobs": _scope(Scope.JOBS_READ),

@@ -145,5 +145,11 @@ def cancel_signal(job_id: str) -> str:
 AUTH_CHANGED_SIGNAL = "signal.auth.changed"
 #: Signals that somebody may do nothing any more, so that its streams end; the payload is the principal's id.
 PRINCIPAL_REVOKED_SIGNAL = "signal.auth.revoked"
+#: Signals what keys have done at a service; the payload is a `UsageReport`. One replica of auth hears each.
+KEY_USES_SIGNAL = "signal.auth.uses"
+#: Signals that a tenant was suspended, upon which its keys are refused and its streams end; the payload is its name.
+TENANT_SUSPENDED_SIGNAL = "signal.auth.tenant_suspended"
+#: Signals that it was resumed, upon which its keys work and it may have streams again.
+TENANT_RESUMED_SIGNAL = "signal.auth.tenant_resumed"
 #: Signals that intake's view of some jobs has changed; the payload names them, one a line.
 JOBS_CHANGED_SIGNAL = "signal.jobs.changed"

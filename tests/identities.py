@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from deploy.local import keys
+from deploy.local import identity_keys, keys
 from shared import ids
 from shared.config import Secret
 from shared.identity import Principal, PrincipalKind, ServiceIdentity, TokenSigner, TokenVerifier
+from shared.identity_keys import IdentityKeys
 from shared.permissions import ADMIN_SCOPES
 
 if TYPE_CHECKING:
@@ -32,12 +33,17 @@ class Identities:
     @property
     def keys_file(self) -> Path:
         """The JWK set: a service's `identity_keys_file`."""
-        return keys.identity_keys_file(self.folder)
+        return identity_keys.public_keys_file(self.folder)
 
     @property
     def key_pepper_file(self) -> Path:
         """Auth's pepper."""
         return keys.key_pepper_file(self.folder)
+
+    @property
+    def signing_seal_file(self) -> Path:
+        """Auth's sealing key."""
+        return keys.signing_seal_file(self.folder)
 
     @property
     def sealing_key_file(self) -> Path:
@@ -46,7 +52,7 @@ class Identities:
 
     def private_key_file(self, issuer: str) -> Path:
         """An issuer's private key (PEM)."""
-        return keys.private_key_file(self.folder, issuer)
+        return identity_keys.private_key_file(self.folder, issuer)
 
     def service_key(self, service: str) -> Secret:
         """A service's `service_key`."""
@@ -54,11 +60,15 @@ class Identities:
 
     def signer(self, issuer: str) -> TokenSigner:
         """Signs in an issuer's name."""
-        return TokenSigner(issuer, self.private_key_file(issuer).read_text(encoding="utf-8"))
+        return TokenSigner(issuer, self.private_key_file(issuer).read_text(encoding="utf-8"), self.keys())
 
     def verifier(self) -> TokenVerifier:
         """Verifies all of them."""
-        return TokenVerifier.from_file(self.keys_file)
+        return TokenVerifier(self.keys())
+
+    def keys(self) -> IdentityKeys:
+        """The public keys."""
+        return IdentityKeys(self.keys_file)
 
     def service(self, name: str) -> ServiceIdentity:
         """A service's own identity, for `shared.rpc.client.connect`."""

@@ -133,6 +133,26 @@ def test_every_direct_dependency_is_locked_with_hashes() -> None:
     assert {re.split(r"[^a-z0-9-]", requirement)[0] for requirement in named} - set(locked) == set()
 
 
+def test_every_test_that_the_page_on_security_names_exists() -> None:
+    page = (ROOT / "docs/security.md").read_text()
+    named = re.findall(r"`((?:unit|integration|e2e)/[\w/]+\.py)(?:::(\w+))?`", page)
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if not (path := ROOT / "tests" / file).is_file() or (name and f"def {name}(" not in path.read_text())
+    ]
+    assert missing == []
+    attacks = {str(path.relative_to(ROOT / "tests")) for path in ROOT.glob("tests/e2e/attacks/test_*.py")}
+    assert attacks <= {file for file, _ in named}
+    assert re.findall(r"^## (API\d+) ", page, re.MULTILINE) == [f"API{number}" for number in range(1, 11)]
+
+
+def test_every_service_tells_the_audit() -> None:
+    mains = {path.parent.name: path.read_text() for path in ROOT.glob("services/*/__main__.py")}
+    assert len(mains) >= 6
+    assert [name for name, text in mains.items() if "process.connect_bus(" not in text] == []
+
+
 def test_a_domain_and_a_docstring_stand_in_every_service() -> None:
     for folder in (path.parent for path in ROOT.glob("services/*/__main__.py")):
         assert (folder / "domain.py").is_file(), folder.name

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.local import commands, layout, programs
+from deploy.local import commands, identity_keys, layout, programs
 from deploy.local.errors import LocalStackError
 from deploy.local.layout import ROOT
 
@@ -65,6 +65,8 @@ def _run(arguments: argparse.Namespace) -> int:
             commands.logs(state, arguments.program)
         case "restart":
             commands.restart(state, arguments.program)
+        case "rotate-identity":
+            commands.rotate_identity(state, arguments.service, at_once=arguments.at_once)
         case "reset":
             commands.reset(state, sure=arguments.yes)
         case _:
@@ -86,11 +88,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_parser("status", help="show how every program stands")
     logs = command.add_parser("logs", help="follow a program's log")
     restart = command.add_parser("restart", help="stop a program and start it again")
+    rotate = command.add_parser("rotate-identity", help="give a service another key to sign with")
     reset = command.add_parser("reset", help="stop everything and delete all state")
     command.add_parser("ports", help="list the ports and the settings that move them")
     names = ", ".join(program.name for program in programs.PROGRAMS)
     logs.add_argument("program", nargs="?", help=names)
     restart.add_argument("program", help=names)
+    rotate.add_argument("service", help=", ".join(identity_keys.ISSUERS))
+    rotate.add_argument("--at-once", action="store_true", help="believe nothing signed with the one before any more")
     reset.add_argument("--yes", action="store_true", help="do not ask")
     return parser
 

@@ -10,9 +10,10 @@ import urllib.request
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
-from deploy.local import keys, programs
+from deploy.local import programs
 from deploy.local.errors import StackError
 from deploy.local.layout import ROOT
+from deploy.local.private_files import write_private
 
 if TYPE_CHECKING:
     import http.client
@@ -52,7 +53,7 @@ def ensure(stack: Stack) -> Mapping[str, str]:
         WEBHOOK_SECRET: _callback_secret(stack, key),
     }
     if settings != known:
-        keys.write_private(stack.layout.client_settings, "".join(f"{name}={text}\n" for name, text in settings.items()))
+        write_private(stack.layout.client_settings, "".join(f"{name}={text}\n" for name, text in settings.items()))
     return settings
 
 

@@ -1,4 +1,4 @@
-"""What the commands do: up, down, status, logs, restart, reset, ports."""
+"""What the commands do: up, down, status, logs, restart, rotate-identity, reset, ports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from deploy.local import client_settings, layout, programs, queues, readiness
+from deploy.local import client_settings, identity_keys, layout, programs, queues, readiness
 from deploy.local.console import Progress, table
 from deploy.local.errors import StackError
 from deploy.local.programs import PROGRAMS, Program, Tier
@@ -130,6 +130,21 @@ def restart(state: Path, name: str) -> None:
     stack.start_also(program)
     _wait(stack)
     print(f"{name} runs again, and Penstock is ready.")
+
+
+def rotate_identity(state: Path, issuer: str, *, at_once: bool) -> None:
+    """Gives one service another key pair to sign with, and starts it again with it where the stack is up.
+
+    Raises:
+        StackError: It has none, or does not become ready again.
+    """
+    stack = existing(state)
+    with _alone(state):
+        identity_keys.rotate(stack.layout.secrets, issuer, at_once=at_once)
+    until = "is believed no more" if at_once else "is believed until the next rotation"
+    print(f"{issuer} has another key to sign with; what it signed with the one before {until}.")
+    if stack.is_running():
+        restart(state, issuer)
 
 
 def reset(state: Path, *, sure: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from deploy.local import keys, servers
 from deploy.local.layout import BIN, HOST
+from deploy.local.private_files import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +49,7 @@ def prepare(layout: Layout) -> None:
         ],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
-    keys.write_private(_users_file(layout), json.dumps({"identities": [user]}) + "\n")
+    write_private(_users_file(layout), json.dumps({"identities": [user]}) + "\n")
 
 
 def command(layout: Layout) -> Sequence[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from deploy.local import envoy, keys, objects, readiness, servers
+from deploy.local import envoy, identity_keys, keys, objects, readiness, servers
 from deploy.local.layout import BIN
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def _service(name: str, *, port: int, metrics: int, environment: Callable[[Layou
         return {
             "PENSTOCK_GRPC_ADDRESS": layout.address(name),
             "PENSTOCK_METRICS_ADDRESS": layout.address(f"{name}_metrics"),
-            "PENSTOCK_IDENTITY_KEYS_FILE": str(keys.identity_keys_file(layout.secrets)),
-            "PENSTOCK_SERVICE_KEY_FILE": str(keys.private_key_file(layout.secrets, name)),
+            "PENSTOCK_IDENTITY_KEYS_FILE": str(identity_keys.public_keys_file(layout.secrets)),
+            "PENSTOCK_SERVICE_KEY_FILE": str(identity_keys.private_key_file(layout.secrets, name)),
             "PENSTOCK_LOG_LEVEL": layout.options.log_level,
             "PENSTOCK_OTLP_ADDRESS": layout.options.otlp_address,
             "PENSTOCK_ENVIRONMENT": layout.options.environment,
@@ -141,6 +141,7 @@ _SERVICES = (
             "PENSTOCK_REDIS_URL": layout.redis_url,
             "PENSTOCK_NATS_URL": layout.nats_url,
             "PENSTOCK_KEY_PEPPER_FILE": str(keys.key_pepper_file(layout.secrets)),
+            "PENSTOCK_SEALING_KEY_FILE": str(keys.signing_seal_file(layout.secrets)),
             **_rate_limits(layout),
         },
     ),

@@ -44,10 +44,11 @@ local function after_double(position)
   local after, whole = after_number(position)
   if after - position < 16 and after == whole then return after end
   local literal = sub(text, position, after - 1)
+  local number = tonumber(literal) -- none at all for an exponent of very many digits
   local digits = match(literal, "^-?(%d+)%.?0*$")
   if digits and (#digits > #MAX_INTEGER or (#digits == #MAX_INTEGER and digits > MAX_INTEGER)) then
     violate("is an integer beyond 2^53, which JSON does not keep exactly; send it as a string")
-  elseif math.abs(tonumber(literal)) == math.huge then
+  elseif not number or math.abs(number) == math.huge then
     violate("is beyond the range of a number")
   end
   return after

@@ -1,4 +1,5 @@
--- Refuses what is no well-formed request of the contract. Runs after ext_authz: who has no key learns nothing else.
+-- Refuses what is no well-formed request of the contract, or has another body than was signed. Runs after ext_authz: who
+-- has no key learns nothing else.
 
 local VERSION = "^v1$"
 local MINOR_VERSION = "^v1%.%d%d?%d?$"
@@ -10,6 +11,14 @@ local function refuse(handle, code, reason, message, options)
   handle:respond(
     { [":status"] = tostring(code), ["content-type"] = "application/json" },
     error_body(code, "INVALID_ARGUMENT", message, details)
+  )
+end
+
+-- Of a signed request that is not what was signed: nobody vouches for it then.
+local function refuse_unsigned(handle, message)
+  handle:respond(
+    { [":status"] = "401", ["content-type"] = "application/json", ["www-authenticate"] = "Bearer" },
+    error_body(401, "UNAUTHENTICATED", message, { error_info("UNAUTHENTICATED") })
   )
 end
 
@@ -47,12 +56,36 @@ local function refuse_length(handle)
   refuse(handle, 413, "TOO_LARGE", TOO_LARGE, { metadata = { limit_bytes = tostring(MAX_BODY_BYTES) } })
 end
 
--- Refuses a body that is not as the route wants it.
-local function check_body(handle, route, said)
+-- The name of a header that holds more than ASCII, or nil. Envoy shows auth other characters in place of some of these, so
+-- that one which was signed could be exchanged for another.
+local function beyond_ascii(headers)
+  for name, value in pairs(headers) do
+    if find(value, "[\128-\255]") then return name end
+  end
+  return nil
+end
+
+-- Whether the body is the one that was signed; `signed` is the SHA-256 that it must have.
+local function check_digest(handle, body, signed)
+  if sha256(body) == signed then return true end
+  if body == "" then
+    refuse_unsigned(handle, "the body that was signed is missing; send it as it was signed")
+  elseif signed == sha256("") then
+    refuse_unsigned(handle, "this request has a body that its signature does not cover; send the body's SHA-256 as "
+      .. "Content-Digest, and cover content-digest")
+  else
+    refuse_unsigned(handle, "the body is not the one that was signed: its SHA-256 is not that of Content-Digest")
+  end
+  return false
+end
+
+-- Refuses a body that is not as the route wants it, or not the one that was signed.
+local function check_body(handle, route, said, signed)
   local buffer = handle:body() -- waits for all of it; what was taken from the handle before is void now
   local headers = handle:headers()
   local length = buffer and buffer:length() or 0
   if length > MAX_BODY_BYTES then return refuse_length(handle) end
+  if signed and not check_digest(handle, length > 0 and buffer:getBytes(0, length) or "", signed) then return end
   if length == 0 then
     if route.within == "" then return end
     return refuse_fields(handle, { { field = route.within, description = "is the body, which is missing" } })
@@ -69,7 +102,15 @@ end
 
 local function check(handle)
   local headers = handle:headers()
-  if is_grpc(header(headers, "content-type")) then return end
+  local signed = header(headers, SIGNED_DIGEST_HEADER)
+  if signed then
+    headers:remove(SIGNED_DIGEST_HEADER) -- it is for this filter alone
+    local name = beyond_ascii(headers)
+    if name then
+      return refuse_unsigned(handle, format("%s holds more than ASCII, which cannot be signed; encode it", name))
+    end
+  end
+  if is_grpc(header(headers, "content-type")) then return end -- auth lets no signed call pass here
   local version = header(headers, "api-version")
   if version and not find(version, VERSION) and not find(version, MINOR_VERSION) then
     headers:remove("api-version") -- it would be echoed
@@ -85,7 +126,7 @@ local function check(handle)
     for _, violation in ipairs(query_violations(query, fields, said)) do violations[#violations + 1] = violation end
   end
   if #violations > 0 then return refuse_fields(handle, violations) end
-  if route then check_body(handle, route, said) end
+  if route then check_body(handle, route, said, signed) end
 end
 
 -- Envoy lets a request pass whose script fails; so a failure is an answer here.

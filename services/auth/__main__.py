@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from penstock.auth.v1 import audit_pb2_grpc, auth_pb2_grpc
+from penstock.auth.v1 import audit_pb2_grpc, auth_pb2_grpc, tenants_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2_grpc
 
 from services.auth import audit_trail
@@ -13,26 +13,29 @@ from services.auth.audit_servicer import AuditServicer
 from services.auth.audit_store import MongoAuditStore
 from services.auth.audit_trail import AuditTrail
 from services.auth.authorization import AuthorizationServicer, Pass
+from services.auth.callers import Callers
 from services.auth.config import Config
 from services.auth.domain import KeyHasher
 from services.auth.keyring import Keyring
 from services.auth.known_keys import KnownKeys
 from services.auth.limiter import Guesses, Limiter
 from services.auth.servicer import KeyServicer
+from services.auth.signing_keys import SigningKeys
 from services.auth.store import MongoStore
-from services.auth.usage import RedisUsage, Usage
+from services.auth.tenant_notices import TenantNotices
+from services.auth.tenant_servicer import TenantServicer
+from services.auth.tenants import Tenants
+from services.auth.usage import Usage
+from services.auth.usage_store import RedisUsage
 from services.auth.windows import LocalWindows, RedisWindows
-from shared import bus as bus_
 from shared import kv
 from shared import mongo as mongo_
-from shared.bus import Bus
 from shared.clock import SystemClock
 from shared.errors import Unavailable
-from shared.identity import AUTH_ISSUER, TokenSigner
 from shared.lifecycle import run
 from shared.paging import PageTokens
 from shared.retry import until_done
-from shared.streams import AUDIT, AUTH_CHANGED_SIGNAL, StreamLimits
+from shared.streams import AUDIT, AUTH_CHANGED_SIGNAL, KEY_USES_SIGNAL, TENANT_RESUMED_SIGNAL, TENANT_SUSPENDED_SIGNAL
 
 if TYPE_CHECKING:
     from shared.lifecycle import Process
@@ -45,18 +48,14 @@ async def serve(config: Config, process: Process) -> None:
     )
     # without it each replica holds its share of the limits by itself
     redis = process.lean_on("redis", kv.client(config.redis_url), check=kv.ping, close=kv.close)
-    bus = await process.depend_on(
-        "nats",
-        lambda: bus_.connect(config.nats_url, "auth", StreamLimits.of(config)),
-        check=Bus.check,
-        close=Bus.close,
-    )
+    bus = await process.connect_bus(config.nats_url)
     store, audit_store = MongoStore(mongo), MongoAuditStore(mongo)
     await until_done(store.prepare, retry_on=(Unavailable,))
     await until_done(audit_store.prepare, retry_on=(Unavailable,))
 
     clock = SystemClock()
     hasher = KeyHasher(config.key_pepper)
+    signing_keys = SigningKeys(config.sealing_key)
     known_keys = KnownKeys[Pass](store, monotonic=time.monotonic)
     usage_store = RedisUsage(redis)
     usage = Usage(store=usage_store, keys=store)
@@ -68,15 +67,19 @@ async def serve(config: Config, process: Process) -> None:
     )
     page_tokens = PageTokens(config.key_pepper.reveal().encode())
     keys = KeyServicer(
-        keyring=Keyring(store=store, hasher=hasher, signals=bus, clock=clock),
-        usage=usage_store,
-        clock=clock,
+        keyring=Keyring(store=store, hasher=hasher, signing_keys=signing_keys, signals=bus, clock=clock),
+        callers=Callers(usage=usage_store, keys=store, clock=clock),
         page_tokens=page_tokens,
+    )
+    notices = TenantNotices(store=store, publisher=bus)
+    tenants = TenantServicer(
+        tenants=Tenants(store=store, signals=bus, clock=clock, changed=notices.wake), page_tokens=page_tokens
     )
     authorization = AuthorizationServicer(
         known_keys=known_keys,
         hasher=hasher,
-        signer=TokenSigner(AUTH_ISSUER, config.service_key.reveal()),
+        signing_keys=signing_keys,
+        signer=process.signer,
         limits=config.rate_limits,
         limiter=limiter,
         guesses=Guesses(limiter=limiter, limits=config.rate_limits, monotonic=time.monotonic),
@@ -89,12 +92,20 @@ async def serve(config: Config, process: Process) -> None:
     async def forget(prefix: bytes) -> None:
         known_keys.forget(prefix.decode(errors="replace"))
 
+    async def forget_tenant(name: bytes) -> None:
+        known_keys.forget_tenant(name.decode(errors="replace"))
+
     await bus.on_signal(AUTH_CHANGED_SIGNAL, forget)
+    await bus.on_signal(KEY_USES_SIGNAL, usage.reported, one_of="auth")
+    for changed in (TENANT_SUSPENDED_SIGNAL, TENANT_RESUMED_SIGNAL):
+        await bus.on_signal(changed, forget_tenant)
     process.loop("usage", usage.run)
     process.loop("trail", lambda: bus.consumer(AUDIT, audit_trail.CONSUMER).run(trail.handle))
+    process.loop("notices", notices.run)
     process.on_close(usage.flush)
     await process.serve(
         (auth_pb2_grpc.add_KeyServiceServicer_to_server, keys, "penstock.auth.v1.KeyService"),
+        (tenants_pb2_grpc.add_TenantServiceServicer_to_server, tenants, "penstock.auth.v1.TenantService"),
         (
             audit_pb2_grpc.add_AuditServiceServicer_to_server,
             AuditServicer(store=audit_store, page_tokens=page_tokens),
@@ -105,7 +116,6 @@ async def serve(config: Config, process: Process) -> None:
             authorization,
             "envoy.service.auth.v3.Authorization",
         ),
-        audit_to=bus,
     )
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, cast
 from google.rpc import status_pb2
 from penstock.gateway.v1 import external_auth_pb2 as envoy
 
+from services.auth.credentials import HEADERS
 from services.auth.windows import WINDOW
 from shared.errors import RateLimited
-from shared.identity import IDENTITY_HEADER
+from shared.identity import IDENTITY_HEADER, SIGNED_DIGEST_HEADER
 from shared.rpc import status
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from services.auth.windows import Verdict, Window
     from shared.errors import PenstockError
 
-AUTHORIZATION_HEADER = "authorization"
-API_KEY_HEADER = "x-api-key"
 POLICY_HEADER = "ratelimit-policy"
 LIMIT_HEADER = "ratelimit"
 _OF_WHOM = {"key": "this API key makes", "tenant": "all API keys of this tenant make", "address": "this address makes"}
@@ -41,16 +40,20 @@ def permission(token: str, policy_field: str) -> envoy.CheckResponse:
     return envoy.CheckResponse(
         ok_response=envoy.OkHttpResponse(
             headers=[_header(IDENTITY_HEADER, token)],
-            headers_to_remove=[AUTHORIZATION_HEADER, API_KEY_HEADER],
+            headers_to_remove=HEADERS,
             response_headers_to_add=[_header(POLICY_HEADER, policy_field)],
         )
     )
 
 
-def with_standing(common: envoy.CheckResponse, verdict: Verdict) -> envoy.CheckResponse:
-    """A pass that tells how the limits stand."""
+def with_standing(
+    common: envoy.CheckResponse, verdict: Verdict, *, signed_digest: bytes | None = None
+) -> envoy.CheckResponse:
+    """A pass that tells how the limits stand; and to the gateway the SHA-256 that a signed request's body must have."""
     response = envoy.CheckResponse()
     response.CopyFrom(common)
+    if signed_digest is not None:
+        response.ok_response.headers.append(_header(SIGNED_DIGEST_HEADER, signed_digest.hex()))
     response.ok_response.response_headers_to_add.append(_header(LIMIT_HEADER, _limits(verdict)))
     return response
 

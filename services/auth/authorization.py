@@ -1,9 +1,11 @@
 """Envoy asks once a request who it comes from (`envoy.service.auth.v3.Authorization`).
 
 The answer to a good key is an identity token in `x-penstock-identity`, and the removal of the key itself, so that no
-service behind the gateway ever sees one. Once a key is known, its answer stands ready: nothing is signed or looked up,
-and all that is asked of another process is whether its limits have room. What proves no identity is counted by the
-address that it comes from; an address that has guessed too much is heard only with a key that is known here already.
+service behind the gateway ever sees one. A signature made with the key stands for the key, once, and for the request
+that was signed alone; the gateway is told what its body must be. Once a key is known, its answer stands ready: nothing
+is made or looked up, and all that is asked of another process is whether its limits have room. What proves no identity
+is counted by the address that it comes from; an address that has guessed too much is heard only with a key that is
+known here already.
 """
 
 from __future__ import annotations
@@ -16,27 +18,31 @@ from typing import TYPE_CHECKING, Any
 from penstock.gateway.v1 import external_auth_pb2_grpc
 from prometheus_client import Counter
 
-from services.auth import answers, networks, refused
-from services.auth.answers import API_KEY_HEADER, AUTHORIZATION_HEADER
-from services.auth.domain import KeySecret, KeyState
-from services.auth.usage import Outcome
+from services.auth import answers, credentials, networks, refused
+from services.auth.credentials import Refusal
+from services.auth.domain import KeyState
+from services.auth.signatures import SignedRequest
+from services.auth.usage_store import Counted
+from services.auth.windows import Repeated
 from shared import observability
-from shared.errors import PenstockError, PermissionDenied, Unauthenticated, Unavailable
+from shared.errors import PermissionDenied, TenantSuspended, Unavailable
 from shared.identity import CLIENT_ADDRESS_HEADER, Principal, PrincipalKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
 
     import grpc
     from penstock.gateway.v1 import external_auth_pb2 as envoy
 
+    from services.auth.credentials import Credential
     from services.auth.domain import FoundKey, Key, KeyHasher
     from services.auth.known_keys import KnownKey, KnownKeys
     from services.auth.limiter import Guesses, Limiter, RateLimits
     from services.auth.networks import Address
+    from services.auth.signing_keys import SigningKeys
     from services.auth.usage import Usage
-    from services.auth.windows import Window
+    from services.auth.windows import Verdict, Window
     from shared.audit import Audit
     from shared.clock import Clock
     from shared.identity import TokenSigner
@@ -48,31 +54,10 @@ log = observability.logger()
 CHECKS = Counter("penstock_auth_checks", "Questions of the gateway, by outcome.", ("outcome",))
 _ALLOWED = CHECKS.labels("allowed")
 
-_HOW = "send one as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'"
 #: A token is good for so long.
 TOKEN_LIFETIME = timedelta(seconds=60)
 #: It is made anew when half of that is over, so that whoever gets one can use it for at least this long.
 _RENEW_AFTER = 0.5
-
-
-class Refusal(Exception):
-    """The request carries no key that works.
-
-    Args:
-        outcome: Why, as logs and metrics say it.
-        error: Why, and what to do, as the caller may know it.
-        prefix: The key's public start, where there is one.
-        key: The key, where its secret was right.
-    """
-
-    def __init__(
-        self, outcome: str, error: PenstockError | str, *, prefix: str | None = None, key: Key | None = None
-    ) -> None:
-        self.error = Unauthenticated(error) if isinstance(error, str) else error
-        super().__init__(self.error.message)
-        self.outcome = outcome
-        self.prefix = prefix
-        self.key = key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +77,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
     Args:
         known_keys: The keys.
         hasher: How their secrets are kept.
+        signing_keys: How their signing keys are.
         signer: Signs identities in auth's name.
         limits: How many requests there may be.
         limiter: Counts them.
@@ -107,6 +93,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         *,
         known_keys: KnownKeys[Pass],
         hasher: KeyHasher,
+        signing_keys: SigningKeys,
         signer: TokenSigner,
         limits: RateLimits,
         limiter: Limiter,
@@ -118,6 +105,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
     ) -> None:
         self._known_keys = known_keys
         self._hasher = hasher
+        self._signing_keys = signing_keys
         self._signer = signer
         self._limits = limits
         self._limiter = limiter
@@ -130,32 +118,34 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
     async def Check(self, request: envoy.CheckRequest, context: Context) -> envoy.CheckResponse:  # noqa: N802  gRPC's name
         """Answers whether, and as whom, a request may go on."""
         del context
-        headers: Mapping[str, str] = request.attributes.request.http.headers
-        address = networks.address(headers.get(CLIENT_ADDRESS_HEADER, ""))
-        grpc_call = headers.get("content-type", "").startswith("application/grpc")
+        http = request.attributes.request.http
+        address = networks.address(http.headers.get(CLIENT_ADDRESS_HEADER, ""))
+        grpc_call = http.headers.get("content-type", "").startswith("application/grpc")
         try:
-            secret = _secret(headers)
-            known = await self._known(secret.prefix, address)
-            found = self._proven(secret, known)
+            credential = credentials.shown_by(http, self._clock.now(), grpc_call=grpc_call)
+            known = await self._known(credential.prefix, address)
+            found = self._proven(credential, known)
             now = self._clock.now()
-            _check_works(found, secret.prefix, now)
+            _check_works(found, credential.prefix, now)
             _check_comes_from(found.key, address)
+            if known.memo is None or self._monotonic() >= known.memo.renew_at:
+                known.memo = self._make_pass(found.key, credential.prefix, now)
+            ready = known.memo
+            verdict = await self._counted(ready, found.key, credential)
         except Refusal as refusal:
             return await self._refused(refusal, request, address, grpc_call=grpc_call)
         except Unavailable as error:
             CHECKS.labels(error.reason.lower()).inc()
             log.info("key_refused", outcome=error.reason.lower())
             return answers.denial(error, grpc_call=grpc_call)
-        if known.memo is None or self._monotonic() >= known.memo.renew_at:
-            known.memo = self._make_pass(found.key, secret.prefix, now)
-        verdict = await self._limiter.take(known.memo.windows)
         if not verdict.admitted:
-            self._usage.count(found.key, Outcome.RATE_LIMITED, now)
+            self._usage.count(found.key, Counted.RATE_LIMITED, now)
             CHECKS.labels("rate_limited").inc()
             return answers.denial(answers.over_limit(verdict), grpc_call=grpc_call, verdict=verdict)
-        self._usage.count(found.key, Outcome.ALLOWED, now)
+        self._usage.count(found.key, Counted.ALLOWED, now)
         _ALLOWED.inc()
-        return answers.with_standing(known.memo.response, verdict)
+        signed_digest = credential.digest if isinstance(credential, SignedRequest) else None
+        return answers.with_standing(ready.response, verdict, signed_digest=signed_digest)
 
     async def _known(self, prefix: str, address: Address | None) -> KnownKey[Pass]:
         """What is known about the prefix; an address that has guessed too much has nothing looked up any more.
@@ -171,20 +161,36 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
             raise Refusal("unheard", "this address has shown too many keys that are none; try later", prefix=prefix)
         return await self._known_keys.get(prefix)
 
-    def _proven(self, secret: KeySecret, known: KnownKey[Pass]) -> FoundKey:
-        """The key whose secret this is, given what is known about its prefix.
+    def _proven(self, credential: Credential, known: KnownKey[Pass]) -> FoundKey:
+        """The key whose secret, or whose signature, this is, given what is known about its prefix.
 
         Raises:
             Refusal: It is no key's.
         """
         found = known.found
-        if found is None or not self._hasher.matches(secret, found.key.digest_of(secret.prefix)):
-            raise Refusal(  # the same words for both, so that a prefix cannot be tried out
-                "unknown",
-                f"the API key {secret.prefix}… is not known here; use one that was made here and copy it in full",
-                prefix=secret.prefix,
-            )
+        if found is None or not self._is_of(found.key, credential):
+            raise credentials.unknown(credential)
         return found
+
+    def _is_of(self, key: Key, credential: Credential) -> bool:
+        if isinstance(credential, SignedRequest):
+            signing_key = self._signing_keys.of(key, credential.prefix)
+            return signing_key is not None and credential.is_signed_with(signing_key)
+        return self._hasher.matches(credential, key.digest_of(credential.prefix))
+
+    async def _counted(self, ready: Pass, key: Key, credential: Credential) -> Verdict:
+        """Whether the limits have room for the request; one that is signed is counted once.
+
+        Raises:
+            Refusal: It was signed, and has come before.
+            Unavailable: It was signed, and nobody can tell whether it has.
+        """
+        mark = credential.mark_of(key) if isinstance(credential, SignedRequest) else None
+        try:
+            return await self._limiter.take(ready.windows, mark)
+        except Repeated:
+            message = "this signature has been used before; sign each request anew, with a nonce of its own"
+            raise Refusal("repeated", message, prefix=credential.prefix, key=key) from None
 
     def _make_pass(self, key: Key, prefix: str, now: datetime) -> Pass:
         end = key.end_of(prefix)
@@ -203,7 +209,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
     ) -> envoy.CheckResponse:
         """The refusal, or what an address is told instead that has been refused too often."""
         if refusal.key is not None:
-            self._usage.count(refusal.key, Outcome.REFUSED, self._clock.now())
+            self._usage.count(refusal.key, Counted.REFUSED, self._clock.now())
         full = self._guesses.refusal(address)
         if full is None:
             verdict = await self._guesses.note(address)
@@ -222,37 +228,11 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         return answers.denial(refusal.error, grpc_call=grpc_call)
 
 
-def _secret(headers: Mapping[str, str]) -> KeySecret:
-    """The key that the request carries; whether it can be one at all is seen without a lookup.
-
-    Raises:
-        Refusal: It carries none, two, or one that is malformed.
-    """
-    authorization, text = headers.get(AUTHORIZATION_HEADER), headers.get(API_KEY_HEADER)
-    if authorization is not None:
-        scheme, _, bearer = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Refusal("malformed", "the Authorization header must read 'Bearer <API key>'")
-        bearer = bearer.strip()
-        if text is not None and text.strip() != bearer:
-            raise Refusal("ambiguous", "the Authorization and X-API-Key headers carry different keys; send one of them")
-        text = bearer
-    if not text:
-        raise Refusal("missing", f"this call carries no API key; {_HOW}")
-    secret = KeySecret.parse(text.strip())
-    if secret is None:
-        raise Refusal(
-            "malformed",
-            "the API key is malformed or mistyped (its checksum does not fit); copy it in full, from 'psk_live_' on",
-        )
-    return secret
-
-
 def _check_works(found: FoundKey, prefix: str, now: datetime) -> None:
     """Lets pass a key that works, whose secret has been shown.
 
     Raises:
-        Refusal: It does not, or its tenant is closed.
+        Refusal: It does not, or its tenant is suspended or gone.
     """
     key, tenant = found.key, found.tenant
     state = key.state(now)
@@ -265,11 +245,16 @@ def _check_works(found: FoundKey, prefix: str, now: datetime) -> None:
     if end is not None and end <= now:
         message = f"the secret {prefix}… was replaced when its key was rotated; use the new one"
         raise Refusal("rotated", message, prefix=prefix, key=key)
-    if tenant is None or (tenant.disabled_at is not None and tenant.disabled_at <= now):
-        closed = PermissionDenied(
-            f"the tenant {key.tenant!r} is closed; ask the operator", metadata={"tenant": key.tenant}
+    if tenant is None:
+        gone = PermissionDenied(f"there is no tenant {key.tenant!r} any more", metadata={"tenant": key.tenant})
+        raise Refusal("tenant_gone", gone, prefix=prefix, key=key)
+    if tenant.suspension is not None:
+        reason = f" ({tenant.suspension.reason})" if tenant.suspension.reason else ""
+        suspended = TenantSuspended(
+            f"the tenant {key.tenant!r} is suspended{reason}; ask the operator to resume it",
+            metadata={"tenant": key.tenant},
         )
-        raise Refusal("closed", closed, prefix=prefix, key=key)
+        raise Refusal("tenant_suspended", suspended, prefix=prefix, key=key)
 
 
 def _check_comes_from(key: Key, address: Address | None) -> None:

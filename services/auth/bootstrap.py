@@ -18,6 +18,7 @@ from services.auth.config import BootstrapConfig
 from services.auth.domain import KeyHasher, Tenant, to_milliseconds
 from services.auth.keyring import issue
 from services.auth.orders import KeyOrder
+from services.auth.signing_keys import SigningKeys
 from services.auth.store import MongoStore
 from shared import ids, observability
 from shared import mongo as mongo_
@@ -72,7 +73,13 @@ async def bootstrap(config: BootstrapConfig, order: KeyOrder, *, clock: Clock, p
         if await store.add_tenant(tenant):
             log.info("tenant_created", tenant=order.tenant)
             await audit.add([_entry(order.tenant, "tenant", order.tenant, clock)])
-        key, secret = await issue(order, store=store, hasher=KeyHasher(config.key_pepper), clock=clock)
+        key, secret = await issue(
+            order,
+            store=store,
+            hasher=KeyHasher(config.key_pepper),
+            signing_keys=SigningKeys(config.sealing_key),
+            clock=clock,
+        )
         await audit.add([_entry(order.tenant, "key", key.id, clock)])
     finally:
         await mongo_.close(client)

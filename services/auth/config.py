@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.auth.limiter import RateLimits
+from services.auth.signing_keys import SigningKeys
 from shared.config import ConfigError, Secret, ServiceConfig
 
 #: More requests a minute than a key or tenant can make.
@@ -23,10 +24,14 @@ class Config(ServiceConfig):
     mongo_url: Secret
     #: Where limits and uses are counted: `redis://[user:password@]host:port/database`.
     redis_url: Secret
-    #: Where signals and audit entries go, and entries of all services come from: `nats://[user:password@]host:port`.
+    #: Where signals, notices and audit entries go, and the entries of all services come from:
+    #: `nats://[user:password@]host:port`.
     nats_url: Secret
     #: Under which keys are hashed; the same in every replica. When it is lost, no key works any more.
     key_pepper: Secret
+    #: Under which signing keys are sealed: 32 bytes in base64, the same in every replica. When it is lost, no key signs
+    #: any more until it is rotated.
+    sealing_key: Secret
     #: Requests a minute of a key that has no limit of its own.
     key_rate_limit: int = 1_000
     #: Requests a minute of all keys of a tenant together.
@@ -43,6 +48,10 @@ class Config(ServiceConfig):
             mistakes.append(
                 f"PENSTOCK_KEY_PEPPER has {length} characters; it takes {_PEPPER_LEAST_CHARACTERS} at least"
             )
+        try:
+            SigningKeys(self.sealing_key)
+        except ValueError as error:
+            mistakes.append(f"PENSTOCK_SEALING_KEY is none: {error}")
         for name in ("key_rate_limit", "tenant_rate_limit", "address_rate_limit"):
             limit = getattr(self, name)
             if not 0 < limit <= _MAX_RATE_LIMIT:
@@ -62,7 +71,7 @@ class Config(ServiceConfig):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootstrapConfig(Config):
-    """What the bootstrap command is told: the service's own environment will do, and of it these two are enough."""
+    """What the bootstrap command is told: the service's own environment will do, and of it these three are enough."""
 
     grpc_address: str = ""
     identity_keys_file: Path = Path()

@@ -4,7 +4,8 @@ A key's secret is `psk_live_<24 random><6 checksum>`, in base62 (`0-9A-Za-z`). T
 in zlib) of all that stands before it, so that a mistyped key is told from an unknown one without a lookup, and a leaked
 one can be found by scanners. The first 7 of the random characters are public: with `psk_live_` they are the key's
 prefix, by which it is recognised and looked up. The other 17 are 101 bits of secret. What is kept of a secret is its
-HMAC-SHA-256 under a pepper that the database does not know.
+HMAC-SHA-256 under a pepper that the database does not know; and, sealed, the signing key that is made from it, from
+which there is no way back to the secret.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ _CHECKSUM_CHARACTERS = 6  # 62^6 exceeds 2^32
 _PUBLIC_CHARACTERS = 7
 _PREFIX_LENGTH = len(_MARK) + _PUBLIC_CHARACTERS
 _SECRET = re.compile(rf"{_MARK}[0-9A-Za-z]{{{_RANDOM_CHARACTERS + _CHECKSUM_CHARACTERS}}}")
+_PREFIX = re.compile(rf"{_MARK}[0-9A-Za-z]{{{_PUBLIC_CHARACTERS}}}")
+#: What signing keys are made for: clients have it in their code, so it never changes.
+_SIGNING = b"penstock request signing v1"
 #: Of a wrong value that is shown again in an error.
 _SHOWN_CHARACTERS = 60
 
@@ -69,6 +73,10 @@ class KeySecret:
         """The text itself."""
         return self._text
 
+    def signing_key(self) -> bytes:
+        """What the key's requests are signed with, 32 bytes: the HMAC-SHA-256 (RFC 2104) of a fixed text under it."""
+        return hmac.digest(self._text.encode(), _SIGNING, "sha256")
+
     def __repr__(self) -> str:
         return f"KeySecret({self.prefix}…)"
 
@@ -95,14 +103,30 @@ class KeyHasher:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """Since when, and why, none of a tenant's keys works and none of its jobs is called."""
+
+    at: datetime
+    #: For whoever asks, the tenant's callers among them.
+    reason: str
+    #: The id of the principal that has given the reason.
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
     """An owner of keys, jobs and all else."""
 
     #: A lower-case slug.
     name: str
     created_at: datetime
-    #: From then on none of its keys works.
-    disabled_at: datetime | None = None
+    display_name: str = ""
+    #: Until it is resumed.
+    suspension: Suspension | None = None
+    #: When it was suspended or resumed last, or was given another reason.
+    changed_at: datetime | None = None
+    #: Grows with each of these changes.
+    revision: int = 0
 
 
 class KeyState(StrEnum):
@@ -119,6 +143,8 @@ class KeptSecret:
 
     prefix: str
     digest: bytes = field(repr=False)
+    #: Its signing key, which `SigningKeys` opens; None where it is older than signed requests.
+    sealed_signing_key: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +176,8 @@ class Key:
     rate_limit: int | None = None
     #: The secret that works beside this one.
     former: FormerSecret | None = None
+    #: As `KeptSecret` has it.
+    sealed_signing_key: bytes | None = field(default=None, repr=False)
     #: To the minute; two keys that differ in it alone are the same.
     last_used_at: datetime | None = field(default=None, compare=False)
 
@@ -164,6 +192,12 @@ class Key:
             return self.former.digest
         return self.digest
 
+    def sealed_signing_key_of(self, prefix: str) -> bytes | None:
+        """The sealed signing key of the secret with this prefix: the key's own, unless it is the former one's."""
+        if self.former is not None and prefix == self.former.prefix:
+            return self.former.sealed_signing_key
+        return self.sealed_signing_key
+
     def end_of(self, prefix: str) -> datetime | None:
         """Until when the secret with this prefix works; None for one without end."""
         ends = [self.expires_at]
@@ -173,8 +207,19 @@ class Key:
 
     def rotated(self, fresh: KeptSecret, former_expires_at: datetime) -> Key:
         """The key with a new secret."""
-        former = FormerSecret(prefix=self.prefix, digest=self.digest, expires_at=former_expires_at)
-        return replace(self, prefix=fresh.prefix, digest=fresh.digest, former=former)
+        former = FormerSecret(
+            prefix=self.prefix,
+            digest=self.digest,
+            sealed_signing_key=self.sealed_signing_key,
+            expires_at=former_expires_at,
+        )
+        return replace(
+            self,
+            prefix=fresh.prefix,
+            digest=fresh.digest,
+            sealed_signing_key=fresh.sealed_signing_key,
+            former=former,
+        )
 
     def state(self, now: datetime) -> KeyState:
         """Whether it works at this time."""
@@ -191,6 +236,11 @@ class FoundKey:
 
     key: Key
     tenant: Tenant | None
+
+
+def is_prefix(text: str) -> bool:
+    """Whether the text has the form of a secret's public start."""
+    return _PREFIX.fullmatch(text) is not None
 
 
 def to_milliseconds(time: datetime) -> datetime:

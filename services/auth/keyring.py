@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from services.auth.orders import KeyOrder
+    from services.auth.signing_keys import SigningKeys
     from services.auth.store import Store
     from shared.clock import Clock
     from shared.identity import Principal
@@ -31,16 +32,19 @@ class Signals(Protocol):
         ...
 
 
-async def issue(order: KeyOrder, *, store: Store, hasher: KeyHasher, clock: Clock) -> tuple[Key, KeySecret]:
+async def issue(
+    order: KeyOrder, *, store: Store, hasher: KeyHasher, signing_keys: SigningKeys, clock: Clock
+) -> tuple[Key, KeySecret]:
     """Makes a key, whoever asks; answers with it and with its secret, which is known to nobody afterwards."""
     while True:
-        secret = KeySecret.new()
+        key_id, secret = ids.new_key_id(), KeySecret.new()
         key = Key(
-            id=ids.new_key_id(),
+            id=key_id,
             tenant=order.tenant,
             name=order.name,
             prefix=secret.prefix,
             digest=hasher.digest(secret),
+            sealed_signing_key=signing_keys.sealed(secret, tenant=order.tenant, key_id=key_id),
             scopes=order.granted,
             created_at=to_milliseconds(clock.now()),
             expires_at=to_milliseconds(order.expires_at) if order.expires_at is not None else None,
@@ -61,13 +65,17 @@ class Keyring:
     Args:
         store: Where they are kept.
         hasher: How their secrets are.
+        signing_keys: How their signing keys are.
         signals: Where a revocation is told to every replica.
         clock: The time.
     """
 
-    def __init__(self, *, store: Store, hasher: KeyHasher, signals: Signals, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, hasher: KeyHasher, signing_keys: SigningKeys, signals: Signals, clock: Clock
+    ) -> None:
         self._store = store
         self._hasher = hasher
+        self._signing_keys = signing_keys
         self._signals = signals
         self._clock = clock
 
@@ -87,7 +95,9 @@ class Keyring:
             raise TenantNotFound(
                 f"there is no tenant {order.tenant!r}; make it first", metadata={"tenant": order.tenant}
             )
-        key, secret = await issue(order, store=self._store, hasher=self._hasher, clock=self._clock)
+        key, secret = await issue(
+            order, store=self._store, hasher=self._hasher, signing_keys=self._signing_keys, clock=self._clock
+        )
         log.info(
             "key_created", key=key.id, prefix=key.prefix, owner=key.tenant, scopes=sorted(key.scopes), maker=maker.id
         )
@@ -136,7 +146,11 @@ class Keyring:
         ends = to_milliseconds(now + grace)
         while True:
             secret = KeySecret.new()
-            fresh = KeptSecret(prefix=secret.prefix, digest=self._hasher.digest(secret))
+            fresh = KeptSecret(
+                prefix=secret.prefix,
+                digest=self._hasher.digest(secret),
+                sealed_signing_key=self._signing_keys.sealed(secret, tenant=tenant, key_id=key_id),
+            )
             try:
                 before = await self._store.rotate_key(tenant, key_id, fresh, former_expires_at=ends, at=now)
             except PrefixTaken:  # as when a key is made

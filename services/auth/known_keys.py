@@ -113,6 +113,13 @@ class KnownKeys(Generic[MemoT]):
         self._absent.pop(prefix, None)
         self._lookups.pop(prefix, None)
 
+    def forget_tenant(self, tenant: str) -> None:
+        """Drops what is known about each key of a tenant, and what any lookup under way will say."""
+        of_tenant = [prefix for prefix, known in self._keys.items() if _belongs_to(known, tenant)]
+        for prefix in of_tenant:
+            del self._keys[prefix]
+        self._lookups.clear()
+
     async def _refreshed(self, prefix: str, known: KnownKey[MemoT]) -> KnownKey[MemoT]:
         """What the store says, or what was known where it is away."""
         if self._monotonic() < self._away_until:
@@ -181,6 +188,10 @@ class KnownKeys(Generic[MemoT]):
         entries[prefix] = known
         if len(entries) > most:
             entries.popitem(last=False)
+
+
+def _belongs_to(known: KnownKey[MemoT], tenant: str) -> bool:
+    return known.found is not None and known.found.key.tenant == tenant
 
 
 def _retrieve(task: asyncio.Task[KnownKey[MemoT]]) -> None:

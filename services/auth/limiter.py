@@ -2,7 +2,8 @@
 
 Without Redis each replica counts by itself, and lets only a share of each limit pass: all replicas together then stay
 near the limit, and the door is never open. What was counted on the one side is not known to the other, so that at a
-change of sides a subject may have its share, or its limit, once more.
+change of sides a subject may have its share, or its limit, once more. A request that may come once only does not pass:
+another replica may have seen it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from services.auth.domain import Key
     from services.auth.networks import Address
-    from services.auth.windows import Windows
+    from services.auth.windows import Mark, Windows
 
 log = observability.logger()
 
@@ -81,16 +82,21 @@ class Limiter:
         self._probe_at = 0.0
         self._probing: asyncio.Task[None] | None = None
 
-    async def take(self, windows: Sequence[Window]) -> Verdict:
-        """Counts a request in all of the windows, or in none where one of them is full."""
+    async def take(self, windows: Sequence[Window], mark: Mark | None = None) -> Verdict:
+        """Counts a request in all of the windows, or in none where one of them is full.
+
+        Raises:
+            Repeated: It may come once only, and has come before.
+            Unavailable: It may come once only, and the windows that all replicas share are away.
+        """
         if not self._away:
             try:
-                return await self._shared.take(windows)
+                return await self._shared.take(windows, mark)
             except Unavailable as error:  # from now on this replica counts by itself
                 self._note_away(error)
         self._probe()
         reduced = [replace(window, limit=max(1, int(window.limit * self._share))) for window in windows]
-        return await self._local.take(reduced)
+        return await self._local.take(reduced, mark)
 
     def _note_away(self, error: Unavailable) -> None:
         if not self._away:

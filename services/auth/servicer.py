@@ -9,11 +9,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from penstock.auth.v1 import auth_pb2, auth_pb2_grpc
 
 from services.auth.orders import DEFAULT_GRACE, KeyOrder
-from services.auth.usage import DEFAULT_DAYS, KEPT_DAYS, Outcome, usage_of
+from services.auth.usage_store import Counted, Measure, amount
 from shared.errors import InvalidArgument
 from shared.paging import Position, page_size
 from shared.permissions import Role
-from shared.rpc.call import current_principal, current_tenant
+from shared.rpc.call import asked_tenant, current_principal, current_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     import grpc
     from google.protobuf.duration_pb2 import Duration
 
+    from services.auth.callers import Callers
     from services.auth.domain import Key
     from services.auth.keyring import Keyring
-    from services.auth.usage import UsageStore
-    from shared.clock import Clock
     from shared.paging import PageTokens
 
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -36,16 +35,14 @@ class KeyServicer(auth_pb2_grpc.KeyServiceServicer):
 
     Args:
         keyring: The keys.
-        usage: How often they were used.
+        callers: How often they were used.
         page_tokens: What pages are asked for by.
-        clock: The time.
     """
 
-    def __init__(self, *, keyring: Keyring, usage: UsageStore, page_tokens: PageTokens, clock: Clock) -> None:
+    def __init__(self, *, keyring: Keyring, callers: Callers, page_tokens: PageTokens) -> None:
         self._keyring = keyring
-        self._usage = usage
+        self._callers = callers
         self._page_tokens = page_tokens
-        self._clock = clock
 
     async def CreateKey(  # noqa: N802  gRPC's name
         self, request: auth_pb2.CreateKeyRequest, context: Context
@@ -101,12 +98,18 @@ class KeyServicer(auth_pb2_grpc.KeyServiceServicer):
     ) -> auth_pb2.KeyUsage:
         """Answers with how often one key was used."""
         del context
-        days = request.days or DEFAULT_DAYS
-        if not 1 <= days <= KEPT_DAYS:
-            raise InvalidArgument.field("days", f"is {days}; it takes 1 to {KEPT_DAYS}, or 0 for {DEFAULT_DAYS}")
         key = await self._keyring.key(current_tenant(), request.key_id)
-        used = await usage_of(self._usage, key, today=self._clock.now().date(), days=days)
+        used = await self._callers.usage_of(key, request.days)
         return auth_pb2.KeyUsage(key_id=key.id, days=[_day(day, counts) for day, counts in used])
+
+    async def ListTopCallers(  # noqa: N802  gRPC's name
+        self, request: auth_pb2.ListTopCallersRequest, context: Context
+    ) -> auth_pb2.ListTopCallersResponse:
+        """Answers with the keys that were used most."""
+        del context
+        tenant, measure = asked_tenant(request.tenant), _measure(request.measure)
+        top = await self._callers.top(tenant, measure, days=request.days, limit=request.limit)
+        return auth_pb2.ListTopCallersResponse(callers=[_top_caller(each.key, each.counts) for each in top])
 
     async def RevokeKey(  # noqa: N802  gRPC's name
         self, request: auth_pb2.RevokeKeyRequest, context: Context
@@ -135,14 +138,39 @@ def _message(key: Key) -> auth_pb2.Key:
     )
 
 
-def _day(day: date, counts: Mapping[Outcome, int]) -> auth_pb2.KeyUsageDay:
+def _day(day: date, counts: Mapping[Counted, int]) -> auth_pb2.KeyUsageDay:
     return auth_pb2.KeyUsageDay(
         date=day.isoformat(),
-        requests=sum(counts.values()),
-        allowed=counts.get(Outcome.ALLOWED, 0),
-        rate_limited=counts.get(Outcome.RATE_LIMITED, 0),
-        refused=counts.get(Outcome.REFUSED, 0),
+        requests=amount(counts, Measure.REQUESTS),
+        allowed=counts.get(Counted.ALLOWED, 0),
+        rate_limited=counts.get(Counted.RATE_LIMITED, 0),
+        refused=counts.get(Counted.REFUSED, 0),
+        jobs=amount(counts, Measure.JOBS),
+        errors=amount(counts, Measure.ERRORS),
     )
+
+
+def _top_caller(key: Key, counts: Mapping[Counted, int]) -> auth_pb2.TopCaller:
+    return auth_pb2.TopCaller(
+        key_id=key.id,
+        tenant=key.tenant,
+        name=key.name,
+        prefix=key.prefix,
+        requests=amount(counts, Measure.REQUESTS),
+        jobs=amount(counts, Measure.JOBS),
+        errors=amount(counts, Measure.ERRORS),
+    )
+
+
+def _measure(number: auth_pb2.ListTopCallersRequest.Measure.ValueType) -> Measure:
+    if number == auth_pb2.ListTopCallersRequest.MEASURE_UNSPECIFIED:
+        return Measure.REQUESTS
+    try:
+        return Measure(auth_pb2.ListTopCallersRequest.Measure.Name(number).lower())
+    except ValueError:
+        raise InvalidArgument.field(
+            "measure", f"is {number}; there are {', '.join(each.upper() for each in Measure)}"
+        ) from None
 
 
 def _role(number: auth_pb2.Key.Role.ValueType) -> Role | None:

@@ -1,50 +1,37 @@
-"""Where tenants and keys are kept: the database `auth`, with the collections `tenants` and `keys`."""
+"""Where tenants and keys are kept: the database `auth`; here its collection `keys`, beside that of `tenant_store`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from pymongo import DESCENDING, IndexModel, ReturnDocument, UpdateOne
+from pymongo import IndexModel, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from services.auth import networks
-from services.auth.domain import FormerSecret, FoundKey, Key, PrefixTaken, Tenant
+from services.auth.domain import FormerSecret, FoundKey, Key, PrefixTaken
 from services.auth.orders import scopes_of
+from services.auth.tenant_store import DATABASE, NEWEST_FIRST, MongoTenantStore, TenantStore, comes_after
 from shared import mongo
 from shared.mongo import translated
 from shared.permissions import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from services.auth.domain import KeptSecret
     from shared.mongo import Client, Document
     from shared.paging import Position
 
-DATABASE = "auth"
 _PREFIX_INDEX = IndexModel("prefix", name="prefix", unique=True)
 _FORMER_INDEX = IndexModel(
     "former.prefix", name="former_prefix", unique=True, partialFilterExpression={"former.prefix": {"$exists": True}}
 )
-_NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
-_TENANT_INDEX = IndexModel([("tenant", 1), *_NEWEST_FIRST], name="tenant_newest_first")
+_TENANT_INDEX = IndexModel([("tenant", 1), *NEWEST_FIRST], name="tenant_newest_first")
 
 
-class Store(Protocol):
+class Store(TenantStore, Protocol):
     """Keeps tenants and keys, times to the millisecond. Every method raises `Unavailable` when it cannot answer."""
-
-    async def prepare(self) -> None:
-        """Makes what the store needs, where it is not there yet."""
-        ...
-
-    async def add_tenant(self, tenant: Tenant) -> bool:
-        """Adds a tenant; answers whether it was new, and leaves one of the same name as it is."""
-        ...
-
-    async def tenant(self, name: str) -> Tenant | None:
-        """A tenant by its name."""
-        ...
 
     async def add_key(self, key: Key) -> None:
         """Adds a key.
@@ -74,6 +61,10 @@ class Store(Protocol):
         """A tenant's keys, newest first, those that come after the position."""
         ...
 
+    async def keys_by_id(self, key_ids: Collection[str]) -> Mapping[str, Key]:
+        """Keys by their ids, whosever they are: for what is known to be the caller's to see."""
+        ...
+
     async def revoke_key(self, tenant: str, key_id: str, at: datetime) -> Key | None:
         """Revokes a tenant's key; one that is revoked keeps its time. None where there is no such key."""
         ...
@@ -90,7 +81,7 @@ class Store(Protocol):
         ...
 
 
-class MongoStore:
+class MongoStore(MongoTenantStore):
     """The store in MongoDB.
 
     Args:
@@ -98,30 +89,14 @@ class MongoStore:
     """
 
     def __init__(self, client: Client) -> None:
-        database = mongo.database(client, DATABASE)
-        self._tenants = database.get_collection("tenants")
-        self._keys = database.get_collection("keys")
+        super().__init__(client)
+        self._keys = mongo.database(client, DATABASE).get_collection("keys")
 
     async def prepare(self) -> None:
         """Makes the indexes, where they are not there yet."""
+        await super().prepare()
         async with translated():
             await self._keys.create_indexes([_PREFIX_INDEX, _FORMER_INDEX, _TENANT_INDEX])
-
-    async def add_tenant(self, tenant: Tenant) -> bool:
-        """Adds a tenant; answers whether it was new, and leaves one of the same name as it is."""
-        document = {"_id": tenant.name, "created_at": tenant.created_at, "disabled_at": tenant.disabled_at}
-        try:
-            async with translated():
-                await self._tenants.insert_one(document)
-        except DuplicateKeyError:  # it is there, which the answer says
-            return False
-        return True
-
-    async def tenant(self, name: str) -> Tenant | None:
-        """A tenant by its name."""
-        async with translated():
-            document = await self._tenants.find_one({"_id": name})
-        return _tenant(document) if document is not None else None
 
     async def add_key(self, key: Key) -> None:
         """Adds a key; `PrefixTaken` when another one has the same prefix."""
@@ -138,6 +113,7 @@ class MongoStore:
             "role": key.role.value if key.role is not None else None,
             "networks": list(map(str, key.networks)),
             "rate_limit": key.rate_limit,
+            "signing_key": key.sealed_signing_key,
         }
         await self._refuse_taken(key.prefix)
         try:
@@ -154,15 +130,16 @@ class MongoStore:
 
     async def keys(self, tenant: str, *, limit: int, after: Position | None = None) -> Sequence[Key]:
         """A tenant's keys, newest first, those that come after the position."""
-        wanted: Document = {"tenant": tenant}
-        if after is not None:
-            wanted["$or"] = [
-                {"created_at": {"$lt": after.created_at}},
-                {"created_at": after.created_at, "_id": {"$lt": after.id}},
-            ]
+        wanted = {"tenant": tenant, **comes_after(after)}
         async with translated():
-            documents = await self._keys.find(wanted).sort(_NEWEST_FIRST).limit(limit).to_list()
+            documents = await self._keys.find(wanted).sort(NEWEST_FIRST).limit(limit).to_list()
         return [_key(document) for document in documents]
+
+    async def keys_by_id(self, key_ids: Collection[str]) -> Mapping[str, Key]:
+        """Keys by their ids."""
+        async with translated():
+            documents = await self._keys.find({"_id": {"$in": list(key_ids)}}).to_list()
+        return {document["_id"]: _key(document) for document in documents}
 
     async def revoke_key(self, tenant: str, key_id: str, at: datetime) -> Key | None:
         """Revokes a tenant's key; one that is revoked keeps its time. None where there is no such key."""
@@ -180,12 +157,19 @@ class MongoStore:
         """Gives a tenant's key another secret; answers with the key as it was before, if it is there and works."""
         works = {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": at}}]}
         former = {"prefix": "$prefix", "digest": "$digest", "expires_at": former_expires_at}
+        rotated = {
+            "prefix": fresh.prefix,
+            "digest": fresh.digest,
+            "signing_key": fresh.sealed_signing_key,
+            # beside the former secret and not in it: a version that does not know it reads all that is in there
+            "former_signing_key": {"$ifNull": ["$signing_key", None]},
+        }
         await self._refuse_taken(fresh.prefix)
         try:
             async with translated():
                 document = await self._keys.find_one_and_update(
                     {"_id": key_id, "tenant": tenant, **works},
-                    [{"$set": {"former": former, "prefix": fresh.prefix, "digest": fresh.digest}}],
+                    [{"$set": {"former": former, **rotated}}],
                 )
         except DuplicateKeyError:
             raise PrefixTaken from None
@@ -217,10 +201,6 @@ def _with_prefix(prefix: str) -> Document:
     return {"$or": [{"prefix": prefix}, {"former.prefix": prefix}]}
 
 
-def _tenant(document: Document) -> Tenant:
-    return Tenant(name=document["_id"], created_at=document["created_at"], disabled_at=document["disabled_at"])
-
-
 def _key(document: Document) -> Key:
     """The key; what a version before this one has written lacks the later fields."""
     role = Role(document["role"]) if document.get("role") else None
@@ -238,6 +218,7 @@ def _key(document: Document) -> Key:
         role=role,
         networks=tuple(map(networks.network, document.get("networks", ()))),
         rate_limit=document.get("rate_limit"),
-        former=FormerSecret(**former) if former is not None else None,
+        former=FormerSecret(**former, sealed_signing_key=document.get("former_signing_key")) if former else None,
+        sealed_signing_key=document.get("signing_key"),
         last_used_at=document.get("last_used_at"),
     )

@@ -1,114 +1,40 @@
-"""How often keys are used, and when last: counted here as requests pass, and written in batches beside them.
+"""How often keys are used, and when last: counted as requests pass, and written in batches beside them.
 
-    {auth:tenant:<tenant>}:usage:<key>:<day>    hash    how many requests came out in each way; kept 90 days
-
-What a replica has counted and not written is lost when it is killed: some seconds of it. Where Redis does not say
-whether it has written a batch, that is written again, and may count twice: it is no bill.
+What became of the requests that auth lets pass, services report, each some seconds of it at a time. What a process has
+counted and not written or reported is lost when it is killed. Where Redis does not say whether it has written a batch,
+that is written again, and may count twice: it is no bill.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
-from datetime import timedelta
-from enum import StrEnum
+from datetime import date, timedelta
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING
 
-from shared import kv, observability
+from google.protobuf.message import DecodeError
+from penstock.events.v1 import usage_pb2
+
+from services.auth.usage_store import Counted, KeyDay
+from shared import observability
 from shared.errors import Unavailable
-from shared.kv import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import date, datetime
+    from datetime import datetime
 
     from services.auth.domain import Key
     from services.auth.store import Store
+    from services.auth.usage_store import UsageStore
 
 log = observability.logger()
 
-#: Days that are kept, today included.
-KEPT_DAYS = 90
-DEFAULT_DAYS = 30
 #: Between two writes.
 FLUSH_INTERVAL = timedelta(seconds=5)
 #: What one round trip writes.
 _MAX_WRITTEN = 64
 #: What would be counted beyond this is not, as after hours without Redis.
 MAX_PENDING = 100_000
-
-_ADD = kv.Script(Path(__file__).parent / "lua" / "usage.lua")
-
-
-class Outcome(StrEnum):
-    """What became of a request at the gateway."""
-
-    ALLOWED = "allowed"
-    RATE_LIMITED = "rate_limited"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class KeyDay:
-    """A key on a day."""
-
-    tenant: str
-    key_id: str
-    day: date
-
-
-class UsageStore(Protocol):
-    """Keeps how often keys were used."""
-
-    async def add(self, counted: Mapping[KeyDay, Mapping[Outcome, int]]) -> None:
-        """Adds what was counted.
-
-        Raises:
-            Unavailable: The store is away; any of it may be added.
-        """
-        ...
-
-    async def of_days(self, days: Sequence[KeyDay]) -> list[Mapping[Outcome, int]]:
-        """What is known of each of these days.
-
-        Raises:
-            Unavailable: The store is away.
-        """
-        ...
-
-
-class RedisUsage:
-    """The store in Redis.
-
-    Args:
-        client: Connected.
-    """
-
-    def __init__(self, client: kv.Client) -> None:
-        self._client = client
-
-    async def add(self, counted: Mapping[KeyDay, Mapping[Outcome, int]]) -> None:
-        """Adds what was counted."""
-        seconds = int(timedelta(days=KEPT_DAYS + 1).total_seconds())
-        calls = [
-            ([_place(day)], [seconds, *(part for outcome in counts.items() for part in outcome)])
-            for day, counts in counted.items()
-        ]
-        await _ADD.run_many(self._client, calls)
-
-    async def of_days(self, days: Sequence[KeyDay]) -> list[Mapping[Outcome, int]]:
-        """What is known of each of these days."""
-        async with translated(), self._client.pipeline(transaction=False) as pipeline:
-            for day in days:
-                pipeline.hgetall(_place(day))
-            found = cast("list[dict[bytes, bytes]]", await cast("Any", pipeline.execute()))
-        return [
-            {outcome: int(counts[outcome.encode()]) for outcome in Outcome if outcome.encode() in counts}
-            for counts in found
-        ]
 
 
 class Usage:
@@ -122,23 +48,36 @@ class Usage:
     def __init__(self, *, store: UsageStore, keys: Store) -> None:
         self._store = store
         self._keys = keys
-        self._counted: dict[KeyDay, Counter[Outcome]] = {}
+        self._counted: dict[KeyDay, Counter[Counted]] = {}
         #: The minute of each key's last use that is not written yet, and the last one that is.
         self._used: dict[str, datetime] = {}
         self._noted: dict[str, datetime] = {}
         self._something = asyncio.Event()
 
-    def count(self, key: Key, outcome: Outcome, now: datetime) -> None:
-        """Counts a request with this key."""
-        day = KeyDay(key.tenant, key.id, now.date())
-        counts = self._counted.get(day)
-        if counts is None:
+    def count(self, key: Key, outcome: Counted, now: datetime) -> None:
+        """Counts a request with this key, by what became of it at the gateway."""
+        self._add(KeyDay(key.tenant, key.id, now.date()), {outcome: 1})
+        if outcome is Counted.ALLOWED:
+            self._used[key.id] = now
+
+    async def reported(self, payload: bytes) -> None:
+        """Counts what a service reports: what `signal.auth.uses` is handled by."""
+        try:
+            uses = usage_pb2.UsageReport.FromString(payload).uses
+            days = [KeyDay(use.tenant, use.key_id, date.fromisoformat(use.date)) for use in uses]
+        except (DecodeError, ValueError) as error:  # of a version that says it in another way; the next one is heard
+            log.warning("usage_report_malformed", error=str(error))
+            return
+        for day, use in zip(days, uses, strict=True):
+            self._add(day, {Counted.JOBS: use.jobs, Counted.ERRORS: use.errors})
+
+    def _add(self, day: KeyDay, counts: dict[Counted, int]) -> None:
+        known = self._counted.get(day)
+        if known is None:
             if len(self._counted) >= MAX_PENDING:
                 return
-            counts = self._counted[day] = Counter()
-        counts[outcome] += 1
-        if outcome is Outcome.ALLOWED:
-            self._used[key.id] = now
+            known = self._counted[day] = Counter()
+        known.update({each: count for each, count in counts.items() if count})
         self._something.set()
 
     async def run(self) -> None:
@@ -184,17 +123,3 @@ class Usage:
         known = self._noted | minutes
         latest = max(known.values(), default=None)
         self._noted = {key_id: at for key_id, at in known.items() if at == latest}  # others will be of a later minute
-
-
-async def usage_of(store: UsageStore, key: Key, *, today: date, days: int) -> list[tuple[date, Mapping[Outcome, int]]]:
-    """How often a key was used on each of the last days, the newest first.
-
-    Raises:
-        Unavailable: The store is away.
-    """
-    asked = [KeyDay(key.tenant, key.id, today - timedelta(days=back)) for back in range(days)]
-    return list(zip((each.day for each in asked), await store.of_days(asked), strict=True))
-
-
-def _place(day: KeyDay) -> str:
-    return f"{{auth:tenant:{day.tenant}}}:usage:{day.key_id}:{day.day.isoformat()}"

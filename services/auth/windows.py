@@ -4,13 +4,18 @@ A window counts by the second. 61 seconds count, the oldest of them whole, so th
 hold more than the limit; the price is that a request may be refused for up to a second after an exact log would have
 let it pass. The limit is no part of what is kept: another limit holds from the next request on, and loses no count.
 
-    {auth:<subject>}:window:<name>    hash    see `lua/take.lua`; gone two minutes after the last request
+    {auth:<subject>}:window:<name>    hash      see `lua/take.lua`; gone two minutes after the last request
+    {auth:<subject>}:nonce:<hash>     string    that a request came which may come once only; gone after its time
 
-A subject is a tenant, whose windows and those of its keys are counted in one step, or the address of a client.
+A subject is a tenant, whose windows and those of its keys are counted in one step, or the address of a client. Whether
+a request that may come once only has come before is looked up in that same step: of any number of copies, at any
+replicas, one is counted, and one that found no room may come again.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,6 +38,10 @@ PATIENCE = timedelta(milliseconds=250)
 #: Windows that a process keeps by itself, about 1 KB each; beyond that the one unused for longest is forgotten.
 MAX_LOCAL_WINDOWS = 20_000
 
+#: Of the hash of a nonce: no two that anybody draws have the same.
+_NONCE_DIGEST_BYTES = 16
+_RETRY_AFTER = timedelta(seconds=1)
+
 _LUA = Path(__file__).parent / "lua"
 
 
@@ -46,6 +55,20 @@ class Window:
     place: str
     #: Requests in any minute.
     limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a request leaves that may come once only."""
+
+    #: Where: with the windows' own subject.
+    place: str
+    #: For how long.
+    kept: timedelta
+
+
+class Repeated(Exception):
+    """A request that may come once only has come before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +97,16 @@ class Verdict:
 class Windows(Protocol):
     """Counts requests."""
 
-    async def take(self, windows: Sequence[Window]) -> Verdict:
+    async def take(self, windows: Sequence[Window], mark: Mark | None = None) -> Verdict:
         """Counts a request in all of the windows, or in none where one of them is full.
 
         Args:
             windows: All of one subject.
+            mark: Of a request that may come once only.
 
         Raises:
-            Unavailable: It cannot be told; the request may be counted.
+            Repeated: The mark is there already; nothing is counted.
+            Unavailable: It cannot be told; the request may be counted, and have left its mark.
         """
         ...
 
@@ -101,6 +126,12 @@ def place_of_address(address: str) -> str:
     return f"{{auth:address:{address}}}:window:address"
 
 
+def place_of_nonce(tenant: str, key_id: str, nonce: str) -> str:
+    """Where it is noted that a key has used a nonce: of one size whatever the nonce's, beside its tenant's windows."""
+    digest = hashlib.sha256(f"{key_id}\n{nonce}".encode()).digest()[:_NONCE_DIGEST_BYTES]
+    return f"{{auth:tenant:{tenant}}}:nonce:{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
 class RedisWindows:
     """Windows that all replicas share; concurrent requests go together in one round trip.
 
@@ -112,12 +143,18 @@ class RedisWindows:
     def __init__(self, client: kv.Client, *, clock: Path = kv.CLOCK) -> None:
         self._take = GatheredScript(kv.Script(clock, _LUA / "take.lua"), client, patience=PATIENCE)
 
-    async def take(self, windows: Sequence[Window]) -> Verdict:
-        """Counts a request in all of the windows, or in none where one of them is full."""
+    async def take(self, windows: Sequence[Window], mark: Mark | None = None) -> Verdict:
+        """Counts a request in all of the windows, or in none where one of them is full or the mark is there."""
+        places, kept_ms = [window.place for window in windows], 0
+        if mark is not None:
+            places.append(mark.place)
+            kept_ms = int(mark.kept.total_seconds() * 1000)
         try:
-            answer = await self._take.run([window.place for window in windows], [window.limit for window in windows])
+            answer = await self._take.run(places, [kept_ms, *(window.limit for window in windows)])
         except TimeoutError as error:
             raise Unavailable("Redis does not answer in time", metadata={"dependency": "redis"}) from error
+        if answer[0] < 0:
+            raise Repeated
         standings = tuple(
             standing(window, used=answer[1 + 2 * index], more_in_ms=answer[2 + 2 * index])
             for index, window in enumerate(windows)
@@ -145,8 +182,18 @@ class LocalWindows:
         self._monotonic = monotonic
         self._windows: OrderedDict[str, _Counted] = OrderedDict()
 
-    async def take(self, windows: Sequence[Window]) -> Verdict:
-        """Counts a request in all of the windows, or in none where one of them is full."""
+    async def take(self, windows: Sequence[Window], mark: Mark | None = None) -> Verdict:
+        """Counts a request in all of the windows, or in none where one of them is full.
+
+        Raises:
+            Unavailable: It has a mark, which other replicas may have seen.
+        """
+        if mark is not None:
+            raise Unavailable(
+                "without Redis no signed request can be known to be new; try again shortly, or send the key itself",
+                metadata={"dependency": "redis"},
+                retry_after=_RETRY_AFTER,
+            )
         now_ms = int(self._monotonic() * 1000)
         now = now_ms // 1000
         found = [self._look(window.place, now) for window in windows]

@@ -10,13 +10,11 @@ from services.history.config import Config
 from services.history.projection import CONSUMER, Projection
 from services.history.servicer import HistoryServicer
 from services.history.store import MongoHistory
-from shared import bus, mongo, streams
-from shared.bus import Bus
+from shared import mongo, streams
 from shared.errors import Unavailable
 from shared.lifecycle import run
 from shared.paging import PageTokens
 from shared.retry import until_done
-from shared.streams import StreamLimits
 
 if TYPE_CHECKING:
     from shared.lifecycle import Process
@@ -27,22 +25,16 @@ async def serve(config: Config, process: Process) -> None:
     client = await process.depend_on(
         "mongodb", lambda: mongo.connect(config.mongo_url), check=mongo.ping, close=mongo.close
     )
-    connection = await process.depend_on(
-        "nats",
-        lambda: bus.connect(config.nats_url, "history", StreamLimits.of(config)),
-        check=Bus.check,
-        close=Bus.close,
-    )
+    bus = await process.connect_bus(config.nats_url)
     store = MongoHistory(mongo.database(client, "history"))
     await until_done(store.create_indexes, retry_on=(Unavailable,))
 
     projection = Projection(store)
-    events = connection.consumer(streams.JOBS, CONSUMER)
+    events = bus.consumer(streams.JOBS, CONSUMER)
     process.loop("projection", lambda: events.run(projection.handle, gather=config.gather))
     servicer = HistoryServicer(store=store, tokens=PageTokens(config.service_key.reveal().encode()))
     await process.serve(
-        (history_pb2_grpc.add_HistoryServiceServicer_to_server, servicer, "penstock.history.v1.HistoryService"),
-        audit_to=connection,
+        (history_pb2_grpc.add_HistoryServiceServicer_to_server, servicer, "penstock.history.v1.HistoryService")
     )
 
 

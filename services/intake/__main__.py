@@ -33,7 +33,6 @@ from services.intake.uploads import Uploads
 from services.intake.validation import Validator
 from services.intake.waiters import Waiters
 from services.intake.watching import Watcher
-from shared import bus as bus_
 from shared import kv, streams
 from shared.addresses import AddressGuard
 from shared.bus import Bus, GroupPublisher
@@ -42,7 +41,6 @@ from shared.formats import formats
 from shared.lifecycle import run
 from shared.objects import OF_INTAKE, Objects, Sweep, open_objects
 from shared.sealing import CALLBACK_SECRET, Sealer
-from shared.streams import StreamLimits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -57,12 +55,7 @@ if TYPE_CHECKING:
 async def serve(config: Config, process: Process) -> None:
     """Wires intake, and answers until told to stop."""
     redis = await process.depend_on("redis", lambda: kv.connect(config.redis_url), check=kv.ping, close=kv.close)
-    bus = await process.depend_on(
-        "nats",
-        lambda: bus_.connect(config.nats_url, "intake", StreamLimits.of(config)),
-        check=Bus.check,
-        close=Bus.close,
-    )
+    bus = await process.connect_bus(config.nats_url)
 
     guard = AddressGuard(allow_loopback=config.allow_loopback)
     sealer = Sealer.from_setting(config.sealing_key, CALLBACK_SECRET)
@@ -70,6 +63,8 @@ async def serve(config: Config, process: Process) -> None:
     store = held.store
     waiters = await _waiters(process, bus)
     await bus.on_signal(streams.PRINCIPAL_REVOKED_SIGNAL, process.streams.end)
+    await bus.on_signal(streams.TENANT_SUSPENDED_SIGNAL, process.streams.end_tenant)
+    await bus.on_signal(streams.TENANT_RESUMED_SIGNAL, process.streams.readmit_tenant)
     upstream = upstream_pb2_grpc.UpstreamServiceStub(process.channel(config.upstream_address))
     scheduler = scheduler_pb2_grpc.SchedulerServiceStub(process.channel(config.scheduler_address))
     history = history_pb2_grpc.HistoryServiceStub(process.channel(config.history_address, on_behalf_of_caller=True))
@@ -113,7 +108,6 @@ async def serve(config: Config, process: Process) -> None:
             UploadServicer(uploads),
             "penstock.jobs.v1.UploadService",
         ),
-        audit_to=bus,
     )
 
 

@@ -16,6 +16,7 @@ from services.intake.offload import is_large
 from shared import crash_points, errors, ids, observability
 from shared.crash_points import CrashPoint
 from shared.retry import Backoff, until_done
+from shared.rpc import call as current_call
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -152,6 +153,7 @@ class Acceptor:
                 )
         except TimeoutError:
             await self._give_up(candidate, tenant)
+        current_call.note_jobs(len(messages))
         if candidate.idempotency_key:
             await self._note_accepted(candidate, tenant)
         crash_points.reach(CrashPoint.INTAKE_PUBLISHED)

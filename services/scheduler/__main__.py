@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from penstock.scheduler.v1 import queues_pb2_grpc, scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2_grpc
 
+from services.scheduler import suspensions
 from services.scheduler.checkpoints import Checkpoints
 from services.scheduler.config import Config
 from services.scheduler.domain import QueueSettings
@@ -22,16 +23,14 @@ from services.scheduler.recovery import Recovery
 from services.scheduler.servicer import SchedulerServicer
 from services.scheduler.settings import BUCKET, Settings
 from services.scheduler.submissions import Submissions
+from services.scheduler.suspensions import Suspensions
 from services.scheduler.sweep import Sweeper
 from services.scheduler.upstreams import QueueKeeper, Upstreams
 from services.scheduler.wholeness import Wholeness
 from services.scheduler.work import Work
-from shared import bus as bus_
-from shared import kv
-from shared.bus import Bus
+from shared import kv, streams
 from shared.clock import SystemClock
 from shared.lifecycle import run
-from shared.streams import StreamLimits
 
 if TYPE_CHECKING:
     from penstock.upstream.v1.upstream_pb2_grpc import UpstreamServiceAsyncStub
@@ -42,12 +41,7 @@ if TYPE_CHECKING:
 async def serve(config: Config, process: Process) -> None:
     """Wires the scheduler, and answers until told to stop."""
     redis = await process.depend_on("redis", lambda: kv.connect(config.redis_url), check=kv.ping, close=kv.close)
-    bus = await process.depend_on(
-        "nats",
-        lambda: bus_.connect(config.nats_url, "scheduler", StreamLimits.of(config)),
-        check=Bus.check,
-        close=Bus.close,
-    )
+    bus = await process.connect_bus(config.nats_url)
     bucket = await bus.bucket(BUCKET, replicas=config.stream_replicas)
 
     settings = QueueSettings(lease_margin=config.lease_margin, max_priority_delay=config.max_priority_delay)
@@ -56,6 +50,7 @@ async def serve(config: Config, process: Process) -> None:
     outbox = Outbox(queue=queue, log=log)
     signals = Work(bus)
     queue_settings = Settings(bucket=bucket, queue=queue, signals=signals, clock=SystemClock())
+    tenant_suspensions = Suspensions(bucket=bucket, queue=queue, signals=signals)
     rebuild, checkpoints = Rebuild(redis, settings), Checkpoints(bucket)
     recovery = Recovery(bus=bus, rebuild=rebuild, checkpoints=checkpoints, outbox=outbox, signals=signals)
     keeper = QueueKeeper(
@@ -67,14 +62,17 @@ async def serve(config: Config, process: Process) -> None:
         latecomers=Latecomers(bus=bus, rebuild=rebuild, recovery=recovery),
     )
     stub: UpstreamServiceAsyncStub = upstream_pb2_grpc.UpstreamServiceStub(process.channel(config.upstream_address))
-    upstreams = Upstreams(stub, keeper=keeper, settings=queue_settings)
+    upstreams = Upstreams(stub, keeper=keeper, settings=queue_settings, suspensions=tenant_suspensions)
     recovery.on_recovered(queue_settings.restore)
+    recovery.on_recovered(tenant_suspensions.restore)
     recovery.follow(lambda recovered: upstreams.renew(recovered.upstream))
     leases = Leases(queue=queue, log=log, outbox=outbox, signals=signals)
 
     process.loop("log", log.run)
     process.loop("upstreams", upstreams.run)
     process.loop("settings", queue_settings.follow)
+    process.loop("suspensions", tenant_suspensions.follow)
+    process.loop("notices", lambda: bus.consumer(streams.NOTICES, suspensions.CONSUMER).run(tenant_suspensions.take))
     process.on_drain(signals.release)
     await process.serve(
         (
@@ -87,7 +85,6 @@ async def serve(config: Config, process: Process) -> None:
             QueueServicer(upstreams=upstreams, queue=queue, settings=queue_settings, recovery=recovery),
             "penstock.scheduler.v1.QueueService",
         ),
-        audit_to=bus,
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _KINDS = {
     HoldKind.NOT_BEFORE: jobs_pb2.Hold.NOT_BEFORE,
     HoldKind.PAUSED: jobs_pb2.Hold.PAUSED,
+    HoldKind.SUSPENDED: jobs_pb2.Hold.SUSPENDED,
     HoldKind.BREAKER: jobs_pb2.Hold.BREAKER,
     HoldKind.RATE: jobs_pb2.Hold.RATE,
     HoldKind.CONCURRENCY: jobs_pb2.Hold.CONCURRENCY,
@@ -28,6 +29,8 @@ _PAUSED = {
     "tenant": "the tenant's jobs are paused",
     "lane": "the job's lane is paused",
 }
+#: Until somebody ends them, the widest first.
+_OPEN_ENDED = (HoldKind.SUSPENDED, HoldKind.PAUSED)
 _CAUSES = {"throttled": "it asked for fewer calls", "failing": "it fails"}
 #: No job waits longer: a longer estimate says that none can be made.
 _LONGEST_WAIT = timedelta(days=7)
@@ -73,8 +76,8 @@ def recovering(job_id: str) -> jobs_pb2.JobExplanation:
 
 def _length(hold: Hold) -> tuple[int, int]:
     """What holds for longer is greater: a pause lasts until somebody ends it, a call under way ends in seconds."""
-    if hold.kind is HoldKind.PAUSED:
-        return (2, 0)
+    if hold.kind in _OPEN_ENDED:
+        return (2, len(_OPEN_ENDED) - _OPEN_ENDED.index(hold.kind))
     return (1, hold.until_ms) if hold.until_ms else (0, 0)
 
 
@@ -119,6 +122,10 @@ def _paused(_: Explanation, hold: Hold) -> str:
     return _PAUSED[hold.scope] + (f": {hold.text}" if hold.text else "")
 
 
+def _suspended(_: Explanation, hold: Hold) -> str:
+    return "the tenant is suspended" + (f": {hold.text}" if hold.text else "")
+
+
 def _rate(explanation: Explanation, hold: Hold) -> str:
     budget = f"{_calls(explanation, hold, hold.limit)} may begin in any {hold.window_ms / 1000:g} s"
     return f"{budget}, and there is room from {_time(hold.until_ms)} on"
@@ -147,6 +154,7 @@ def _open_breaker(explanation: Explanation, hold: Hold) -> str:
 _REASONS = {
     HoldKind.NOT_BEFORE: _not_before,
     HoldKind.PAUSED: _paused,
+    HoldKind.SUSPENDED: _suspended,
     HoldKind.BREAKER: _open_breaker,
     HoldKind.RATE: _rate,
     HoldKind.CONCURRENCY: _concurrency,
@@ -172,7 +180,7 @@ def _estimate_ms(explanation: Explanation) -> int:
 
     What has ended of late is parted as the turns are: by the tenant's share, and evenly among its lanes.
     """
-    if not _waits(explanation) or any(hold.kind is HoldKind.PAUSED for hold in explanation.holds):
+    if not _waits(explanation) or any(hold.kind in _OPEN_ENDED for hold in explanation.holds):
         return 0
     earliest_ms = max([explanation.now_ms, *(hold.until_ms for hold in explanation.holds)])
     before = min(

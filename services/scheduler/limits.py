@@ -1,4 +1,4 @@
-"""What holds a queue back: budgets, breakers, pauses, weights. Data only; the rules are in `lua/`."""
+"""What holds a queue back: budgets, breakers, pauses, suspensions, weights. Data only; the rules are in `lua/`."""
 
 from __future__ import annotations
 
@@ -107,6 +107,20 @@ class Pause:
     lane: str = ""
     reason: str = ""
     paused_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """Holds a tenant's jobs back in every queue until it is resumed, whatever is paused or not.
+
+    Args:
+        reason: For whoever asks.
+        suspended_at_ms: Since when.
+    """
+
+    tenant: str
+    reason: str
+    suspended_at_ms: int
 
 
 class QuotaScope(StrEnum):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from services.scheduler.domain import Fact, LeaseKey, NewJob, Outcome, QueueSettings
-    from services.scheduler.limits import Pause, Rules
+    from services.scheduler.limits import Pause, Rules, Suspension
     from services.scheduler.views import Explanation, QueueView
 
 
@@ -75,6 +75,17 @@ class Queue(Protocol):
         """Takes back the pause of exactly this; an empty text stands for all."""
         ...
 
+    async def suspend(self, upstream: str, suspension: Suspension, *, revision: int) -> None:
+        """Gives no lease to the tenant until it is reinstated, whatever is paused or resumed.
+
+        A word about a tenant that is of a lower revision than one that was heard changes nothing.
+        """
+        ...
+
+    async def reinstate(self, upstream: str, *, tenant: str, revision: int) -> None:
+        """Takes a suspension back, where there is one; what is paused stays so."""
+        ...
+
     async def explain(self, upstream: str, job_id: str, *, tenant: str) -> Explanation:
         """Why a job waits.
 
@@ -84,7 +95,7 @@ class Queue(Protocol):
         ...
 
     async def view(self, upstream: str, *, tenant: str, lanes: int) -> QueueView:
-        """How a queue stands: with the jobs and pauses of one tenant, or of all where `tenant` is empty.
+        """How a queue stands: with the jobs, pauses and suspension of one tenant, or of all where `tenant` is empty.
 
         At most so many lanes are shown, the deepest first; of all tenants' lanes, those of the ten tenants with the
         most jobs that wait are looked at.
@@ -121,6 +132,8 @@ class RedisQueue:
         self._configure = QueueScript(clock, "configure", "job")
         self._pause = QueueScript(clock, "pause", "job")
         self._resume = QueueScript(clock, "resume", *whole)
+        self._suspend = QueueScript(clock, "suspend", "job", "standing")
+        self._reinstate = QueueScript(clock, "reinstate", *whole, "standing")
         self._explain = QueueScript(clock, "explain", *whole, "looking")
         self._view = QueueScript(clock, "view", *whole, "looking")
 
@@ -233,6 +246,15 @@ class RedisQueue:
         """See `Queue`."""
         await self._resume.run(self._client, upstream, tenant, lane)
 
+    async def suspend(self, upstream: str, suspension: Suspension, *, revision: int) -> None:
+        """See `Queue`."""
+        what, at_ms = suspension.tenant, suspension.suspended_at_ms
+        await self._suspend.run(self._client, upstream, what, revision, suspension.reason, at_ms)
+
+    async def reinstate(self, upstream: str, *, tenant: str, revision: int) -> None:
+        """See `Queue`."""
+        await self._reinstate.run(self._client, upstream, tenant, revision)
+
     async def explain(self, upstream: str, job_id: str, *, tenant: str) -> Explanation:
         """See `Queue`."""
         answer = await self._explain.run(self._client, upstream, job_id, tenant)
@@ -242,8 +264,8 @@ class RedisQueue:
 
     async def view(self, upstream: str, *, tenant: str, lanes: int) -> QueueView:
         """See `Queue`."""
-        view, pauses = await self._view.run(self._client, upstream, tenant, lanes)
-        return view_codec.read_view(json.loads(view), pauses, tenant=tenant)
+        view, pauses, suspensions = await self._view.run(self._client, upstream, tenant, lanes)
+        return view_codec.read_view(json.loads(view), pauses, suspensions, tenant=tenant)
 
 
 def job_not_found(job_id: str) -> errors.JobNotFound:

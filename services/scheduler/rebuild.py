@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from services.scheduler.replay import Chapter, Happened
 
 #: What is set for a queue, and what no event of the log tells: a rebuild from nothing leaves it.
-_KEPT = ("epoch", "outbox", "rules", "weights", "pauses")
+_KEPT = ("epoch", "outbox", "rules", "weights", "pauses", "suspended", "standings")
 _KEPT_MARKS = "cancel:"
 #: Revisions that a job leaves out after what the log tells of it; see `replay.lua`.
 _GAP = 1

@@ -10,7 +10,7 @@ from services.scheduler.events import timestamp
 from services.scheduler.rules import budget_message
 
 if TYPE_CHECKING:
-    from services.scheduler.limits import Pause
+    from services.scheduler.limits import Pause, Suspension
     from services.scheduler.views import BreakerView, BudgetUse, LaneView, QueueView
 
 
@@ -28,7 +28,7 @@ def queue_message(upstream: str, tenant: str, view: QueueView) -> queues_pb2.Que
         tenants=view.tenants,
         budgets=[_budget(use) for use in view.budgets],
         breaker=_breaker(view.breaker),
-        pauses=[_pause(pause) for pause in view.pauses],
+        pauses=[*map(_suspension, view.suspensions), *map(_pause, view.pauses)],
         lanes=[_lane(lane) for lane in view.lanes],
     )
 
@@ -68,4 +68,13 @@ def _breaker(breaker: BreakerView | None) -> queues_pb2.Breaker | None:
 def _pause(pause: Pause) -> queues_pb2.Pause:
     return queues_pb2.Pause(
         tenant=pause.tenant, lane=pause.lane, reason=pause.reason, paused_at=timestamp(pause.paused_at_ms)
+    )
+
+
+def _suspension(suspension: Suspension) -> queues_pb2.Pause:
+    return queues_pb2.Pause(
+        tenant=suspension.tenant,
+        reason=suspension.reason,
+        paused_at=timestamp(suspension.suspended_at_ms),
+        suspension=True,
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from services.scheduler.rules import Offer
     from services.scheduler.settings import Settings
     from services.scheduler.submissions import Submissions
+    from services.scheduler.suspensions import Suspensions
     from services.scheduler.sweep import Sweeper
     from services.scheduler.wholeness import Wholeness
     from shared.bus import Bus
@@ -95,12 +96,21 @@ class Upstreams:
         stub: Asks the catalogue.
         keeper: Keeps their queues.
         settings: Are told what the catalogue says of their limits.
+        suspensions: Hold in each of them.
     """
 
-    def __init__(self, stub: UpstreamServiceAsyncStub, *, keeper: QueueKeeper, settings: Settings) -> None:
+    def __init__(
+        self,
+        stub: UpstreamServiceAsyncStub,
+        *,
+        keeper: QueueKeeper,
+        settings: Settings,
+        suspensions: Suspensions,
+    ) -> None:
         self._stub = stub
         self._keeper = keeper
         self._settings = settings
+        self._suspensions = suspensions
         self._offers: dict[str, Offer] = {}
         #: Those of which what is set is to be brought into force.
         self._new: set[str] = set()
@@ -193,6 +203,7 @@ class Upstreams:
 
     async def _apply(self, upstream: str) -> None:
         """Has what holds for a queue in force, as soon as Redis and NATS are there."""
+        await _until_done(lambda: self._suspensions.apply(upstream), "suspensions_awaited")
         await _until_done(lambda: self._settings.apply(upstream), "rules_awaited")
 
 

@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from services.scheduler.domain import METHOD_CLASSES
 from shared import ids
-from shared.errors import FieldViolation, InvalidArgument
+from shared.errors import FieldViolation, InvalidArgument, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,11 +72,6 @@ def check_reason(reason: str) -> None:
         raise InvalidArgument.field("reason", f"has {len(reason)} characters; it takes {MAX_REASON_CHARACTERS} at most")
     if not reason.isprintable():
         raise InvalidArgument.field("reason", "holds control characters or line breaks; write it in one line")
-
-
-def shown(value: str) -> str:
-    """A caller's value in an error: quoted, escaped, and cut where it is long."""
-    return repr(value) if len(value) <= _SHOWN_CHARACTERS else f"{value[:_SHOWN_CHARACTERS]!r}…"
 
 
 def _limits_violations(path: str, limits: limits_pb2.Limits) -> Iterator[FieldViolation]:

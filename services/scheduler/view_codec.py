@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from services.scheduler.domain import State
-from services.scheduler.limits import Budget, Pause, Rate
+from services.scheduler.limits import Budget, Pause, Rate, Suspension
 from services.scheduler.scripts import milliseconds
 from services.scheduler.views import BreakerView, BudgetUse, Explanation, Hold, HoldKind, LaneView, QueueView
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from services.scheduler.limits import BreakerPolicy, Rules
 
@@ -62,13 +62,16 @@ def read_explanation(values: Mapping[str, Any]) -> Explanation:
     )
 
 
-def read_view(values: Mapping[str, Any], pauses: Sequence[bytes], *, tenant: str) -> QueueView:
+def read_view(
+    values: Mapping[str, Any], pauses: Sequence[bytes], suspensions: Sequence[bytes], *, tenant: str
+) -> QueueView:
     """How a queue stands.
 
     Args:
         values: As the script wrote them.
         pauses: By turns what is paused, and how.
-        tenant: Whose pauses, with those of all, are shown; empty for everyone's.
+        suspensions: By turns which tenant is suspended, and how.
+        tenant: Whose pauses, with those of all, and whose suspension are shown; empty for everyone's.
     """
     found = [_read_pause(what, how) for what, how in zip(pauses[::2], pauses[1::2], strict=True)]
     high, normal, low = values["by_priority"]
@@ -86,6 +89,12 @@ def read_view(values: Mapping[str, Any], pauses: Sequence[bytes], *, tenant: str
             sorted(
                 (pause for pause in found if not tenant or pause.tenant in {"", tenant}),
                 key=lambda pause: (pause.tenant, pause.lane),
+            )
+        ),
+        suspensions=tuple(
+            sorted(
+                (each for each in _read_suspensions(suspensions) if not tenant or each.tenant == tenant),
+                key=lambda suspension: suspension.tenant,
             )
         ),
         lanes=tuple(
@@ -153,6 +162,12 @@ def _read_pause(what: bytes, how: bytes) -> Pause:
     tenant, _, lane = what.decode().partition(":")
     values = json.loads(how)
     return Pause(tenant=tenant, lane=lane, reason=values["reason"], paused_at_ms=int(values["at"]))
+
+
+def _read_suspensions(texts: Sequence[bytes]) -> Iterator[Suspension]:
+    for tenant, how in zip(texts[::2], texts[1::2], strict=True):
+        values = json.loads(how)
+        yield Suspension(tenant=tenant.decode(), reason=values["reason"], suspended_at_ms=int(values["at"]))
 
 
 def _dump(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from services.scheduler.domain import State
-    from services.scheduler.limits import Budget, Pause
+    from services.scheduler.limits import Budget, Pause, Suspension
 
 
 class HoldKind(StrEnum):
@@ -16,6 +16,7 @@ class HoldKind(StrEnum):
 
     NOT_BEFORE = "not_before"
     PAUSED = "paused"
+    SUSPENDED = "suspended"
     BREAKER = "breaker"
     RATE = "rate"
     CONCURRENCY = "concurrency"
@@ -31,7 +32,7 @@ class Hold:
         until_ms: 0 where it is not known.
         limit: For RATE and CONCURRENCY: how many calls are allowed; for QUOTA: 0.
         window_ms: For RATE.
-        text: Why it is paused, or why the breaker opened.
+        text: Why it is paused or suspended, or why the breaker opened.
     """
 
     kind: HoldKind
@@ -145,4 +146,5 @@ class QueueView:
     budgets: tuple[BudgetUse, ...]
     breaker: BreakerView | None
     pauses: tuple[Pause, ...]
+    suspensions: tuple[Suspension, ...]
     lanes: tuple[LaneView, ...]

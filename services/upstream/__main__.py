@@ -19,13 +19,11 @@ from services.upstream.http_client import HttpClient
 from services.upstream.leases import Leases
 from services.upstream.servicer import UpstreamServicer
 from services.upstream.worker import Worker
-from shared import bus as bus_
 from shared.addresses import AddressGuard
-from shared.bus import Bus
 from shared.clock import SystemClock
 from shared.lifecycle import run
 from shared.objects import OF_UPSTREAM, Objects, Sweep, open_objects
-from shared.streams import StreamLimits, cancel_signal
+from shared.streams import cancel_signal
 
 if TYPE_CHECKING:
     from shared.lifecycle import Process
@@ -33,12 +31,7 @@ if TYPE_CHECKING:
 
 async def serve(config: Config, process: Process) -> None:
     """Wires the service and runs it until the process is told to stop."""
-    bus = await process.depend_on(
-        "nats",
-        lambda: bus_.connect(config.nats_url, "upstream", StreamLimits.of(config)),
-        check=Bus.check,
-        close=Bus.close,
-    )
+    bus = await process.connect_bus(config.nats_url)
     objects = process.lean_on("objects", await open_objects(config.objects), check=Objects.check, close=Objects.close)
     publisher = bus.group_publisher()
     process.loop("publisher", publisher.run)
@@ -83,8 +76,7 @@ async def serve(config: Config, process: Process) -> None:
             upstream_pb2_grpc.add_UpstreamServiceServicer_to_server,
             UpstreamServicer(catalogue),
             "penstock.upstream.v1.UpstreamService",
-        ),
-        audit_to=bus,
+        )
     )
 
 

@@ -12,14 +12,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from services.upstream.domain import Quota, QuotaScope
-from services.upstream.structured_fields import MalformedFieldError, parse_dictionary, parse_list
 from shared import retry_after
+from shared.structured_fields import MalformedFieldError, parse_dictionary, parse_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from services.upstream.structured_fields import Bare, Item
+    from shared.structured_fields import Bare, Item
 
     #: Answers with a header's value by its name in lower case, several of one name joined by commas; None without any.
     Field = Callable[[str], str | None]

@@ -17,17 +17,14 @@ from services.webhooks.sender import Sender
 from services.webhooks.servicer import CallbackSecretServicer
 from services.webhooks.signing import TenantSecrets
 from services.webhooks.store import MongoDeliveryStore
-from shared import bus as bus_
 from shared import mongo as mongo_
 from shared import streams
 from shared.addresses import AddressGuard
-from shared.bus import Bus
 from shared.clock import SystemClock
 from shared.errors import Unavailable
 from shared.lifecycle import run
 from shared.retry import until_done
 from shared.sealing import CALLBACK_SECRET, Sealer
-from shared.streams import StreamLimits
 
 if TYPE_CHECKING:
     from shared.lifecycle import Process
@@ -38,12 +35,7 @@ async def serve(config: Config, process: Process) -> None:
     mongo = await process.depend_on(
         "mongodb", lambda: mongo_.connect(config.mongo_url), check=mongo_.ping, close=mongo_.close
     )
-    bus = await process.depend_on(
-        "nats",
-        lambda: bus_.connect(config.nats_url, "webhooks", StreamLimits.of(config)),
-        check=Bus.check,
-        close=Bus.close,
-    )
+    bus = await process.connect_bus(config.nats_url)
     store = MongoDeliveryStore(mongo)
     await until_done(store.prepare, retry_on=(Unavailable,))
 
@@ -84,8 +76,7 @@ async def serve(config: Config, process: Process) -> None:
             webhooks_pb2_grpc.add_CallbackSecretServiceServicer_to_server,
             CallbackSecretServicer(secrets),
             "penstock.webhooks.v1.CallbackSecretService",
-        ),
-        audit_to=bus,
+        )
     )
 
 

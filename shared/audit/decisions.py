@@ -21,16 +21,19 @@ class Audited:
         kind: What a call is about.
         id: The fields of the request that name it, the wider thing first.
         made: The field of the answer that does, where the call makes it.
+        tenant: The field of the request by which an operator names another tenant than its own.
     """
 
     kind: str
     id: tuple[str, ...] = ()
     made: str = ""
+    tenant: str = "tenant"
 
 
 _QUEUE = Audited(kind="queue", id=("upstream",))
 _LANE = Audited(kind="queue", id=("upstream", "lane"))
 _KEY = Audited(kind="key", id=("key_id",))
+_TENANT = Audited(kind="tenant", id=("tenant",))
 
 #: By the RPC's full name, as gRPC spells it.
 AUDITED: Mapping[str, Audited] = MappingProxyType(
@@ -42,6 +45,9 @@ AUDITED: Mapping[str, Audited] = MappingProxyType(
         "/penstock.auth.v1.KeyService/CreateKey": Audited(kind="key", made="key.id"),
         "/penstock.auth.v1.KeyService/RotateKey": _KEY,
         "/penstock.auth.v1.KeyService/RevokeKey": _KEY,
+        "/penstock.auth.v1.TenantService/CreateTenant": Audited(kind="tenant", id=("name",), tenant="name"),
+        "/penstock.auth.v1.TenantService/SuspendTenant": _TENANT,
+        "/penstock.auth.v1.TenantService/ResumeTenant": _TENANT,
         # It changes nothing; whoever has read the secret can sign.
         "/penstock.webhooks.v1.CallbackSecretService/GetCallbackSecret": Audited(kind="callback_secret"),
     }
@@ -84,6 +90,9 @@ UNAUDITED: Mapping[str, str] = MappingProxyType(
         "/penstock.auth.v1.KeyService/ListKeys": _READS,
         "/penstock.auth.v1.KeyService/GetKey": _READS,
         "/penstock.auth.v1.KeyService/GetKeyUsage": _READS,
+        "/penstock.auth.v1.KeyService/ListTopCallers": _READS,
+        "/penstock.auth.v1.TenantService/ListTenants": _READS,
+        "/penstock.auth.v1.TenantService/GetTenant": _READS,
         "/penstock.auth.v1.AuditService/ListAuditEntries": _READS,
         "/penstock.history.v1.HistoryService/ListJobs": _READS,
         "/penstock.history.v1.HistoryService/GetRecordedJob": _READS,

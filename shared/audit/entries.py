@@ -39,6 +39,7 @@ _LANE = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,280}")
 #: What each part of a target's id must look like, by the name of its field.
 FORMS: Mapping[str, Callable[[str], bool]] = {
     "key_id": ids.is_key_id,
+    "name": ids.is_slug,
     "tenant": ids.is_slug,
     "upstream": ids.is_slug,
     "lane": lambda text: _LANE.fullmatch(text) is not None,
@@ -76,7 +77,7 @@ def entry_of(
     principal = call.principal
     entry = AuditEntry(
         id=ids.new_audit_id(),
-        tenant=_tenant(principal, call.request),
+        tenant=_tenant(principal, call.request, "tenant" if audited is None else audited.tenant),
         actor=_actor(principal),
         action=action_of(call.method),
         target=_target(audited, call.request, answer),
@@ -133,11 +134,11 @@ def action_of(rpc: str) -> str:
     return ".".join(_ACTION_PARTS.split(rpc)[-2:])
 
 
-def _tenant(principal: Principal | None, request: Message | None) -> str:
+def _tenant(principal: Principal | None, request: Message | None, field: str) -> str:
     """Whose things the call was about: the caller's own, unless an operator named another tenant."""
     if principal is None:
         return ""
-    asked: object = getattr(request, "tenant", "")
+    asked: object = getattr(request, field, "")
     if Scope.OPERATOR in principal.scopes and isinstance(asked, str) and ids.is_slug(asked):
         return asked
     return principal.tenant

@@ -85,14 +85,20 @@ class Bus:
         async with translated():
             await self._client.publish(subject, payload)
 
-    async def on_signal(self, subject: str, handle: Callable[[bytes], Awaitable[None]]) -> None:
-        """Calls `handle` with each signal from now on, one after the other; again after every reconnect."""
+    async def on_signal(self, subject: str, handle: Callable[[bytes], Awaitable[None]], *, one_of: str = "") -> None:
+        """Calls `handle` with each signal from now on, one after the other; again after every reconnect.
+
+        Args:
+            subject: Which signals.
+            handle: Is given the payload of each.
+            one_of: A group of listeners of which one alone hears each signal; empty where all do.
+        """
 
         async def receive(message: Msg) -> None:
             await handle(message.data)
 
         async with translated():
-            await self._client.subscribe(subject, cb=receive)
+            await self._client.subscribe(subject, queue=one_of, cb=receive)
 
     async def read(self, stream: str, sequence: int) -> bytes | None:
         """One message of a stream by its sequence, or None when it is no longer kept."""

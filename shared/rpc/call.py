@@ -8,18 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shared import ids
-from shared.errors import InvalidArgument, PenstockError, PermissionDenied, Unauthenticated
+from shared.errors import InvalidArgument, PenstockError, PermissionDenied, Unauthenticated, shown
 from shared.identity import Principal, PrincipalKind
 from shared.permissions import Scope
 
 if TYPE_CHECKING:
     import grpc
     from google.protobuf.message import Message
-
-#: Stands for all tenants in a request.
-ALL_TENANTS = "-"
-#: Of a wrong value that is shown again in an error.
-_SHOWN_CHARACTERS = 40
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,12 +38,16 @@ class Call:
     begun: bool = False
     #: Whether there is an audit entry of it.
     audited: bool = False
+    #: Jobs that it has made.
+    jobs: int = 0
 
     def remaining_s(self) -> float | None:
         """Seconds until the deadline, or None where there is none."""
         return None if self.deadline is None else self.deadline - time.monotonic()
 
 
+#: Stands for all tenants in a request.
+ALL_TENANTS = "-"
 _current: ContextVar[Call] = ContextVar("penstock_call")
 
 
@@ -60,6 +59,13 @@ def enter(call: Call) -> None:
 def current() -> Call | None:
     """The call that this task answers, or None outside of one."""
     return _current.get(None)
+
+
+def note_jobs(count: int) -> None:
+    """Notes that the current call has made so many jobs, for what is known of its key's use."""
+    call = current()
+    if call is not None:
+        call.jobs += count
 
 
 def current_principal() -> Principal:
@@ -87,11 +93,11 @@ def current_tenant() -> str:
 
 
 def asked_tenant(asked: str) -> str:
-    """Whose things the current call is about, given whose it asks for; empty for all tenants'.
+    """Whose things a request with such a `tenant` is about, empty for all tenants'.
 
     Raises:
+        InvalidArgument: It names none.
         PermissionDenied: They are not the caller's, and it is no operator.
-        InvalidArgument: No tenant has such a name.
         Unauthenticated: The call is made in no tenant's name.
     """
     own = current_tenant()
@@ -106,8 +112,8 @@ def asked_tenant(asked: str) -> str:
     if asked == ALL_TENANTS:
         return ""
     if not ids.is_slug(asked):
-        shown = repr(asked) if len(asked) <= _SHOWN_CHARACTERS else f"{asked[:_SHOWN_CHARACTERS]!r}…"
         raise InvalidArgument.field(
-            "tenant", f"is {shown}, which is no tenant's name; it takes a lower-case slug, or - for all"
+            "tenant",
+            f"is {shown(asked)}, which is no tenant's name; it takes a lower-case slug, or - for all",
         )
     return asked

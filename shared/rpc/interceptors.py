@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
     from shared.audit import Audit
+    from shared.rpc.key_uses import KeyUses
     from shared.rpc.open_streams import OpenStreams
 
 log = observability.logger()
@@ -59,13 +60,17 @@ class Interceptor(grpc.aio.ServerInterceptor):
         service: The service that answers.
         verifier: Who may vouch for callers.
         streams: Where streams are known by who watches.
+        uses: Counts what keys do.
         audit: Takes down what is audited.
     """
 
-    def __init__(self, service: str, verifier: TokenVerifier, streams: OpenStreams, audit: Audit) -> None:
+    def __init__(
+        self, service: str, verifier: TokenVerifier, streams: OpenStreams, *, uses: KeyUses, audit: Audit
+    ) -> None:
         self._service = service
         self._verifier = verifier
         self._streams = streams
+        self._uses = uses
         self._audit = audit
 
     async def intercept_service(
@@ -102,7 +107,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         # Writes by itself: a generator that yields to gRPC would be ended after a cancel in another task.
         async def answer(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             async def work(call: Call) -> None:
-                held = nullcontext() if call.principal is None else self._streams.held_by(call.principal.id)
+                held = nullcontext() if call.principal is None else self._streams.held_by(call.principal)
                 call.request = _read(handler, request)
                 with held:
                     async with aclosing(handler.unary_stream(call.request, context)) as responses:
@@ -157,6 +162,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
                     span.set_status(Status(StatusCode.ERROR, call.error.reason))
                 await _refuse(call, call.error)
             finally:
+                self._uses.note(call)
                 _tell(call, code, time.perf_counter() - began, quiet=quiet)
 
     def _identify(self, call: Call) -> None:

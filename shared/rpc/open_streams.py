@@ -1,8 +1,8 @@
 """The streams that a server has open, by who watches: they end when that principal may do nothing any more.
 
 A unary call is let in or not, and over soon. A stream was let in once and goes on for minutes; so services are told who
-was revoked, and end what that one has open. What was let in just before and opens just after is refused: an identity
-token is good for a while after its key is not.
+was revoked, or which tenant suspended, and end what that one has open. What was let in just before and opens just after
+is refused: an identity token is good for a while after its key is not.
 """
 
 from __future__ import annotations
@@ -12,20 +12,40 @@ import time
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from shared import observability
-from shared.errors import Unauthenticated
+from shared.errors import TenantSuspended, Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from shared.errors import PenstockError
+    from shared.identity import Principal
 
 log = observability.logger()
 
 #: Longer than any identity token of a principal is good for, and the clocks of two machines are apart.
 _REMEMBERED_S = 90.0
-#: Revocations that are remembered.
+#: Revocations and suspensions that are remembered.
 MAX_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """Who has streams: a principal, or all of a tenant's."""
+
+    kind: Literal["principal", "tenant"]
+    name: str
+
+    def refusal(self) -> PenstockError:
+        """What a stream of it is ended and refused with, when it may have none."""
+        if self.kind == "tenant":
+            return TenantSuspended(
+                f"the tenant {self.name!r} was suspended, and its streams end with it; ask the operator to resume it",
+                metadata={"tenant": self.name},
+            )
+        return Unauthenticated("the API key was revoked, and its streams end with it; use another one")
 
 
 @dataclass(eq=False, slots=True)
@@ -33,11 +53,12 @@ class _Stream:
     """One stream, and the task that answers it."""
 
     task: asyncio.Task[object]
-    ended: bool = False
+    #: Who was revoked or suspended, so that it ends.
+    ended_with: _Holder | None = None
 
 
 class OpenStreams:
-    """Knows the open streams of each principal.
+    """Knows the open streams of each principal and tenant.
 
     Args:
         monotonic: Seconds that only grow.
@@ -45,48 +66,60 @@ class OpenStreams:
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._streams: dict[str, set[_Stream]] = {}
-        self._revoked: OrderedDict[str, float] = OrderedDict()
+        self._streams: dict[_Holder, set[_Stream]] = {}
+        self._refused: OrderedDict[_Holder, float] = OrderedDict()
 
     @contextmanager
-    def held_by(self, principal_id: str) -> Generator[None]:
-        """While the body runs, a stream of this principal is open; it is broken off when the principal is revoked.
+    def held_by(self, principal: Principal) -> Generator[None]:
+        """While the body runs, a stream of this principal is open; it is broken off when it may have none any more.
 
         Raises:
             Unauthenticated: The principal was revoked, before or meanwhile.
+            TenantSuspended: Its tenant was suspended.
         """
-        if self._monotonic() < self._revoked.get(principal_id, 0.0):
-            raise _revoked()
+        holders = [_Holder("principal", principal.id)]
+        if principal.tenant:  # a service has none
+            holders.append(_Holder("tenant", principal.tenant))
+        for holder in holders:
+            if self._monotonic() < self._refused.get(holder, 0.0):
+                raise holder.refusal()
         task = asyncio.current_task()
         assert task is not None, "a stream is answered by a task"  # noqa: S101  what every caller of it is
         stream = _Stream(task)
-        self._streams.setdefault(principal_id, set()).add(stream)
+        for holder in holders:
+            self._streams.setdefault(holder, set()).add(stream)
         try:
             yield
         except asyncio.CancelledError:
-            if stream.ended and task.uncancel() == 0:  # it was this that canceled it, and nobody else
-                raise _revoked() from None
+            if stream.ended_with is not None and task.uncancel() == 0:  # it was this that canceled it, and nobody else
+                raise stream.ended_with.refusal() from None
             raise
         finally:
-            streams = self._streams[principal_id]
-            streams.discard(stream)
-            if not streams:
-                del self._streams[principal_id]
+            for holder in holders:
+                self._streams[holder].discard(stream)
+                if not self._streams[holder]:
+                    del self._streams[holder]
 
     async def end(self, principal_id: bytes) -> None:
         """Ends every stream of a principal that was revoked: what `signal.auth.revoked` is handled by."""
-        name = principal_id.decode(errors="replace")
-        self._revoked.pop(name, None)
-        self._revoked[name] = self._monotonic() + _REMEMBERED_S
-        if len(self._revoked) > MAX_REMEMBERED:
-            self._revoked.popitem(last=False)
-        streams = [stream for stream in self._streams.get(name, ()) if not stream.ended]
+        self._end(_Holder("principal", principal_id.decode(errors="replace")))
+
+    async def end_tenant(self, tenant: bytes) -> None:
+        """Ends every stream of a tenant that was suspended: what `signal.auth.tenant_suspended` is handled by."""
+        self._end(_Holder("tenant", tenant.decode(errors="replace")))
+
+    async def readmit_tenant(self, tenant: bytes) -> None:
+        """Lets a tenant that was resumed have streams again: what `signal.auth.tenant_resumed` is handled by."""
+        self._refused.pop(_Holder("tenant", tenant.decode(errors="replace")), None)
+
+    def _end(self, holder: _Holder) -> None:
+        self._refused.pop(holder, None)
+        self._refused[holder] = self._monotonic() + _REMEMBERED_S
+        if len(self._refused) > MAX_REMEMBERED:
+            self._refused.popitem(last=False)
+        streams = [stream for stream in self._streams.get(holder, ()) if stream.ended_with is None]
         for stream in streams:
-            stream.ended = True
+            stream.ended_with = holder
             stream.task.cancel()
         if streams:
-            log.info("streams_ended", principal=name, count=len(streams))
-
-
-def _revoked() -> Unauthenticated:
-    return Unauthenticated("the API key was revoked, and its streams end with it; use another one")
+            log.info("streams_ended", holder=holder.kind, name=holder.name, count=len(streams))

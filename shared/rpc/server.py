@@ -9,14 +9,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from shared import observability
+from shared.audit import Audit
+from shared.clock import SystemClock
 from shared.rpc.interceptors import Interceptor
+from shared.rpc.key_uses import KeyUses
 from shared.rpc.open_streams import OpenStreams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from shared.audit import Audit
     from shared.identity import TokenVerifier
     from shared.rpc.health import Health
 
@@ -48,8 +50,9 @@ class Server:
         address: Where it listens, `host:port`; port 0 takes a free one.
         verifier: Who may vouch for callers.
         health: What is asked for its health.
-        audit: Takes down what is audited.
         streams: Where streams are known by who watches, to be ended by; of its own unless told.
+        uses: Counts what keys do, to be told; of its own unless told.
+        audit: Takes down what is audited, to be published; of its own unless told.
     """
 
     def __init__(
@@ -59,11 +62,18 @@ class Server:
         address: str,
         verifier: TokenVerifier,
         health: Health,
-        audit: Audit,
         streams: OpenStreams | None = None,
+        uses: KeyUses | None = None,
+        audit: Audit | None = None,
     ) -> None:
-        interceptors = [Interceptor(service, verifier, streams or OpenStreams(), audit)]
-        self._server = grpc.aio.server(interceptors=interceptors, options=_SERVER_OPTIONS)
+        interceptor = Interceptor(
+            service,
+            verifier,
+            streams or OpenStreams(),
+            uses=uses or KeyUses(SystemClock()),
+            audit=audit or Audit(service),
+        )
+        self._server = grpc.aio.server(interceptors=[interceptor], options=_SERVER_OPTIONS)
         self._address = address
         self._health = health
         self._names = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]

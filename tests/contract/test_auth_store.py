@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.auth import networks
-from services.auth.domain import FoundKey, KeptSecret, Key, KeySecret, PrefixTaken, Tenant
-from services.auth.store import MongoStore, Store
+from services.auth.domain import FoundKey, KeptSecret, Key, KeySecret, PrefixTaken, Suspension, Tenant
+from services.auth.store import DATABASE, MongoStore, Store
 from shared import ids
 from shared.paging import Position
 from shared.permissions import ROLE_SCOPES, Role
@@ -59,6 +59,7 @@ def make_key(
         scopes=frozenset({"jobs:read", "keys:write"}),
         created_at=created_at,
         expires_at=expires_at,
+        sealed_signing_key=b"sealed",
     )
 
 
@@ -66,19 +67,6 @@ async def test_preparing_twice_changes_nothing(store: Store) -> None:
     await store.add_key(make_key())
     await store.prepare()
     assert len(await store.keys("acme", limit=10)) == 1
-
-
-async def test_a_tenant_is_found_by_its_name(store: Store) -> None:
-    tenant = Tenant(name="acme", created_at=NOW, disabled_at=NOW + SECOND)
-    assert await store.add_tenant(tenant)
-    assert await store.tenant("acme") == tenant
-    assert await store.tenant("other") is None
-
-
-async def test_a_tenant_added_again_stays_as_it_was(store: Store) -> None:
-    await store.add_tenant(ACME)
-    assert not await store.add_tenant(Tenant(name="acme", created_at=NOW + SECOND))
-    assert await store.tenant("acme") == ACME
 
 
 async def test_a_key_comes_back_as_it_was_added(store: Store) -> None:
@@ -115,6 +103,14 @@ async def test_a_key_whose_tenant_is_gone_is_found_without_one(store: Store) -> 
     key = make_key()
     await store.add_key(key)
     assert await store.find_key(key.prefix) == FoundKey(key=key, tenant=None)
+
+
+async def test_a_key_is_found_with_the_suspension_of_its_tenant(store: Store) -> None:
+    key = make_key()
+    await store.add_tenant(ACME)
+    await store.add_key(key)
+    tenant = await store.suspend_tenant("acme", Suspension(at=NOW + SECOND, reason="unpaid", by="key_1"))
+    assert await store.find_key(key.prefix) == FoundKey(key=key, tenant=tenant)
 
 
 async def test_a_prefix_that_no_key_has_finds_none(store: Store) -> None:
@@ -176,7 +172,7 @@ async def test_revoking_a_key_that_is_not_there_finds_none(store: Store) -> None
 
 
 def fresh_secret() -> KeptSecret:
-    return KeptSecret(prefix=KeySecret.new().prefix, digest=bytes(range(32, 64)))
+    return KeptSecret(prefix=KeySecret.new().prefix, digest=bytes(range(32, 64)), sealed_signing_key=b"sealed anew")
 
 
 async def rotate(store: Store, key: Key, fresh: KeptSecret, *, at: datetime = NOW) -> Key | None:
@@ -204,6 +200,18 @@ async def test_a_rotated_key_is_found_by_both_of_its_prefixes(store: Store) -> N
     assert await store.key("acme", key.id) == after
     for prefix in (key.prefix, fresh.prefix):
         assert await store.find_key(prefix) == FoundKey(key=after, tenant=ACME)
+    assert after.sealed_signing_key_of(fresh.prefix) == b"sealed anew"
+    assert after.sealed_signing_key_of(key.prefix) == b"sealed"
+
+
+async def test_a_key_of_before_signing_keys_is_read_and_rotated(mongo_store: MongoStore, mongo: Client) -> None:
+    key, fresh = make_key(), fresh_secret()
+    await mongo_store.add_key(key)
+    await mongo[DATABASE]["keys"].update_one({"_id": key.id}, {"$unset": {"signing_key": ""}})
+    unsigned = replace(key, sealed_signing_key=None)
+    assert await mongo_store.key("acme", key.id) == unsigned
+    assert await rotate(mongo_store, key, fresh) == unsigned
+    assert await mongo_store.key("acme", key.id) == unsigned.rotated(fresh, NOW + SECOND)
 
 
 async def test_a_key_has_one_former_secret_at_most(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,13 +12,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.auth.windows import LocalWindows, RedisWindows, Standing, Verdict, Window, place_of_key, place_of_tenant
+from services.auth import windows as windows_
+from services.auth.windows import (
+    LocalWindows,
+    Mark,
+    RedisWindows,
+    Repeated,
+    Standing,
+    Verdict,
+    Window,
+    place_of_key,
+    place_of_nonce,
+    place_of_tenant,
+)
 from shared import kv
 from shared.config import Secret
 from shared.errors import Unavailable
+from tests.fakes.auth_windows import FakeWindows
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from services.auth.windows import Windows
 
@@ -30,7 +45,7 @@ TENANT = Window("tenant", place_of_tenant("acme"), 5)
 class Timed(Protocol):
     """Windows whose time a test sets."""
 
-    async def take(self, windows: Sequence[Window]) -> Verdict: ...
+    async def take(self, windows: Sequence[Window], mark: Mark | None = None) -> Verdict: ...
 
     async def at(self, seconds: float) -> None: ...
 
@@ -40,13 +55,21 @@ class TimedLocal:
     now_ms: int = START_MS
 
     def __post_init__(self) -> None:
-        self._windows: Windows = LocalWindows(monotonic=lambda: self.now_ms / 1000)
+        self._windows = self.made(lambda: self.now_ms / 1000)
 
-    async def take(self, windows: Sequence[Window]) -> Verdict:
-        return await self._windows.take(windows)
+    def made(self, monotonic: Callable[[], float]) -> Windows:
+        return LocalWindows(monotonic=monotonic)
+
+    async def take(self, windows: Sequence[Window], mark: Mark | None = None) -> Verdict:
+        return await self._windows.take(windows, mark)
 
     async def at(self, seconds: float) -> None:
         self.now_ms = START_MS + round(seconds * 1000)
+
+
+class TimedFake(TimedLocal):
+    def made(self, monotonic: Callable[[], float]) -> Windows:
+        return FakeWindows(monotonic=monotonic)
 
 
 @dataclass
@@ -56,8 +79,8 @@ class TimedRedis:
     def __post_init__(self) -> None:
         self._windows: Windows = RedisWindows(self.client, clock=CLOCK)
 
-    async def take(self, windows: Sequence[Window]) -> Verdict:
-        return await self._windows.take(windows)
+    async def take(self, windows: Sequence[Window], mark: Mark | None = None) -> Verdict:
+        return await self._windows.take(windows, mark)
 
     async def at(self, seconds: float) -> None:
         await self.client.set("auth-test-clock", START_MS + round(seconds * 1000))
@@ -69,14 +92,30 @@ def local() -> TimedLocal:
 
 
 @pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis is not away because this machine is busy."""
+    monkeypatch.setattr(windows_, "PATIENCE", kv.TIMEOUT)
+
+
+@pytest.fixture
+def fake() -> TimedFake:
+    return TimedFake()
+
+
+@pytest.fixture
 async def shared(redis: kv.Client) -> TimedRedis:
     windows = TimedRedis(redis)
     await windows.at(0)
     return windows
 
 
-@pytest.fixture(params=["local", "shared"])
+@pytest.fixture(params=["local", "fake", "shared"])
 def windows(request: pytest.FixtureRequest) -> Timed:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["fake", "shared"])
+def marking(request: pytest.FixtureRequest) -> Timed:
     return request.getfixturevalue(request.param)
 
 
@@ -131,6 +170,7 @@ async def test_concurrent_requests_pass_exactly_as_the_limit_says(windows: Timed
     assert sum(verdict.admitted for verdict in verdicts) == 50
 
 
+@pytest.mark.usefixtures("patient")
 async def test_many_replicas_on_one_subject_let_pass_exactly_the_limit(redis_url: str, redis: kv.Client) -> None:
     clients = [await kv.connect(Secret(redis_url)) for _ in range(8)]
     try:
@@ -147,12 +187,82 @@ async def test_many_replicas_on_one_subject_let_pass_exactly_the_limit(redis_url
     assert left == list(range(500)), "each of them was told of another place"
 
 
+def mark_of(nonce: str = "nonce-0123456789", *, kept_s: float = 660) -> Mark:
+    return Mark(place_of_nonce("acme", "key_1", nonce), timedelta(seconds=kept_s))
+
+
+async def test_what_may_come_once_only_is_counted_once(marking: Timed) -> None:
+    assert (await marking.take([KEY, TENANT], mark_of())).standings == (Standing(KEY, 2, 61), Standing(TENANT, 4, 61))
+    for _ in range(5):
+        with pytest.raises(Repeated):
+            await marking.take([KEY, TENANT], mark_of())
+    verdict = await marking.take([KEY, TENANT], mark_of("another-one-56789"))
+    assert verdict.standings == (Standing(KEY, 1, 61), Standing(TENANT, 3, 61)), "copies count in no window"
+
+
+async def test_what_found_no_room_leaves_no_mark_and_may_come_again(marking: Timed) -> None:
+    for number in range(3):
+        await marking.take([KEY], mark_of(f"nonce-{number}"))
+    assert not (await marking.take([KEY], mark_of())).admitted
+    with pytest.raises(Repeated):  # and not that it has no room, which would have it sent again
+        await marking.take([KEY], mark_of("nonce-0"))
+    await marking.at(61)
+    assert (await marking.take([KEY], mark_of())).admitted
+
+
+async def test_a_mark_is_gone_after_its_time(marking: Timed, redis: kv.Client) -> None:
+    mark = mark_of(kept_s=0.05)
+    assert (await marking.take([KEY], mark)).admitted
+    if isinstance(marking, TimedRedis):  # which forgets by its server's own time
+        await eventually(lambda: _is_gone(redis, mark), what="the end of the mark")
+    await marking.at(0.06)
+    assert (await marking.take([KEY], mark)).admitted
+
+
+async def _is_gone(redis: kv.Client, mark: Mark) -> bool:
+    return await redis.exists(mark.place) == 0
+
+
+async def test_a_mark_lies_with_its_tenant_in_one_size_and_has_an_end(shared: TimedRedis, redis: kv.Client) -> None:
+    mark = mark_of("x" * 128)
+    await shared.take([KEY, TENANT], mark)
+    assert mark.place.startswith("{auth:tenant:acme}:nonce:")
+    assert len(mark.place) == len(mark_of().place) == len("{auth:tenant:acme}:nonce:") + 22
+    assert 659_000 < await redis.pttl(mark.place) <= 660_000
+    assert await redis.memory_usage(mark.place) < 160, "as docs/operations.md has it"
+
+
+@given(
+    st.lists(st.tuples(st.from_regex(r"key_[a-z0-9]{1,4}", fullmatch=True), st.text("ab\n1", min_size=1)), unique=True)
+)
+def test_no_two_nonces_have_one_mark(nonces: list[tuple[str, str]]) -> None:
+    assert len({place_of_nonce("acme", *nonce) for nonce in nonces}) == len(nonces)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_of_many_copies_at_many_replicas_one_is_counted(redis_url: str, redis: kv.Client) -> None:
+    clients = [await kv.connect(Secret(redis_url)) for _ in range(4)]
+    try:
+        replicas = [TimedRedis(client) for client in clients]
+        await replicas[0].at(0)
+        for number in range(5):
+            calls = [replica.take([TENANT_WIDE], mark_of(f"n{number}")) for _ in range(25) for replica in replicas]
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+            assert sum(isinstance(outcome, Verdict) for outcome in outcomes) == 1
+            assert sum(isinstance(outcome, Repeated) for outcome in outcomes) == 99
+        assert (await replicas[0].take([TENANT_WIDE])).standings[0].remaining == TENANT_WIDE.limit - 6
+    finally:
+        for client in clients:
+            await kv.close(client)
+
+
 TENANT_WIDE = Window("tenant", TENANT.place, 100_000)
 steps = st.lists(
     st.tuples(st.one_of(st.integers(0, 3), st.integers(0, 130)), st.integers(1, 4), st.integers(1, 6)), max_size=40
 )
 
 
+@pytest.mark.usefixtures("patient")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=steps)
 async def test_redis_says_what_one_process_says(

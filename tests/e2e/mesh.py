@@ -19,6 +19,8 @@ from deploy.local import client_settings, commands, layout, programs
 from deploy.local.layout import Options
 from deploy.local.programs import Tier
 from deploy.local.stack import Stack
+from shared import mongo
+from shared.config import Secret
 from shared.streams import JOBS
 from tests.fakes.collector import Collector
 from tests.identities import Identities
@@ -67,6 +69,11 @@ class Mesh:
         """The folder of every program's log."""
         return self.layout.logs
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process of each program."""
+        return {status.name: status.pid for status in self.stack.supervisor.statuses()}
+
     def arm(self, point: CrashPoint) -> Path:
         """Has the next process that reaches the point die there; the file is gone when it has."""
         path = Path(self.layout.options.crash_points) / point
@@ -94,6 +101,21 @@ class Mesh:
     def everything_in_nats(self) -> bytes:
         """All that NATS keeps of its streams."""
         return _everything_in(self.layout.data / "nats")
+
+    async def everything_in_mongo(self) -> bytes:
+        """Every document that MongoDB keeps, of whatever service; on disk they lie compressed."""
+        client = await mongo.connect(Secret(self.layout.mongo_url))
+        try:
+            found = [
+                document
+                for database in await client.list_database_names()
+                if database not in {"admin", "config", "local"}
+                for collection in await client[database].list_collection_names()
+                async for document in client[database][collection].find()
+            ]
+        finally:
+            await mongo.close(client)
+        return "\n".join(map(str, found)).encode()
 
     async def _count(self, subject: str) -> int:
         client = await nats.connect(self.layout.nats_url)

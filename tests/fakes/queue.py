@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from services.scheduler.domain import LeaseKey, NewJob, Outcome, QueueSettings, Swept
-    from services.scheduler.limits import Pause, Rules
+    from services.scheduler.limits import Pause, Rules, Suspension
     from services.scheduler.views import Explanation, QueueView
 
 #: Jobs without room, paused or expired that one call meets.
@@ -82,7 +82,7 @@ class FakeQueue:
             tenant = queue.rings.next_tenant(open_classes)
             if tenant is None:
                 break
-            if Place(tenant, "") in queue.pauses:
+            if Place(tenant, "") in queue.pauses or tenant in queue.suspensions:
                 queue.rings.leave_out(tenant)
                 passed_over += 1
                 continue
@@ -187,6 +187,18 @@ class FakeQueue:
         if lane:
             queue.rings.wake_lane(tenant, lane)
         elif tenant:
+            queue.rings.take_in(tenant)
+
+    async def suspend(self, upstream: str, suspension: Suspension, *, revision: int) -> None:
+        """See `Queue`."""
+        queue = self._upstream(upstream)
+        if queue.is_news(suspension.tenant, revision):
+            queue.suspensions[suspension.tenant] = suspension
+
+    async def reinstate(self, upstream: str, *, tenant: str, revision: int) -> None:
+        """See `Queue`."""
+        queue = self._upstream(upstream)
+        if queue.is_news(tenant, revision) and queue.suspensions.pop(tenant, None) is not None:
             queue.rings.take_in(tenant)
 
     async def explain(self, upstream: str, job_id: str, *, tenant: str) -> Explanation:

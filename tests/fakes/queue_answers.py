@@ -25,7 +25,7 @@ def plain(answer: Any) -> Any:
         case _ if hasattr(answer, "__dataclass_fields__"):
             names = [name for name in answer.__dataclass_fields__ if name != "room"]
             fields: dict[str, Any] = {name: plain(getattr(answer, name)) for name in names}
-            for name in ("pauses", "canceling"):
+            for name in ("pauses", "suspensions", "canceling"):
                 if name in fields:
                     fields[name].sort(key=str)
             if "unpublished" in fields:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from services.scheduler.domain import LeaseKey, NewJob, Outcome, Priority, QueueSettings
-from services.scheduler.limits import Budget, Limits, Pause, Rate, Rules
+from services.scheduler.limits import Budget, Limits, Pause, Rate, Rules, Suspension
 from services.scheduler.queue import RedisQueue
 from shared import ids
 from tests.fakes.open_queue import open_queue
@@ -91,6 +91,8 @@ class Driver:
     bench: Bench
     now_ms: int = START_MS
     sequence: int = 0
+    #: Of the last word about a tenant.
+    revision: int = 0
 
     @property
     def queue(self) -> Queue:
@@ -191,6 +193,17 @@ class Driver:
     async def resume(self, tenant: str = "", lane: str = "") -> None:
         """Takes a pause back."""
         await self.queue.resume(UPSTREAM, tenant=tenant, lane=lane)
+
+    async def suspend(self, tenant: str = "acme", *, reason: str = "unpaid", revision: int = 0) -> None:
+        """Holds a tenant's jobs back because it is suspended; the newest word about it, unless told which one."""
+        self.revision = revision or self.revision + 1
+        suspension = Suspension(tenant=tenant, reason=reason, suspended_at_ms=self.now_ms)
+        await self.queue.suspend(UPSTREAM, suspension, revision=self.revision)
+
+    async def reinstate(self, tenant: str = "acme", *, revision: int = 0) -> None:
+        """Takes a suspension back."""
+        self.revision = revision or self.revision + 1
+        await self.queue.reinstate(UPSTREAM, tenant=tenant, revision=self.revision)
 
     async def explain(self, job: NewJob) -> Explanation:
         """Why a job waits."""

@@ -16,6 +16,7 @@ from services.scheduler.limits import (
     QuotaScope,
     Rate,
     Rules,
+    Suspension,
 )
 from tests.fakes.queue_bench import DAY_MS, START_MS
 
@@ -99,3 +100,9 @@ def a_pause(chance: random.Random) -> Pause:
     lane = chance.choice(["", *LANES * 3]) if tenant else ""
     since_ms = chance.choice([0, START_MS - 5000])
     return Pause(tenant=tenant, lane=lane, reason=chance.choice(["", "maintenance"]), paused_at_ms=since_ms)
+
+
+def a_suspension(chance: random.Random) -> Suspension:
+    return Suspension(
+        tenant=chance.choice(TENANTS), reason=chance.choice(["", "unpaid"]), suspended_at_ms=START_MS - 5000
+    )

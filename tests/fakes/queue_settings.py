@@ -12,7 +12,7 @@ from shared.errors import UpstreamNotFound
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from services.scheduler.limits import Pause, Rules
+    from services.scheduler.limits import Pause, Rules, Suspension
 
 EMPTY = QueueView(
     ready=0,
@@ -25,6 +25,7 @@ EMPTY = QueueView(
     budgets=(),
     breaker=None,
     pauses=(),
+    suspensions=(),
     lanes=(),
 )
 
@@ -36,6 +37,8 @@ class SetQueue:
     Args:
         rules: By upstream: what was set last.
         pauses: By upstream, tenant and lane.
+        suspensions: By upstream and tenant.
+        standings: In the same way, the revision that was told last.
         seen: What `view` shows beside the pauses.
         asked: What it was asked for: tenant and number of lanes.
         interrupt: Awaited once, before the next change is made.
@@ -44,6 +47,8 @@ class SetQueue:
 
     rules: dict[str, Rules] = field(default_factory=dict)
     pauses: dict[tuple[str, str, str], Pause] = field(default_factory=dict)
+    suspensions: dict[tuple[str, str], Suspension] = field(default_factory=dict)
+    standings: dict[tuple[str, str], int] = field(default_factory=dict)
     seen: QueueView = EMPTY
     asked: list[tuple[str, int]] = field(default_factory=list)
     interrupt: Callable[[], Awaitable[None]] | None = None
@@ -61,6 +66,18 @@ class SetQueue:
         await self._interrupted()
         self.pauses.pop((upstream, tenant, lane), None)
 
+    async def suspend(self, upstream: str, suspension: Suspension, *, revision: int) -> None:
+        await self._interrupted()
+        if self._is_news(upstream, suspension.tenant, revision):
+            self.suspensions[upstream, suspension.tenant] = suspension
+
+    async def reinstate(self, upstream: str, *, tenant: str, revision: int) -> None:
+        if self.lost:
+            raise RecoveryNeeded(upstream)
+        await self._interrupted()
+        if self._is_news(upstream, tenant, revision):
+            self.suspensions.pop((upstream, tenant), None)
+
     async def view(self, upstream: str, *, tenant: str, lanes: int) -> QueueView:
         self.asked.append((tenant, lanes))
         if self.lost:
@@ -70,7 +87,17 @@ class SetQueue:
             for (queue, whose, _), pause in sorted(self.pauses.items())
             if queue == upstream and (not tenant or whose in {"", tenant})
         ]
-        return replace(self.seen, pauses=tuple(pauses))
+        suspensions = [
+            suspension
+            for (queue, whose), suspension in sorted(self.suspensions.items())
+            if queue == upstream and tenant in {"", whose}
+        ]
+        return replace(self.seen, pauses=tuple(pauses), suspensions=tuple(suspensions))
+
+    def _is_news(self, upstream: str, tenant: str, revision: int) -> bool:
+        newest = max(revision, self.standings.get((upstream, tenant), 0))
+        self.standings[upstream, tenant] = newest
+        return revision == newest
 
     async def _interrupted(self) -> None:
         interrupt, self.interrupt = self.interrupt, None

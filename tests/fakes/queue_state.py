@@ -12,7 +12,7 @@ from tests.fakes.queue_rings import Rings
 
 if TYPE_CHECKING:
     from services.scheduler.domain import Fact
-    from services.scheduler.limits import BreakerPolicy, Budget, Pause
+    from services.scheduler.limits import BreakerPolicy, Budget, Pause, Suspension
     from tests.fakes.queue_job import Job
 
 DRAIN_WINDOW_MS = 60_000
@@ -44,6 +44,8 @@ class Upstream:
         self.outbox: dict[str, tuple[int, Fact]] = {}
         self.rules: Rules | None = None
         self.pauses: dict[Place, Pause] = {}
+        self.suspensions: dict[str, Suspension] = {}
+        self.standings: dict[str, int] = {}
         self.scopes: dict[tuple[Place, str], Scope] = {}
         self.breakers: dict[Place, Breaker] = {}
         self.ended = History()
@@ -81,7 +83,7 @@ class Upstream:
         return limits.lane_classes.get(method_class, NO_BUDGET) if method_class else limits.lane
 
     def holds(self, place: Place, method_class: str, now_ms: int) -> list[Hold]:
-        """All that keeps a call of the class from going out there, but pauses."""
+        """All that keeps a call of the class from going out there, but suspensions and pauses."""
         breaker = self.breaker(place).holds(place.scope, now_ms) if self.policy(place) else []
         return breaker + [
             hold
@@ -90,6 +92,17 @@ class Upstream:
                 f"{place.scope}:{name}" if name else place.scope, self.budget(place, name), now_ms
             )
         ]
+
+    def is_news(self, tenant: str, revision: int) -> bool:
+        """Whether a word about a tenant is not older than the last one, which it is from now on."""
+        if revision < self.standings.get(tenant, 0):
+            return False
+        self.standings[tenant] = revision
+        return True
+
+    def suspension_holds(self, tenant: str) -> list[Hold]:
+        found = self.suspensions.get(tenant)
+        return [Hold(kind=HoldKind.SUSPENDED, scope="tenant", text=found.reason)] if found is not None else []
 
     def pause_holds(self, tenant: str, lane: str) -> list[Hold]:
         places = {"upstream": UPSTREAM_PLACE, "tenant": Place(tenant, ""), "lane": Place(tenant, lane)}

@@ -56,6 +56,7 @@ def view(queue: Upstream, tenant: str, lanes: int, now_ms: int) -> QueueView:
         pauses=tuple(
             pause for place, pause in sorted(queue.pauses.items()) if tenant in {"", place.tenant} or not place.tenant
         ),
+        suspensions=tuple(suspension for name, suspension in sorted(queue.suspensions.items()) if tenant in {"", name}),
         lanes=tuple(_lanes(queue, waiting, lanes, now_ms)),
     )
 
@@ -65,6 +66,7 @@ def _holds(queue: Upstream, job: Job, now_ms: int) -> list[Hold]:
     early = [Hold(kind=HoldKind.NOT_BEFORE, scope="job", until_ms=job.ready_ms)] if job.ready_ms > now_ms else []
     return [
         *early,
+        *queue.suspension_holds(new.tenant),
         *queue.pause_holds(new.tenant, new.lane),
         *queue.holds(UPSTREAM_PLACE, new.method_class, now_ms),
         *queue.holds(Place(new.tenant, new.lane), new.method_class, now_ms),

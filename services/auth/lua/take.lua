@@ -1,10 +1,11 @@
--- Counts a request in each of its windows, or in none of them where one is full.
+-- Counts a request in each of its windows, or in none of them where one is full; and once only, where it leaves a mark.
 --
--- KEYS  the windows, all of one subject
--- ARGV  the limit of each
+-- KEYS  the windows, all of one subject; behind them the mark, where there is one
+-- ARGV  for how many milliseconds a mark stays, then the limit of each window
 --
 -- Answers with whether it was counted (1 or 0), then for each window how many are counted in it now, and in how many
--- milliseconds the oldest of them leave it (0 where there are none).
+-- milliseconds the oldest of them leave it (0 where there are none); or with -1 alone where the mark was there. What is
+-- not counted leaves no mark, and may come again.
 --
 -- A window is a hash: under each second the requests counted in it, `used` their sum, `oldest` and `newest` the first and
 -- the last of the seconds. SPAN seconds count, the oldest of them whole, so that no 60 s ever hold more than the limit.
@@ -49,15 +50,17 @@ local function count(key, window)
     end
 end
 
+local mark = KEYS[#ARGV]
+if mark and redis.call('EXISTS', mark) == 1 then return { -1 } end
 local windows, free = {}, true
-for index, key in ipairs(KEYS) do
-    windows[index] = look(key)
-    free = free and windows[index].used < tonumber(ARGV[index])
+for index = 1, #ARGV - 1 do
+    windows[index] = look(KEYS[index])
+    free = free and windows[index].used < tonumber(ARGV[index + 1])
 end
+if free and mark then redis.call('SET', mark, '', 'PX', ARGV[1]) end
 local answer = { free and 1 or 0 }
-for index, key in ipairs(KEYS) do
-    local window = windows[index]
-    if free then count(key, window) end
+for index, window in ipairs(windows) do
+    if free then count(KEYS[index], window) end
     answer[#answer + 1] = window.used
     answer[#answer + 1] = window.oldest and (window.oldest + SPAN) * 1000 - now_ms or 0
 end

@@ -16,6 +16,13 @@ local function hold(kind, scope_name, free_at, limit, window, text)
   }
 end
 
+local function hold_by_suspension()
+  local found = redis.call('HGET', prefix .. 'suspended', job.tenant)
+  if found then
+    hold('suspended', 'tenant', 0, 0, 0, cjson.decode(found).reason)
+  end
+end
+
 local function hold_by_pauses()
   local names = { 'upstream', 'tenant', 'lane' }
   local found = redis.call('HMGET', prefix .. 'pauses', '', job.tenant, job.tenant .. ':' .. job.lane)
@@ -43,6 +50,7 @@ if waits then
   if job.ready > now then
     hold('not_before', 'job', job.ready)
   end
+  hold_by_suspension()
   hold_by_pauses()
   local limits = set_rules().limits
   hold_by_scope('upstream', upstream_scope(), limits.upstream, limits.classes)

@@ -39,6 +39,12 @@ local function paused(what)
   return pausing and redis.call('HEXISTS', prefix .. 'pauses', what) == 1
 end
 
+local suspending = redis.call('EXISTS', prefix .. 'suspended') == 1
+
+local function suspended(tenant)
+  return suspending and redis.call('HEXISTS', prefix .. 'suspended', tenant) == 1
+end
+
 -- When a scope has room for a call of this class.
 local function room_of(record, whole, by_class, class)
   local at = breaker_room(record)
@@ -173,7 +179,7 @@ while #granted < limit and passed_over < PASSED_OVER do
   local tenant, tag = next_tenant(open)
   if not tenant then
     break
-  elseif paused(tenant) then
+  elseif paused(tenant) or suspended(tenant) then
     passed_over = passed_over + 1
     for _, class in ipairs(CLASSES) do
       deactivate(tenant, class)

@@ -7,10 +7,6 @@ redis.call('HDEL', prefix .. 'pauses', lane ~= '' and tenant .. ':' .. lane or t
 if lane ~= '' then
   wake_lane(tenant, lane)
 elseif tenant ~= '' then
-  for _, class in ipairs(CLASSES) do
-    if redis.call('EXISTS', heads_key(tenant, class)) == 1 then
-      activate(tenant, class)
-    end
-  end
+  activate_all(tenant)
 end
 return 1

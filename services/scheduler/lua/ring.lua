@@ -83,6 +83,15 @@ local function deactivate(tenant, class)
   end
 end
 
+-- Takes a tenant into the rings of all classes in which it has FIFOs.
+local function activate_all(tenant)
+  for _, class in ipairs(CLASSES) do
+    if redis.call('EXISTS', heads_key(tenant, class)) == 1 then
+      activate(tenant, class)
+    end
+  end
+end
+
 -- Puts a FIFO into the rings. Its lane keeps its turn for as long as it has jobs of that priority.
 local function show(tenant, priority, class, lane, ready)
   redis.call('ZADD', heads_key(tenant, class), ready, priority .. ':' .. lane)

@@ -1,7 +1,7 @@
 -- Shows how a queue stands.
 --
 -- ARGV: the tenant whose jobs are counted, empty for all; how many lanes at most.
--- Answers: a view (JSON), and the pauses (JSON, by what is paused).
+-- Answers: a view (JSON); the pauses (JSON, by what is paused); the suspensions (JSON, by tenant).
 
 local tenant, lanes_at_most = ARGV[1], tonumber(ARGV[2])
 local TENANTS_LOOKED_AT = 10 -- for the deepest lanes of all: those of the tenants with the most jobs that wait
@@ -84,4 +84,4 @@ local view = {
   breaker = breaker_view(upstream_scope()),
   lanes = encode_list(lanes),
 }
-return { cjson.encode(view), redis.call('HGETALL', prefix .. 'pauses') }
+return { cjson.encode(view), redis.call('HGETALL', prefix .. 'pauses'), redis.call('HGETALL', prefix .. 'suspended') }

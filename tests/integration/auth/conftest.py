@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from penstock.auth.v1 import audit_pb2, audit_pb2_grpc, auth_pb2_grpc
+from penstock.auth.v1 import audit_pb2, audit_pb2_grpc, auth_pb2_grpc, tenants_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2, external_auth_pb2_grpc
 
 from services.auth.__main__ import serve
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tests.identities import Identities
 
 envoy: Any = external_auth_pb2
+#: What the gateway asks about.
+METHOD, TARGET = "GET", "/api/v1/jobs?pageSize=5"
 
 
 @dataclass
@@ -47,6 +49,12 @@ class Auth:
         async with channel(self.address, token, metadata=metadata) as connection:
             yield cast("auth_pb2_grpc.KeyServiceStub", auth_pb2_grpc.KeyServiceStub(connection))
 
+    @asynccontextmanager
+    async def tenants(self, token: str | None) -> AsyncIterator[tenants_pb2_grpc.TenantServiceStub]:
+        """TenantService in the same way."""
+        async with channel(self.address, token) as connection:
+            yield cast("tenants_pb2_grpc.TenantServiceStub", tenants_pb2_grpc.TenantServiceStub(connection))
+
     async def audit(self, token: str, **wanted: Any) -> list[AuditEntry]:
         """The audit entries that the token's principal is shown, the newest of them."""
         request = audit_pb2.ListAuditEntriesRequest(**wanted)
@@ -54,24 +62,28 @@ class Auth:
             listed = await audit_pb2_grpc.AuditServiceStub(connection).ListAuditEntries(request, timeout=10)
         return list(listed.entries)
 
-    async def check(self, secret: str, **told: Any) -> Any:
-        """What the gateway is answered about a request that carries this key."""
+    async def check(self, secret: str | Mapping[str, str], **told: Any) -> Any:
+        """What the gateway is answered about a request that carries this key, or the headers of a signed one."""
         async with self.gateway() as ask:
             return await ask(secret, **told)
 
     @asynccontextmanager
     async def gateway(self) -> AsyncIterator[Any]:
-        """The same over one connection: `ask(secret, source=..., rpc=..., request_id=...)`."""
+        """The same over one connection: `ask(secret, source=…, rpc=…)`, or with the headers of a signed request."""
         async with channel(self.address) as connection:
             stub = cast("Any", external_auth_pb2_grpc).AuthorizationStub(connection)
 
-            async def ask(secret: str, *, source: str = "192.0.2.1", rpc: str = "", request_id: str = "") -> Any:
+            async def ask(
+                secret: str | Mapping[str, str], *, source: str = "192.0.2.1", rpc: str = "", request_id: str = ""
+            ) -> Any:
                 request = envoy.CheckRequest()
-                headers = request.attributes.request.http.headers
-                headers["authorization"] = f"Bearer {secret}"
-                headers[CLIENT_ADDRESS_HEADER] = source
+                request.attributes.request.http.method = METHOD
+                request.attributes.request.http.path = TARGET
+                shown = {"authorization": f"Bearer {secret}"} if isinstance(secret, str) else secret
+                request.attributes.request.http.headers.update(shown)
+                request.attributes.request.http.headers[CLIENT_ADDRESS_HEADER] = source
                 if request_id:
-                    headers["x-request-id"] = request_id
+                    request.attributes.request.http.headers["x-request-id"] = request_id
                 if rpc:
                     request.attributes.context_extensions["rpc"] = rpc
                 return await stub.Check(request, timeout=10)
@@ -114,6 +126,7 @@ def config(mongo_url: str, redis_url: str, redis: kv.Client, nats_url: str, iden
         redis_url=Secret(redis_url),
         nats_url=Secret(nats_url),
         key_pepper=Secret(identities.key_pepper_file.read_text(encoding="utf-8").strip()),
+        sealing_key=Secret(identities.signing_seal_file.read_text(encoding="utf-8").strip()),
         drain_timeout=timedelta(seconds=2),
     )
 

@@ -36,6 +36,7 @@ def environment(mongo_url: str, identities: Identities) -> dict[str, str]:
     return others | {
         "PENSTOCK_MONGO_URL": mongo_url,
         "PENSTOCK_KEY_PEPPER_FILE": str(identities.key_pepper_file),
+        "PENSTOCK_SEALING_KEY_FILE": str(identities.signing_seal_file),
     }
 
 
@@ -112,7 +113,9 @@ async def test_wrong_arguments_are_named_and_nothing_is_made(environment: dict[s
 
 async def test_it_gives_up_on_a_database_that_does_not_come(identities: Identities) -> None:
     config = BootstrapConfig(
-        mongo_url=Secret("mongodb://127.0.0.1:1/"), key_pepper=Secret(identities.key_pepper_file.read_text())
+        mongo_url=Secret("mongodb://127.0.0.1:1/"),
+        key_pepper=Secret(identities.key_pepper_file.read_text()),
+        sealing_key=Secret(identities.signing_seal_file.read_text().strip()),
     )
     order = KeyOrder(tenant="dev", name="laptop", scopes=("jobs:read",))
     with pytest.raises(Unavailable, match="PENSTOCK_MONGO_URL"):

@@ -193,6 +193,7 @@ CALLS: dict[str, tuple[str, Callable[[auth_pb2_grpc.KeyServiceStub], Awaitable[o
     "GetKey": ("keys:read", lambda keys: keys.GetKey(auth_pb2.GetKeyRequest(key_id=ids.new_key_id()))),
     "RotateKey": ("keys:write", lambda keys: keys.RotateKey(auth_pb2.RotateKeyRequest(key_id=ids.new_key_id()))),
     "GetKeyUsage": ("keys:read", lambda keys: keys.GetKeyUsage(auth_pb2.GetKeyUsageRequest(key_id=ids.new_key_id()))),
+    "ListTopCallers": ("keys:read", lambda keys: keys.ListTopCallers(auth_pb2.ListTopCallersRequest())),
     "RevokeKey": ("keys:write", lambda keys: keys.RevokeKey(auth_pb2.RevokeKeyRequest(key_id=ids.new_key_id()))),
 }
 

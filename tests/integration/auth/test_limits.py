@@ -15,10 +15,11 @@ from penstock.auth.v1 import auth_pb2
 from services.auth.__main__ import serve
 from services.auth.domain import KeySecret
 from shared.config import Secret
-from tests.integration.auth.conftest import Auth, headers_of, identity_of
+from tests.integration.auth.conftest import METHOD, TARGET, Auth, headers_of, identity_of
 from tests.integration.auth.test_outage import is_ready
 from tests.integration.auth.test_revocation import make_key
 from tests.service import running
+from tests.signing import signed
 from tests.waiting import eventually
 from tests.wires import Wire, wire_to
 
@@ -149,3 +150,23 @@ async def test_auth_starts_without_redis(
         answers = [await started.check(made.secret) for _ in range(5)]
         assert sum(identity_of(answer) is not None for answer in answers) == 4
         await wire.mend()
+
+
+async def test_without_redis_no_signed_request_passes_and_none_of_before_passes_again(
+    severed_auth: Auth, wire: Wire, identities: Identities
+) -> None:
+    made = await make_key(severed_auth, identities)
+    passed, tried = signed(made.secret, METHOD, TARGET), signed(made.secret, METHOD, TARGET)
+    async with severed_auth.gateway() as ask:
+        assert identity_of(await ask(passed)) is not None
+        await wire.cut()
+        answers = await asyncio.gather(*(ask(headers) for headers in [passed, tried] * 10))
+        assert {answer.denied_response.status.code for answer in answers} == {503}
+        assert identity_of(await ask(made.secret)) is not None, "the key itself goes on"
+        await wire.mend()
+
+        async def passes() -> bool:
+            return identity_of(await ask(signed(made.secret, METHOD, TARGET))) is not None
+
+        await eventually(passes, within=30, what="signed requests after Redis is back")
+        assert "used before" in (await ask(passed)).denied_response.body

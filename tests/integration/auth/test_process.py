@@ -42,6 +42,7 @@ def environment(
         "PENSTOCK_REDIS_URL": f"{redis_url}?client_name={CANARY}",
         "PENSTOCK_NATS_URL": nats_url.replace("nats://", f"nats://{CANARY}@"),
         "PENSTOCK_KEY_PEPPER_FILE": str(pepper),
+        "PENSTOCK_SEALING_KEY_FILE": str(identities.signing_seal_file),
         "PENSTOCK_LOG_LEVEL": "debug",
     }
 
@@ -103,3 +104,18 @@ async def test_it_shows_its_settings_without_their_secrets(environment: dict[str
     assert "PENSTOCK_LOG_LEVEL=debug" in shown
     assert CANARY not in shown
     assert "PRIVATE KEY" not in shown
+
+
+async def test_it_does_not_start_with_a_key_of_its_own_that_nobody_would_believe(
+    environment: dict[str, str], identities: Identities
+) -> None:
+    strange = environment | {"PENSTOCK_SERVICE_KEY_FILE": str(identities.private_key_file("intake"))}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.auth"), env=strange, stderr=asyncio.subprocess.PIPE
+    )
+    _, stderr = await process.communicate()
+    assert process.returncode == 2
+    assert stderr.decode() == (
+        "auth: the public half of the private key of auth is not in the set of identity keys; "
+        "PENSTOCK_SERVICE_KEY is the private key, PENSTOCK_IDENTITY_KEYS_FILE the set of public ones\n"
+    )

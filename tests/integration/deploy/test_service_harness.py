@@ -13,7 +13,6 @@ from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 from shared import errors
 from shared.config import ServiceConfig
 from shared.rpc import call
-from tests.fakes.audit_publisher import FakePublisher
 from tests.service import channel, running
 
 if TYPE_CHECKING:
@@ -29,10 +28,7 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
 
 
 async def serve(_: ServiceConfig, process: Process) -> None:
-    await process.serve(
-        (job_service_pb2_grpc.add_JobServiceServicer_to_server, Jobs(), "penstock.jobs.v1.JobService"),
-        audit_to=FakePublisher(),
-    )
+    await process.serve((job_service_pb2_grpc.add_JobServiceServicer_to_server, Jobs(), "penstock.jobs.v1.JobService"))
 
 
 @pytest.fixture
@@ -72,7 +68,7 @@ async def test_a_loop_that_fails_ends_the_service_and_the_test(config: ServiceCo
 
     async def serve_with_loop(_: ServiceConfig, process: Process) -> None:
         process.loop("fails", fails)
-        await process.serve(audit_to=FakePublisher())
+        await process.serve()
 
     with pytest.raises(BaseExceptionGroup):
         async with running("intake", serve_with_loop, config):

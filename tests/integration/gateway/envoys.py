@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -129,7 +130,12 @@ class Envoy:
         host, _, port = self.settings.address.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=_TIMEOUT_S) as connection:
             connection.sendall(request)
-            return b"".join(iter(lambda: connection.recv(65536), b""))
+            received = b""
+            while data := connection.recv(65536):
+                received += data
+                if _is_last(received):  # Envoy gives a client a second to hang up before it does
+                    connection.shutdown(socket.SHUT_WR)
+            return received
 
     def stat(self, name: str) -> int:
         """One of Envoy's own counters."""
@@ -170,6 +176,13 @@ def _wait_until_ready(settings: gateway.GatewaySettings, process: subprocess.Pop
             pass
         time.sleep(_POLL_S)
     raise AssertionError(f"Envoy was not ready within {_READY_TIMEOUT_S:g} s:\n{log.read_text()}")
+
+
+def _is_last(received: bytes) -> bool:
+    """Whether a whole answer has come, and says that nothing comes after it."""
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: (\d+)", head)
+    return b"\r\nconnection: close" in head and length is not None and len(body) >= int(length[1])
 
 
 def chunks(data: bytes, size: int = 64 * 1024) -> Iterable[bytes]:

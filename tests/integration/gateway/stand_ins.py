@@ -17,8 +17,7 @@ from penstock.scheduler.v1 import queues_pb2, queues_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 
 from shared import errors
-from shared.audit import Audit
-from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER
+from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER, SIGNED_DIGEST_HEADER
 from shared.permissions import Scope
 from shared.rpc import call, status
 from shared.rpc.health import Health
@@ -69,6 +68,10 @@ class Services:
     answer: Callable[[Any], Awaitable[jobs_pb2.Job]] | None = None
     #: What GetJobResult sends first, and then.
     result: tuple[tuple[tuple[str, str], ...], HttpBody] | None = None
+    #: The headers of the request that auth was asked about last, its path, method and host.
+    asked: Any = None
+    #: The digest that auth says a signed request's body must have; None for a request that is not signed.
+    signed_digest: str | None = None
     #: What auth does instead of judging the key.
     on_check: Callable[[], Awaitable[None]] | None = None
     dependencies: dict[str, bool] = field(default_factory=lambda: {"redis": True})
@@ -81,6 +84,7 @@ class Services:
         self.answer = None
         self.result = None
         self.on_check = None
+        self.signed_digest = None
 
     def note(self, request: Message) -> None:
         current = call.current()
@@ -210,6 +214,7 @@ class _Authorization(external_auth_pb2_grpc.AuthorizationServicer):
 
     async def Check(self, request: Any, context: Any) -> Any:
         self._services.checks += 1
+        self._services.asked = request.attributes.request.http
         self._services.source = request.attributes.request.http.headers[CLIENT_ADDRESS_HEADER]
         self._services.rpc = request.attributes.context_extensions.get("rpc", "")
         if self._services.on_check is not None:
@@ -217,9 +222,12 @@ class _Authorization(external_auth_pb2_grpc.AuthorizationServicer):
         headers = request.attributes.request.http.headers
         if headers.get("authorization") == f"Bearer {GOOD_KEY}":
             token = self._services.identities.mint(TENANT, Scope)
+            told = [_header(IDENTITY_HEADER, token)]
+            if self._services.signed_digest is not None:
+                told.append(_header(SIGNED_DIGEST_HEADER, self._services.signed_digest))
             return external_auth_pb2.CheckResponse(
                 ok_response=external_auth_pb2.OkHttpResponse(
-                    headers=[_header(IDENTITY_HEADER, token)], headers_to_remove=["authorization", "x-api-key"]
+                    headers=told, headers_to_remove=["authorization", "x-api-key"]
                 )
             )
         error = errors.Unauthenticated("this call carries no API key")
@@ -269,13 +277,7 @@ async def _start(services: Services) -> Server:
 
     services.health = Health({"redis": lambda: check("redis")})
     await services.health.check_dependencies()
-    server = Server(
-        "intake",
-        address="127.0.0.1:0",
-        verifier=services.identities.verifier(),
-        health=services.health,
-        audit=Audit("intake"),
-    )
+    server = Server("intake", address="127.0.0.1:0", verifier=services.identities.verifier(), health=services.health)
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, _Jobs(services), "penstock.jobs.v1.JobService")
     server.add(auth_pb2_grpc.add_KeyServiceServicer_to_server, _Keys(services), "penstock.auth.v1.KeyService")
     server.add(

@@ -90,6 +90,9 @@ _BAD: list[tuple[dict[str, Any] | str, dict[str, str]]] = [
     ({"params": {"a": {"b": [0, {"c": 123456789012345678901234567890}]}}}, {"params.a.b[1].c": _INTEGER}),
     ('{"params": {"id": 9007199254740993.0}}', {"params.id": _INTEGER}),
     ('{"params": {"id": 1e999}}', {"params.id": "beyond the range"}),
+    (f'{{"params": {{"id": -1e{"9" * 500}}}}}', {"params.id": "beyond the range"}),
+    (f'{{"params": {{"id": 1e-{"9" * 500}}}}}', {"params.id": "beyond the range"}),
+    (f'{{"retry": {{"initialBackoff": "{"9" * 5000}s"}}}}', {"retry.initialBackoff": "longer than a duration"}),
     # types
     ({"upstream": 1}, {"upstream": "must be a string, not a number"}),
     ({"upstream": ["a"]}, {"upstream": "must be a string, not an array"}),

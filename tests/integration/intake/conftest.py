@@ -18,7 +18,6 @@ from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 from services.intake.__main__ import serve
 from services.intake.config import Config
 from shared import errors, streams
-from shared.audit import Audit
 from shared.config import Secret
 from shared.rpc import call as current_call
 from shared.rpc.health import Health
@@ -204,9 +203,7 @@ def history() -> HistoryStandIn:
 @pytest.fixture
 async def stand_ins(identities: Identities, scheduler: SchedulerStandIn, history: HistoryStandIn) -> AsyncIterator[str]:
     """The address of the services that intake calls."""
-    server = Server(
-        "stand-ins", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}), audit=Audit("stand-ins")
-    )
+    server = Server("stand-ins", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}))
     server.add(
         upstream_pb2_grpc.add_UpstreamServiceServicer_to_server,
         UpstreamStandIn(),

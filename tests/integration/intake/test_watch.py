@@ -22,7 +22,6 @@ from services.intake.store import RedisJobStore
 from services.intake.waiters import Waiters
 from services.intake.watching import Watcher
 from shared import errors, ids
-from shared.audit import Audit
 from shared.clock import SystemClock
 from shared.rpc.health import Health
 from shared.rpc.server import Server
@@ -311,9 +310,7 @@ async def bare_servicer(
         results=unused,
         heartbeat=heartbeat,
     )
-    server = Server(
-        "intake", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}), audit=Audit("intake")
-    )
+    server = Server("intake", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}))
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, servicer, "penstock.jobs.v1.JobService")
     yield Intake(f"127.0.0.1:{await server.start()}", identities)
     await server.drain(timedelta(0))

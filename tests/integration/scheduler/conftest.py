@@ -19,7 +19,6 @@ from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 from services.scheduler.__main__ import serve
 from services.scheduler.config import Config
 from shared import ids, kv, streams
-from shared.audit import Audit
 from shared.bus import Outgoing
 from shared.config import Secret
 from shared.rpc import client
@@ -228,9 +227,7 @@ def error(*, retryable: bool = False, status: int = 503) -> jobs_pb2.JobError:
 @pytest.fixture
 async def catalogue(identities: Identities) -> AsyncIterator[str]:
     """The address of the upstream service's stand-in."""
-    server = Server(
-        "upstream", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}), audit=Audit("upstream")
-    )
+    server = Server("upstream", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}))
     server.add(
         upstream_pb2_grpc.add_UpstreamServiceServicer_to_server,
         CatalogueStandIn(),

@@ -27,7 +27,7 @@ from shared.config import Secret
 from shared.errors import PenstockError
 from tests.fakes.queue_answers import differences, plain
 from tests.fakes.queue_bench import UPSTREAM, Driver, FakeBench, RedisBench
-from tests.fakes.queue_chances import LANES, TENANTS, a_job, a_pause, an_outcome, some_rules
+from tests.fakes.queue_chances import LANES, TENANTS, a_job, a_pause, a_suspension, an_outcome, some_rules
 from tests.fakes.queue_witness import Witness, misplaced
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.unsent: list[NewJob] = []
         self.given: list[LeaseKey] = []
         self.given_up: set[LeaseKey] = set()
+        self.revision = 10
         #: Whether every check of the newest step has held.
         self.sound = False
 
@@ -195,17 +196,24 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(chance=CHOICES)
     def operate(self, chance: random.Random) -> None:
-        """What operators do, at times; what they pause they resume sooner or later."""
+        """What operators do, at times; what they pause or suspend they resume sooner or later."""
         if chance.random() < 0.5:
             self.set_rules(some_rules(chance))
         elif chance.random() < 0.3:
             pause = a_pause(chance)
             self.both(lambda queue: queue.pause(UPSTREAM, pause))
+        elif chance.random() < 0.3:
+            suspension = a_suspension(chance)
+            revision = self.next_revision(chance)
+            self.both(lambda queue: queue.suspend(UPSTREAM, suspension, revision=revision))
         else:
             view = self.run(self.real.queue.view(UPSTREAM, tenant="", lanes=0))
             for pause in [*view.pauses, a_pause(chance)]:
                 if chance.random() < 0.8:
                     self.resume(pause.tenant, pause.lane)
+            for suspension in [*view.suspensions, a_suspension(chance)]:
+                if chance.random() < 0.8:
+                    self.reinstate(suspension.tenant, self.next_revision(chance))
 
     def set_rules(self, rules: Rules) -> None:
         self.both(lambda queue: queue.configure(UPSTREAM, rules))
@@ -213,6 +221,15 @@ class QueueMachine(RuleBasedStateMachine):
 
     def resume(self, tenant: str, lane: str) -> None:
         self.both(lambda queue: queue.resume(UPSTREAM, tenant=tenant, lane=lane))
+        self.witness.announced()
+
+    def next_revision(self, chance: random.Random) -> int:
+        """Of what is said of a tenant; at times of a word that comes late."""
+        self.revision += 1
+        return self.revision - (chance.randrange(1, 4) if chance.random() < 0.2 else 0)
+
+    def reinstate(self, tenant: str, revision: int) -> None:
+        self.both(lambda queue: queue.reinstate(UPSTREAM, tenant=tenant, revision=revision))
         self.witness.announced()
 
     @precondition(lambda self: self.jobs)
@@ -256,6 +273,8 @@ class QueueMachine(RuleBasedStateMachine):
         for tenant in ("", *TENANTS):
             for lane in ("", *LANES) if tenant else ("",):
                 self.resume(tenant, lane)
+            if tenant:
+                self.reinstate(tenant, self.revision + 1)
         self.set_rules(Rules())
         self.advance(48 * 3_600_000)
         for _ in range(50):

@@ -98,7 +98,8 @@ async def server(identities: Identities) -> AsyncIterator[Running]:
     process, publisher = Process("auth", config_of(identities)), FakePublisher()
     keys = Keys(publisher)
     registration = (auth_pb2_grpc.add_KeyServiceServicer_to_server, keys, "penstock.auth.v1.KeyService")
-    async with running_process(process, process.serve(registration, audit_to=publisher)) as address:
+    process.loop("audit", lambda: process.audit.run(publisher))
+    async with running_process(process, process.serve(registration)) as address:
         yield Running(address, identities, keys, publisher, process)
 
 
@@ -151,10 +152,11 @@ async def test_what_was_taken_down_when_a_loop_fails_stands_in_the_log(identitie
 
     process, publisher = Process("auth", config_of(identities)), FakePublisher()
     publisher.away = True
+    process.loop("audit", lambda: process.audit.run(publisher))
     process.loop("broken", fail)
     registration = (auth_pb2_grpc.add_KeyServiceServicer_to_server, Keys(publisher), "penstock.auth.v1.KeyService")
     with structlog.testing.capture_logs() as lines:
-        serving = asyncio.create_task(process.serve(registration, audit_to=publisher))
+        serving = asyncio.create_task(process.serve(registration))
         await process.started.wait()
         async with channel(f"127.0.0.1:{process.port}") as connection:
             with pytest.raises(grpc.aio.AioRpcError):

@@ -10,10 +10,11 @@ import grpc
 import pytest
 from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
-from shared.audit import Audit
+from shared.errors import TenantSuspended
 from shared.rpc.health import Health
 from shared.rpc.open_streams import OpenStreams
 from shared.rpc.server import Server
+from shared.rpc.status import from_rpc_error
 from tests.service import channel
 from tests.waiting import eventually
 
@@ -42,14 +43,7 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
 
 @asynccontextmanager
 async def serving(identities: Identities, jobs: Jobs, streams: OpenStreams) -> AsyncIterator[str]:
-    server = Server(
-        "intake",
-        address="127.0.0.1:0",
-        verifier=identities.verifier(),
-        health=Health({}),
-        audit=Audit("intake"),
-        streams=streams,
-    )
+    server = Server("intake", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}), streams=streams)
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs, "penstock.jobs.v1.JobService")
     port = await server.start()
     try:
@@ -109,6 +103,43 @@ async def test_a_stream_that_opens_after_the_revocation_under_an_old_token_is_re
         now = 3600.0  # no token of then is good any more
         async with watching(address, identities.mint(key_id="key_1")) as stream:
             assert not stream.done()
+
+
+async def test_all_streams_of_a_suspended_tenant_end_and_open_again_when_it_is_resumed(identities: Identities) -> None:
+    jobs, streams = Jobs(), OpenStreams()
+    first, second = identities.mint("acme", key_id="key_1"), identities.mint("acme", key_id="key_2")
+    other = identities.mint("globex", key_id="key_3")
+    async with serving(identities, jobs, streams) as address:
+        async with watching(address, first) as one, watching(address, second) as two, watching(address, other) as kept:
+            await streams.end_tenant(b"acme")
+            for stream in (one, two):
+                failure = await end_of(stream)
+                assert failure.code() is grpc.StatusCode.PERMISSION_DENIED
+                assert "suspended" in (failure.details() or "")
+                assert isinstance(from_rpc_error(failure), TenantSuspended)
+            await eventually(lambda: jobs.open == 1, within=5, what="the end of two handlers")
+            assert not kept.done()
+            async with channel(address, first) as connection:
+                stub = cast("Any", job_service_pb2_grpc.JobServiceStub(connection))
+                late = await end_of(stub.WatchJob(jobs_pb2.WatchJobRequest(job_id="x")))
+                assert late.code() is grpc.StatusCode.PERMISSION_DENIED
+            await streams.readmit_tenant(b"acme")
+            async with watching(address, first) as again:
+                assert not again.done()
+        await eventually(lambda: not streams._streams, within=5, what="the end of every handler")
+
+
+async def test_a_revoked_key_of_a_resumed_tenant_stays_revoked(identities: Identities) -> None:
+    jobs, streams = Jobs(), OpenStreams()
+    async with serving(identities, jobs, streams) as address, watching(address, identities.mint(key_id="key_1")) as it:
+        await streams.end(b"key_1")
+        await streams.end_tenant(b"acme")  # it has ended already, and is told once why
+        assert (await end_of(it)).code() is grpc.StatusCode.UNAUTHENTICATED
+        await streams.readmit_tenant(b"acme")
+        async with channel(address, identities.mint(key_id="key_1")) as connection:
+            stub = cast("Any", job_service_pb2_grpc.JobServiceStub(connection))
+            refused = await end_of(stub.WatchJob(jobs_pb2.WatchJobRequest(job_id="x")))
+            assert refused.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_a_client_that_goes_leaves_nothing_behind(identities: Identities) -> None:

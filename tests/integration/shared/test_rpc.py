@@ -25,7 +25,6 @@ from shared.rpc import call as current_call
 from shared.rpc import client
 from tests.bench.http2 import Http2Connection, header_block, message
 from tests.bench.tally import Tally
-from tests.fakes.audit_publisher import FakePublisher
 from tests.service import channel, running_process
 from tests.waiting import eventually
 
@@ -82,7 +81,7 @@ async def serving(
         await prepare(process)
     jobs = Jobs(get)
     registration = (job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs, "penstock.jobs.v1.JobService")
-    async with running_process(process, process.serve(registration, audit_to=FakePublisher())) as address:
+    async with running_process(process, process.serve(registration)) as address:
         yield Running(address, jobs, process)
 
 

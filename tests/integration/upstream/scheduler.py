@@ -13,7 +13,6 @@ from penstock.jobs.v1 import jobs_pb2
 from penstock.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
 
 from shared import ids
-from shared.audit import Audit
 from shared.errors import LeaseLost, Unavailable
 from shared.rpc.health import Health
 from shared.rpc.server import Server
@@ -54,13 +53,7 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
     async def start(self) -> None:
         """Listens, on the port that it had before, where it had one."""
         address = f"127.0.0.1:{self._port}"
-        server = Server(
-            "scheduler",
-            address=address,
-            verifier=self._identities.verifier(),
-            health=Health({}),
-            audit=Audit("scheduler"),
-        )
+        server = Server("scheduler", address=address, verifier=self._identities.verifier(), health=Health({}))
         server.add(
             scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server, self, "penstock.scheduler.v1.SchedulerService"
         )

@@ -135,6 +135,15 @@ async def test_a_name_that_leads_to_this_machine_is_never_called(far_end: FarEnd
     await client.close()
 
 
+@pytest.mark.parametrize("inside", ["10.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "64:ff9b::a00:1", "fd00::1"])
+async def test_no_redirect_leads_to_a_name_that_leads_inside(far_end: FarEnd, inside: str) -> None:
+    client = HttpClient(AddressGuard(allow_loopback=True), limit=4, resolver=Names(inside))
+    url = f"{far_end.url}/redirect/302"
+    outcome = await caller(HttpConnector(client, SystemClock()))("get", url, query={"to": "http://trick.example/"})
+    assert fate(outcome) == (Reason.ADDRESS_FORBIDDEN, False, False)
+    await client.close()
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "[::ffff:127.0.0.1]", "①②⑦.⓪.⓪.①"])
 async def test_this_machine_is_not_called_where_loopback_is_not_allowed(far_end: FarEnd, host: str) -> None:
     client = HttpClient(AddressGuard(), limit=4)

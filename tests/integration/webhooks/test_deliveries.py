@@ -7,10 +7,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from penstock.events.v1 import notices_pb2
+from penstock.jobs.v1 import batches_pb2
 from structlog.testing import capture_logs
 
+from services.webhooks import metrics
 from services.webhooks.domain import Reason, State
-from shared import streams
+from shared import ids, streams
+from shared.bus import Outgoing
+from tests.fakes.tenant_notices import published
 from tests.integration.webhooks.conftest import TRACE
 from tests.integration.webhooks.receiver import Answer
 from tests.integration.webhooks.receiver import receiver as receiver_
@@ -203,6 +208,32 @@ async def test_an_event_that_comes_again_makes_no_second_delivery(mesh: Mesh) ->
         await mesh.end(job_id, other, nth=3)
         await mesh.delivered(other)
     assert len(mesh.receiver.of_job(job_id)) == 1
+
+
+async def test_notices_of_tenants_are_none_of_its_business(mesh: Mesh) -> None:
+    batch_id = ids.new_batch_id()
+    finished = notices_pb2.Notice(
+        id=batch_id,
+        tenant="acme",
+        batch_finished=notices_pb2.BatchFinished(
+            batch=batches_pb2.Batch(id=batch_id), callback_url=f"{mesh.receiver.url}/hook"
+        ),
+    )
+    subject = streams.notice_subject("batch_finished")
+    told = Outgoing(subject=subject, payload=finished.SerializeToString(), message_id=batch_id)
+    malformed = metrics.MALFORMED_EVENTS._value.get()
+    async with mesh.running():
+        await mesh.bus.publish([published("acme", 1), published("acme", 2, None), told])
+        await eventually(lambda: mesh.receiver.received, what="the callback of the batch")
+        newest = await mesh.bus.newest(streams.NOTICES, subject)
+
+        async def all_handled() -> bool:
+            return await mesh.bus.acknowledged(streams.NOTICES, "webhooks-notices") == newest
+
+        await eventually(all_handled)
+    (received,) = mesh.receiver.received
+    assert received.message["type"] == "batch.finished"
+    assert metrics.MALFORMED_EVENTS._value.get() == malformed
 
 
 async def test_a_job_whose_submission_is_gone_is_dropped_and_holds_up_no_other(mesh: Mesh) -> None:

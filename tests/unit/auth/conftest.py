@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,11 +11,13 @@ import pytest
 from services.auth.domain import KeyHasher, KeySecret, Tenant
 from services.auth.keyring import issue
 from services.auth.orders import KeyOrder
+from services.auth.signing_keys import SigningKeys
 from shared.config import Secret
 from tests.fakes.auth_store import FakeStore
 
 START = datetime(2026, 5, 4, 10, 30, tzinfo=UTC)
 PEPPER = Secret("0123456789abcdef0123456789abcdef")
+SEALING_KEY = Secret(base64.b64encode(bytes(range(32))).decode())
 
 
 @dataclass
@@ -40,6 +43,7 @@ class World:
     store: FakeStore
     time: Time
     hasher: KeyHasher
+    signing_keys: SigningKeys
 
     async def make_key(
         self,
@@ -54,7 +58,9 @@ class World:
         order = KeyOrder(
             tenant=tenant, name="laptop", scopes=scopes, expires_at=expires_at, cidrs=cidrs, rate_limit=rate_limit
         )
-        _, secret = await issue(order, store=self.store, hasher=self.hasher, clock=self.time)
+        _, secret = await issue(
+            order, store=self.store, hasher=self.hasher, signing_keys=self.signing_keys, clock=self.time
+        )
         return secret
 
     def revoke(self, secret: KeySecret) -> None:
@@ -65,7 +71,7 @@ class World:
 
 @pytest.fixture
 async def world() -> World:
-    world = World(FakeStore(), Time(), KeyHasher(PEPPER))
+    world = World(FakeStore(), Time(), KeyHasher(PEPPER), SigningKeys(SEALING_KEY))
     for name in ("acme", "globex"):
         await world.store.add_tenant(Tenant(name=name, created_at=START))
     return world

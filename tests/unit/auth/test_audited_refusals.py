@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 from penstock.events.v1.audit_pb2 import AuditEntry
 
-from services.auth.domain import KeySecret, Tenant
+from services.auth.domain import KeySecret, Suspension
+from tests.signing import signed
 from tests.unit.auth.test_authorization import ADDRESS_LIMIT, Gateway, token_of, with_prefix_of
 
 if TYPE_CHECKING:
+    from tests.identities import Identities
     from tests.unit.auth.conftest import World
 
 
 @pytest.fixture
-def gateway(world: World) -> Gateway:
-    return Gateway(world)
+def gateway(world: World, identities: Identities) -> Gateway:
+    return Gateway(world, identities)
 
 
 async def test_who_is_let_in_is_not_told_of(gateway: Gateway, world: World) -> None:
@@ -58,20 +60,19 @@ async def test_of_a_key_that_does_not_work_its_tenant_is_told(gateway: Gateway, 
     expired = await world.make_key(expires_in=timedelta(seconds=1))
     elsewhere = await world.make_key(cidrs=("198.51.100.0/24",))
     world.time.advance(seconds=2)
-    closed = await world.make_key("globex")
-    now = world.time.now()
-    world.store.tenants["globex"] = Tenant(name="globex", created_at=now, disabled_at=now)
-    for secret in (revoked, expired, elsewhere, closed):
+    suspended = await world.make_key("globex")
+    await world.store.suspend_tenant("globex", Suspension(at=world.time.now(), reason="abuse", by="key_1"))
+    for secret in (revoked, expired, elsewhere, suspended):
         await gateway.ask_with(secret)
     told = [(entry.tenant, entry.detail, entry.outcome) for entry in gateway.audit.entries]
     assert told == [
         ("acme", "revoked", "UNAUTHENTICATED"),
         ("acme", "expired", "UNAUTHENTICATED"),
         ("acme", "address", "PERMISSION_DENIED"),
-        ("globex", "closed", "PERMISSION_DENIED"),
+        ("globex", "tenant_suspended", "TENANT_SUSPENDED"),
     ]
     by_prefix = {key.prefix: key for key in world.store.by_id.values()}
-    for entry, secret in zip(gateway.audit.entries, (revoked, expired, elsewhere, closed), strict=True):
+    for entry, secret in zip(gateway.audit.entries, (revoked, expired, elsewhere, suspended), strict=True):
         key = by_prefix[secret.prefix]
         assert (entry.actor.id, entry.actor.tenant) == (key.id, key.tenant)
         assert entry.actor.kind == AuditEntry.Actor.KEY
@@ -99,3 +100,24 @@ async def test_a_key_that_cannot_be_looked_up_is_not_refused_access(gateway: Gat
     world.store.away = True
     await gateway.ask_with(secret)
     assert gateway.audit.entries == []
+
+
+async def test_of_a_signed_request_that_comes_again_its_key_is_told_and_nothing_of_the_signature(
+    gateway: Gateway, world: World
+) -> None:
+    secret = await world.make_key()
+    created = int(world.time.now().timestamp())
+    headers = signed(secret.reveal(), method="POST", target="/api/v1/jobs", body=b"{}", created=created)
+    for _ in range(2):
+        await gateway.ask(headers, method="POST", target="/api/v1/jobs")
+    (entry,) = gateway.audit.entries
+    (key,) = world.store.by_id.values()
+    assert (entry.tenant, entry.actor.id, entry.detail, entry.outcome) == (
+        "acme",
+        key.id,
+        "repeated",
+        "UNAUTHENTICATED",
+    )
+    told = str(entry)
+    assert headers["signature"].partition(":")[2].rstrip(":") not in told
+    assert secret.reveal()[16:] not in told

@@ -6,30 +6,28 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from google.rpc import error_details_pb2, status_pb2
 from penstock.gateway.v1 import external_auth_pb2
 
 from services.auth.authorization import AuthorizationServicer, Pass
-from services.auth.domain import KeySecret, Tenant, _checksum
+from services.auth.domain import KeySecret, Suspension, _checksum
 from services.auth.known_keys import KnownKeys
 from services.auth.limiter import Guesses, Limiter, RateLimits
 from services.auth.usage import Usage
 from services.auth.windows import LocalWindows
 from shared.audit import Audit
-from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER, Principal, PrincipalKind, TokenSigner, TokenVerifier
+from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER, Principal, PrincipalKind, TokenSigner
 from tests.fakes.auth_usage import FakeUsage
+from tests.fakes.auth_windows import FakeWindows
 
 if TYPE_CHECKING:
     from shared.audit import AuditEntry
+    from tests.identities import Identities
     from tests.unit.auth.conftest import World
 
 envoy: Any = external_auth_pb2
 #: Requests a minute.
 KEY_LIMIT, TENANT_LIMIT, ADDRESS_LIMIT = 200, 300, 20
-PRIVATE_KEY = Ed25519PrivateKey.generate()
-PEM = PRIVATE_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 class CountingSigner(TokenSigner):
@@ -55,18 +53,21 @@ class NotedAudit(Audit):
 class Gateway:
     """Asks as Envoy does."""
 
-    def __init__(self, world: World) -> None:
-        self.signer = CountingSigner("auth", PEM)
+    def __init__(self, world: World, identities: Identities) -> None:
+        self.verifier = identities.verifier()
+        self.signer = CountingSigner("auth", identities.service_key("auth").reveal(), identities.keys())
         self.known_keys = KnownKeys[Pass](world.store, monotonic=world.time.monotonic)
         limits = RateLimits(key=KEY_LIMIT, tenant=TENANT_LIMIT, address=ADDRESS_LIMIT)
-        windows = LocalWindows(monotonic=world.time.monotonic)
-        limiter = Limiter(shared=windows, local=windows, share=1.0, monotonic=world.time.monotonic)
+        self.windows = FakeWindows(monotonic=world.time.monotonic)
+        local = LocalWindows(monotonic=world.time.monotonic)
+        limiter = Limiter(shared=self.windows, local=local, share=1.0, monotonic=world.time.monotonic)
         self.usage = FakeUsage()
         self.audit = NotedAudit()
         self.counter = Usage(store=self.usage, keys=world.store)
         self.servicer = AuthorizationServicer(
             known_keys=self.known_keys,
             hasher=world.hasher,
+            signing_keys=world.signing_keys,
             signer=self.signer,
             limits=limits,
             limiter=limiter,
@@ -77,8 +78,12 @@ class Gateway:
             monotonic=world.time.monotonic,
         )
 
-    async def ask(self, headers: dict[str, str], *, source: str = "192.0.2.1") -> Any:
+    async def ask(
+        self, headers: dict[str, str], *, source: str = "192.0.2.1", method: str = "GET", target: str = "/api/v1/jobs"
+    ) -> Any:
         request = envoy.CheckRequest()
+        request.attributes.request.http.method = method
+        request.attributes.request.http.path = target
         request.attributes.request.http.headers.update(headers)
         request.attributes.request.http.headers[CLIENT_ADDRESS_HEADER] = source
         return await self.servicer.Check(request, cast("Any", None))
@@ -93,8 +98,8 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(world: World) -> Gateway:
-    return Gateway(world)
+def gateway(world: World, identities: Identities) -> Gateway:
+    return Gateway(world, identities)
 
 
 def headers_of(answer: Any) -> dict[str, str]:
@@ -118,7 +123,7 @@ def denial_of(response: Any, *, http: int = 401) -> dict[str, Any]:
 async def test_a_good_key_is_answered_with_its_identity(gateway: Gateway, world: World) -> None:
     secret = await world.make_key(scopes=("jobs:read", "jobs:write"))
     response = await gateway.ask_with(secret)
-    principal = TokenVerifier({"auth": PRIVATE_KEY.public_key()}).verify(token_of(response))
+    principal = gateway.verifier.verify(token_of(response))
     key = next(iter(world.store.by_id.values()))
     assert principal == Principal(
         kind=PrincipalKind.KEY, id=key.id, tenant="acme", scopes=frozenset({"jobs:read", "jobs:write"})
@@ -134,7 +139,7 @@ async def test_the_identity_takes_the_place_of_any_that_was_sent(gateway: Gatewa
 
 async def test_no_service_sees_the_key(gateway: Gateway, world: World) -> None:
     response = await gateway.ask_with(await world.make_key())
-    assert set(response.ok_response.headers_to_remove) == {"authorization", "x-api-key"}
+    assert set(response.ok_response.headers_to_remove) == {"authorization", "x-api-key", "signature", "signature-input"}
 
 
 @pytest.mark.parametrize(
@@ -224,22 +229,44 @@ async def test_an_identity_does_not_outlive_its_key(gateway: Gateway, world: Wor
     assert gateway.signer.lifetime == timedelta(seconds=20)
 
 
-@pytest.mark.parametrize("closed", ["disabled", "gone"])
-async def test_a_key_of_a_closed_tenant_is_refused(gateway: Gateway, world: World, closed: str) -> None:
+async def test_a_key_of_a_suspended_tenant_is_refused_and_told_why(gateway: Gateway, world: World) -> None:
     secret = await world.make_key()
-    now = world.time.now()
-    world.store.tenants = {"acme": Tenant(name="acme", created_at=now, disabled_at=now)} if closed == "disabled" else {}
-    error = denial_of(await gateway.ask_with(secret), http=403)
-    assert error["status"] == "PERMISSION_DENIED"
-
-
-async def test_a_tenant_to_be_disabled_later_works_until_then(gateway: Gateway, world: World) -> None:
-    secret = await world.make_key()
-    now = world.time.now()
-    world.store.tenants["acme"] = Tenant(name="acme", created_at=now, disabled_at=now + timedelta(seconds=10))
     token_of(await gateway.ask_with(secret))
+    suspension = Suspension(at=world.time.now(), reason="unpaid since May", by="key_1")
+    await world.store.suspend_tenant("acme", suspension)
+    gateway.known_keys.forget_tenant("acme")
+    error = denial_of(await gateway.ask_with(secret), http=403)
+    assert (error["status"], error["details"][0]["reason"]) == ("PERMISSION_DENIED", "TENANT_SUSPENDED")
+    assert error["details"][0]["metadata"] == {"tenant": "acme"}
+    assert "unpaid since May" in error["message"]
+    await world.store.resume_tenant("acme", world.time.now())
+    gateway.known_keys.forget_tenant("acme")
+    token_of(await gateway.ask_with(secret))
+
+
+async def test_a_suspension_that_is_not_heard_of_holds_after_half_a_minute(gateway: Gateway, world: World) -> None:
+    secret = await world.make_key()
+    token_of(await gateway.ask_with(secret))
+    await world.store.suspend_tenant("acme", Suspension(at=world.time.now(), reason="abuse", by="key_1"))
     world.time.advance(seconds=10)
+    token_of(await gateway.ask_with(secret))
+    world.time.advance(seconds=20)
     denial_of(await gateway.ask_with(secret), http=403)
+
+
+async def test_only_who_has_the_whole_key_is_told_of_a_suspension(gateway: Gateway, world: World) -> None:
+    secret = await world.make_key()
+    await world.store.suspend_tenant("acme", Suspension(at=world.time.now(), reason="abuse", by="key_1"))
+    body = secret.prefix + "0" * 17
+    error = denial_of(await gateway.ask_with(KeySecret(body + _checksum(body))))
+    assert "suspended" not in error["message"]
+
+
+async def test_a_key_whose_tenant_is_gone_is_refused(gateway: Gateway, world: World) -> None:
+    secret = await world.make_key()
+    world.store.tenants_by_name.clear()
+    error = denial_of(await gateway.ask_with(secret), http=403)
+    assert error["details"][0]["reason"] == "PERMISSION_DENIED"
 
 
 async def test_an_answer_from_the_cache_signs_nothing_and_looks_nothing_up(gateway: Gateway, world: World) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +20,11 @@ ENVIRONMENT = {
     "PENSTOCK_REDIS_URL": f"redis://user:{CANARY}@localhost/0",
     "PENSTOCK_NATS_URL": f"nats://user:{CANARY}@localhost",
     "PENSTOCK_KEY_PEPPER": CANARY,
+    "PENSTOCK_SEALING_KEY": base64.b64encode(b"canary 0123456789 canary 0123456").decode(),
 }
-STORE_ALONE = {name: ENVIRONMENT[name] for name in ("PENSTOCK_MONGO_URL", "PENSTOCK_KEY_PEPPER")}
+STORE_ALONE = {
+    name: ENVIRONMENT[name] for name in ("PENSTOCK_MONGO_URL", "PENSTOCK_KEY_PEPPER", "PENSTOCK_SEALING_KEY")
+}
 
 
 def test_shown_settings_hold_no_secret() -> None:
@@ -29,6 +33,7 @@ def test_shown_settings_hold_no_secret() -> None:
     assert CANARY not in shown
     assert CANARY not in repr(config)
     assert "PENSTOCK_KEY_PEPPER=***" in shown
+    assert "PENSTOCK_SEALING_KEY=***" in shown
 
 
 def test_the_pepper_is_read_from_a_file(tmp_path: Path) -> None:
@@ -46,6 +51,13 @@ def test_a_pepper_that_could_be_guessed_is_refused() -> None:
     assert "short-and-sweet" not in str(refused.value)
 
 
+@pytest.mark.parametrize("text", ["", "short", "c2hvcnQtYW5kLXN3ZWV0", "ü", "A" * 44])
+def test_a_sealing_key_that_is_none_is_refused_and_not_shown(text: str) -> None:
+    with pytest.raises(ConfigError, match="PENSTOCK_SEALING_KEY") as refused:
+        load(Config, ENVIRONMENT | {"PENSTOCK_SEALING_KEY": text})
+    assert not text or text not in str(refused.value)
+
+
 @pytest.mark.parametrize("missing", sorted(ENVIRONMENT))
 def test_the_service_needs_every_setting(missing: str) -> None:
     with pytest.raises(ConfigError) as refused:
@@ -53,7 +65,7 @@ def test_the_service_needs_every_setting(missing: str) -> None:
     assert missing in str(refused.value)
 
 
-def test_the_bootstrap_command_needs_the_store_and_the_pepper_alone() -> None:
+def test_the_bootstrap_command_needs_the_store_and_what_secrets_are_kept_under_alone() -> None:
     assert load(BootstrapConfig, STORE_ALONE).key_pepper.reveal() == CANARY
     for name in STORE_ALONE:
         with pytest.raises(ConfigError):

@@ -41,7 +41,13 @@ def signals() -> FakeSignals:
 
 @pytest.fixture
 def keyring(world: World, signals: FakeSignals) -> Keyring:
-    return Keyring(store=world.store, hasher=world.hasher, signals=signals, clock=world.time)
+    return Keyring(
+        store=world.store,
+        hasher=world.hasher,
+        signing_keys=world.signing_keys,
+        signals=signals,
+        clock=world.time,
+    )
 
 
 async def test_a_made_key_is_kept_without_its_secret(keyring: Keyring, world: World) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.auth import known_keys as known_keys_
-from services.auth.domain import KeySecret
+from services.auth.domain import KeySecret, Suspension
 from services.auth.known_keys import KnownKeys
 from shared.errors import Unavailable
 from tests.waiting import eventually
@@ -254,3 +254,40 @@ async def test_a_lookup_that_hangs_is_given_up(
     async with asyncio.timeout(1):
         with pytest.raises(Unavailable):
             await known_keys.get(secret.prefix)
+
+
+async def test_all_keys_of_a_tenant_are_forgotten_and_no_others(known_keys: KnownKeys[str], world: World) -> None:
+    of_acme = [await world.make_key() for _ in range(3)]
+    of_globex = await world.make_key("globex")
+    absent = KeySecret.new()
+    for secret in (*of_acme, of_globex, absent):
+        await known_keys.get(secret.prefix)
+    lookups = world.store.lookups
+    known_keys.forget_tenant("acme")
+    for secret in (of_globex, absent):
+        await known_keys.get(secret.prefix)
+    assert world.store.lookups == lookups
+    for secret in of_acme:
+        assert known_keys.in_use(secret.prefix) is None
+        await known_keys.get(secret.prefix)
+    assert world.store.lookups == lookups + 3
+
+
+async def test_what_a_lookup_says_that_was_under_way_when_its_tenant_changed_is_not_kept(
+    known_keys: KnownKeys[str], world: World
+) -> None:
+    secret = await world.make_key()
+    world.store.may_answer.clear()
+    waiting = asyncio.create_task(known_keys.get(secret.prefix))
+    await eventually(lambda: world.store.lookups)
+    await world.store.suspend_tenant("acme", Suspension(at=world.time.now(), reason="unpaid", by="key_1"))
+    known_keys.forget_tenant("acme")
+    world.store.may_answer.set()
+    before = (await waiting).found
+    assert before is not None
+    assert before.tenant is not None
+    assert before.tenant.suspension is None
+    after = (await known_keys.get(secret.prefix)).found
+    assert after is not None
+    assert after.tenant is not None
+    assert after.tenant.suspension is not None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from services.auth.limiter import LOCAL, Limiter
-from services.auth.windows import LocalWindows, Verdict, Window
+from services.auth.windows import LocalWindows, Mark, Repeated, Verdict, Window
 from shared.errors import Unavailable
+from tests.fakes.auth_windows import FakeWindows
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -19,19 +21,16 @@ if TYPE_CHECKING:
 WINDOW = Window("key", "k", 8)
 
 
-class FakeShared:
-    """The windows of all replicas; can be away."""
+class FakeShared(FakeWindows):
+    """The windows of all replicas, and how often they were asked."""
 
     def __init__(self, world: World) -> None:
-        self._windows = LocalWindows(monotonic=world.time.monotonic)
-        self.away = False
+        super().__init__(monotonic=world.time.monotonic)
         self.asked = 0
 
-    async def take(self, windows: Sequence[Window]) -> Verdict:
+    async def take(self, windows: Sequence[Window], mark: Mark | None = None) -> Verdict:
         self.asked += 1
-        if self.away:
-            raise Unavailable("Redis does not answer")
-        return await self._windows.take(windows)
+        return await super().take(windows, mark)
 
 
 @pytest.fixture
@@ -60,6 +59,20 @@ async def test_while_the_shared_windows_are_away_a_share_of_each_limit_passes(
 async def test_some_passes_of_every_limit_however_small(limiter: Limiter, shared: FakeShared) -> None:
     shared.away = True
     assert await admitted(limiter, 5, Window("key", "k", 1)) == 1
+
+
+async def test_what_may_come_once_only_passes_by_the_shared_windows_alone(limiter: Limiter, shared: FakeShared) -> None:
+    first, second = (Mark(place, timedelta(minutes=11)) for place in ("n1", "n2"))
+    assert (await limiter.take([WINDOW], first)).admitted
+    with pytest.raises(Repeated):
+        await limiter.take([WINDOW], first)
+    shared.away = True
+    for _ in range(3):  # while it is found to be away, and while that is known
+        with pytest.raises(Unavailable, match="signed request") as refused:
+            await limiter.take([WINDOW], second)
+        assert refused.value.metadata == {"dependency": "redis"}
+        assert refused.value.retry_after == timedelta(seconds=1)
+    assert await admitted(limiter, 5) == 2, "others go on"
 
 
 async def test_nobody_waits_for_what_is_known_to_be_away(limiter: Limiter, shared: FakeShared) -> None:

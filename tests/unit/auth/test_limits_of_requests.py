@@ -22,12 +22,13 @@ from tests.unit.auth.test_authorization import (
 if TYPE_CHECKING:
     from typing import Any
 
+    from tests.identities import Identities
     from tests.unit.auth.conftest import World
 
 
 @pytest.fixture
-def gateway(world: World) -> Gateway:
-    return Gateway(world)
+def gateway(world: World, identities: Identities) -> Gateway:
+    return Gateway(world, identities)
 
 
 def told(response: Any) -> dict[str, str]:

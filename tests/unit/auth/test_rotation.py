@@ -27,7 +27,13 @@ def signals() -> FakeSignals:
 
 @pytest.fixture
 def keyring(world: World, signals: FakeSignals) -> Keyring:
-    return Keyring(store=world.store, hasher=world.hasher, signals=signals, clock=world.time)
+    return Keyring(
+        store=world.store,
+        hasher=world.hasher,
+        signing_keys=world.signing_keys,
+        signals=signals,
+        clock=world.time,
+    )
 
 
 async def test_a_rotated_key_is_the_same_key_with_another_secret(keyring: Keyring, world: World) -> None:
@@ -35,12 +41,20 @@ async def test_a_rotated_key_is_the_same_key_with_another_secret(keyring: Keyrin
     before, old = await keyring.create(order, maker=ADMIN)
     after, new = await keyring.rotate("acme", before.id, grace=DEFAULT_GRACE, maker=ADMIN)
     assert after == world.store.by_id[before.id]
-    assert after == replace(before, prefix=new.prefix, digest=world.hasher.digest(new), former=after.former)
+    assert after == replace(
+        before,
+        prefix=new.prefix,
+        digest=world.hasher.digest(new),
+        sealed_signing_key=after.sealed_signing_key,
+        former=after.former,
+    )
     assert after.former is not None
     assert (after.former.prefix, after.former.expires_at) == (old.prefix, world.time.now() + DEFAULT_GRACE)
     assert world.hasher.matches(old, after.digest_of(old.prefix))
     assert world.hasher.matches(new, after.digest_of(new.prefix))
     assert not world.hasher.matches(old, after.digest_of(new.prefix))
+    assert world.signing_keys.of(after, new.prefix) == new.signing_key()
+    assert world.signing_keys.of(after, old.prefix) == old.signing_key() != new.signing_key()
 
 
 async def test_every_replica_is_told_of_each_prefix_that_means_something_else_now(

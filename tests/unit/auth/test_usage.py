@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.auth import usage as usage_
-from services.auth.usage import KeyDay, Outcome, Usage, usage_of
+from services.auth.callers import Callers
+from services.auth.usage import Usage
+from services.auth.usage_store import Counted, KeyDay
 from tests.fakes.auth_usage import FakeUsage
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def last_used(world: World, key: Key) -> object:
 
 async def test_many_requests_are_one_write(usage: Usage, store: FakeUsage, world: World, key: Key) -> None:
     for _ in range(1000):
-        usage.count(key, Outcome.ALLOWED, world.time.now())
+        usage.count(key, Counted.ALLOWED, world.time.now())
     assert (store.writes, world.store.notes) == (0, 0)
     await usage.flush()
     assert (store.writes, world.store.notes) == (1, 1)
@@ -44,21 +46,22 @@ async def test_many_requests_are_one_write(usage: Usage, store: FakeUsage, world
 
 
 async def test_a_request_counts_on_its_own_day(usage: Usage, store: FakeUsage, world: World, key: Key) -> None:
-    usage.count(key, Outcome.ALLOWED, world.time.now())
-    usage.count(key, Outcome.RATE_LIMITED, world.time.now() + timedelta(days=1))
+    usage.count(key, Counted.ALLOWED, world.time.now())
+    usage.count(key, Counted.RATE_LIMITED, world.time.now() + timedelta(days=1))
     await usage.flush()
     today = world.time.now().date()
-    days = await usage_of(store, key, today=today + timedelta(days=2), days=3)
-    assert days == [
+    world.time.advance(seconds=timedelta(days=2).total_seconds())
+    callers = Callers(usage=store, keys=world.store, clock=world.time)
+    assert await callers.usage_of(key, 3) == [
         (today + timedelta(days=2), {}),
-        (today + timedelta(days=1), {Outcome.RATE_LIMITED: 1}),
-        (today, {Outcome.ALLOWED: 1}),
+        (today + timedelta(days=1), {Counted.RATE_LIMITED: 1}),
+        (today, {Counted.ALLOWED: 1}),
     ]
 
 
 async def test_a_key_is_noted_as_used_to_the_minute_and_once_a_minute(usage: Usage, world: World, key: Key) -> None:
     for written in (1, 1, 1, 1, 2, 2):
-        usage.count(key, Outcome.ALLOWED, world.time.now())
+        usage.count(key, Counted.ALLOWED, world.time.now())
         await usage.flush()
         assert last_used(world, key) == world.time.now().replace(second=0, microsecond=0)
         assert world.store.notes == written
@@ -66,17 +69,17 @@ async def test_a_key_is_noted_as_used_to_the_minute_and_once_a_minute(usage: Usa
 
 
 async def test_a_refused_request_is_no_use_of_the_key(usage: Usage, world: World, key: Key) -> None:
-    for outcome in (Outcome.REFUSED, Outcome.RATE_LIMITED):
+    for outcome in (Counted.REFUSED, Counted.RATE_LIMITED):
         usage.count(key, outcome, world.time.now())
     await usage.flush()
     assert last_used(world, key) is None
 
 
 async def test_what_cannot_be_written_is_written_later(usage: Usage, store: FakeUsage, world: World, key: Key) -> None:
-    usage.count(key, Outcome.ALLOWED, world.time.now())
+    usage.count(key, Counted.ALLOWED, world.time.now())
     store.away = world.store.away = True
     await usage.flush()
-    usage.count(key, Outcome.ALLOWED, world.time.now())
+    usage.count(key, Counted.ALLOWED, world.time.now())
     store.away = False
     await usage.flush()  # MongoDB is away yet
     world.store.away = False
@@ -90,7 +93,7 @@ async def test_what_waits_to_be_written_is_bounded(
 ) -> None:
     monkeypatch.setattr(usage_, "MAX_PENDING", 2)
     for day in range(5):
-        usage.count(key, Outcome.ALLOWED, world.time.now() + timedelta(days=day))
+        usage.count(key, Counted.ALLOWED, world.time.now() + timedelta(days=day))
     await usage.flush()
     assert len(store.days) == 2
     assert KeyDay(key.tenant, key.id, world.time.now().date()) in store.days

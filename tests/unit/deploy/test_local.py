@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deploy import proto_check
-from deploy.local import envoy, keys, layout, programs
+from deploy.local import envoy, identity_keys, keys, layout, programs
 from deploy.local.console import table
-from deploy.local.errors import SettingError
+from deploy.local.errors import SettingError, StackError
 from deploy.local.programs import PROGRAMS
 from deploy.local.supervision import Supervisor
+from shared.errors import Unauthenticated
 from shared.identity import Principal, PrincipalKind, ServiceIdentity, TokenSigner, TokenVerifier
+from shared.identity_keys import IdentityKeys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,25 +73,64 @@ def test_secrets_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> Non
     keys.make_secrets(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
-    assert len(base64.b64decode(keys.sealing_key_file(tmp_path).read_text())) == 32
+    sealing_keys = {keys.sealing_key_file(tmp_path).read_text(), keys.signing_seal_file(tmp_path).read_text()}
+    assert [len(base64.b64decode(key)) for key in sealing_keys] == [32, 32]
 
 
-@pytest.mark.parametrize("issuer", keys.ISSUERS)
+@pytest.mark.parametrize("issuer", identity_keys.ISSUERS)
 def test_every_issuers_tokens_are_known_by_the_key_set(tmp_path: Path, issuer: str) -> None:
     keys.make_secrets(tmp_path)
-    signer = TokenSigner(issuer, keys.private_key_file(tmp_path, issuer).read_text())
-    verifier = TokenVerifier.from_file(keys.identity_keys_file(tmp_path))
-    principal = verifier.verify(ServiceIdentity(issuer, signer).token())
+    known = IdentityKeys(identity_keys.public_keys_file(tmp_path))
+    signer = TokenSigner(issuer, identity_keys.private_key_file(tmp_path, issuer).read_text(), known)
+    principal = TokenVerifier(known).verify(ServiceIdentity(issuer, signer).token())
     assert principal == Principal(kind=PrincipalKind.SERVICE, id=issuer, tenant="", scopes=frozenset())
 
 
 def test_a_new_issuer_gets_a_key_and_the_others_keep_theirs(tmp_path: Path) -> None:
     keys.make_secrets(tmp_path, ["auth"])
-    known = json.loads(keys.identity_keys_file(tmp_path).read_text())["keys"]
+    known = json.loads(identity_keys.public_keys_file(tmp_path).read_text())["keys"]
     keys.make_secrets(tmp_path, ["auth", "history"])
-    both = json.loads(keys.identity_keys_file(tmp_path).read_text())["keys"]
+    both = json.loads(identity_keys.public_keys_file(tmp_path).read_text())["keys"]
     assert both[:1] == known
     assert [key["kid"] for key in both] == ["auth", "history"]
+
+
+def token_of(folder: Path, issuer: str) -> str:
+    known = IdentityKeys(identity_keys.public_keys_file(folder))
+    pem = identity_keys.private_key_file(folder, issuer).read_text()
+    return ServiceIdentity(issuer, TokenSigner(issuer, pem, known)).token()
+
+
+def test_a_rotated_key_signs_and_the_one_before_it_is_believed_until_the_next_rotation(tmp_path: Path) -> None:
+    keys.make_secrets(tmp_path)
+    verifier = TokenVerifier(IdentityKeys(identity_keys.public_keys_file(tmp_path)))
+    first = token_of(tmp_path, "intake")
+    identity_keys.rotate(tmp_path, "intake", at_once=False)
+    keys.make_secrets(tmp_path)  # as at the next start
+    second = token_of(tmp_path, "intake")
+    assert verifier.verify(second).id == verifier.verify(first).id == "intake"
+    identity_keys.rotate(tmp_path, "intake", at_once=False)
+    third = token_of(tmp_path, "intake")
+    assert verifier.verify(third).id == verifier.verify(second).id == "intake"
+    with pytest.raises(Unauthenticated, match="is not known here"):
+        verifier.verify(first)
+    assert verifier.verify(token_of(tmp_path, "auth")).id == "auth"
+
+
+def test_a_key_that_others_may_have_is_believed_no_more(tmp_path: Path) -> None:
+    keys.make_secrets(tmp_path)
+    before = token_of(tmp_path, "auth")
+    identity_keys.rotate(tmp_path, "auth", at_once=True)
+    verifier = TokenVerifier(IdentityKeys(identity_keys.public_keys_file(tmp_path)))
+    assert verifier.verify(token_of(tmp_path, "auth")).id == "auth"
+    with pytest.raises(Unauthenticated):
+        verifier.verify(before)
+
+
+def test_only_who_signs_has_a_key_to_rotate(tmp_path: Path) -> None:
+    keys.make_secrets(tmp_path)
+    with pytest.raises(StackError, match="'nats' signs nothing here"):
+        identity_keys.rotate(tmp_path, "nats", at_once=False)
 
 
 def test_supervisors_settings_hold_every_program_whatever_is_in_a_path(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ WAITING = Explanation(
     now_ms=NOW_MS,
 )
 PAUSED = Hold(kind=HoldKind.PAUSED, scope="tenant", text="maintenance")
+SUSPENDED = Hold(kind=HoldKind.SUSPENDED, scope="tenant", text="unpaid")
 RATE = Hold(kind=HoldKind.RATE, scope="lane", until_ms=NOW_MS + 4_000, limit=35, window_ms=6_000)
 CONCURRENCY = Hold(kind=HoldKind.CONCURRENCY, scope="lane:write", limit=1)
 BREAKER = Hold(kind=HoldKind.BREAKER, scope="lane", until_ms=NOW_MS + 300_000, text="throttled")
@@ -65,6 +66,9 @@ def estimate(explanation: Explanation) -> float | None:
         (replace(WAITING, state=State.CANCELED), "it has ended as CANCELED"),
         (held(PAUSED), "the tenant's jobs are paused: maintenance"),
         (held(replace(PAUSED, scope="upstream", text="")), "the queue is paused for all tenants"),
+        (held(SUSPENDED), "the tenant is suspended: unpaid"),
+        (held(replace(SUSPENDED, text="")), "the tenant is suspended"),
+        (held(PAUSED, SUSPENDED), "the tenant is suspended: unpaid; one more thing holds it back"),
         (held(replace(PAUSED, scope="lane")), "the job's lane is paused: maintenance"),
         (
             held(RATE),
@@ -97,8 +101,9 @@ def test_the_summary_says_what_decides(explanation: Explanation, words: str) -> 
 
 
 def test_what_holds_longest_is_first_and_decides() -> None:
-    message = explaining.message_of(held(CONCURRENCY, RATE, PAUSED, NOT_BEFORE, BREAKER, QUOTA))
+    message = explaining.message_of(held(CONCURRENCY, RATE, PAUSED, NOT_BEFORE, SUSPENDED, BREAKER, QUOTA))
     assert [jobs_pb2.Hold.Kind.Name(hold.kind) for hold in message.holds] == [
+        "SUSPENDED",
         "PAUSED",
         "BREAKER",
         "NOT_BEFORE",
@@ -106,7 +111,7 @@ def test_what_holds_longest_is_first_and_decides() -> None:
         "RATE",
         "CONCURRENCY",
     ]
-    assert message.summary.startswith("the tenant's jobs are paused: maintenance")
+    assert message.summary.startswith("the tenant is suspended: unpaid")
 
 
 def test_a_hold_has_its_scope_its_end_and_its_words() -> None:
@@ -142,6 +147,7 @@ def test_the_place_is_told() -> None:
         (held(CONCURRENCY), 0.1),
         (held(CONCURRENCY, drain_rate=0.0), None),
         (held(PAUSED), None),
+        (held(SUSPENDED), None),
         (replace(WAITING, ahead_in_lane=1, waiting_of_tenant=2, drain_rate=0.0), None),
         (replace(WAITING, ahead_in_lane=1, waiting_of_tenant=2, share=0.0), None),
         # longer than any job waits

@@ -45,6 +45,7 @@ SEEN = QueueView(
     ),
     breaker=BreakerView(half_open=False, until_ms=NOW_MS + 2000, opened=2, cause="throttled"),
     pauses=(),
+    suspensions=(),
     lanes=(
         LaneView(
             tenant="acme",

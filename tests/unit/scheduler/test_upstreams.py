@@ -11,11 +11,13 @@ from penstock.upstream.v1 import upstream_pb2
 
 from services.scheduler.limits import Budget, Pause
 from services.scheduler.settings import Settings
+from services.scheduler.suspensions import Suspensions
 from services.scheduler.upstreams import Upstreams
 from shared.clock import SystemClock
 from shared.errors import InvalidArgument, Unavailable, UpstreamNotFound
 from tests.fakes.bucket import FakeBucket
 from tests.fakes.queue_settings import Announced, SetQueue
+from tests.fakes.tenant_notices import notice
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -58,10 +60,14 @@ class Around:
         self.catalogue = Catalogue()
         self.keeper = Kept()
         self.queue = SetQueue()
-        settings = Settings(
-            bucket=FakeBucket(), queue=cast("Any", self.queue), signals=Announced(), clock=SystemClock()
+        bucket, queue, signals = FakeBucket(), cast("Any", self.queue), Announced()
+        self.suspensions = Suspensions(bucket=bucket, queue=queue, signals=signals)
+        self.upstreams = Upstreams(
+            cast("Any", self.catalogue),
+            keeper=cast("Any", self.keeper),
+            settings=Settings(bucket=bucket, queue=queue, signals=signals, clock=SystemClock()),
+            suspensions=self.suspensions,
         )
-        self.upstreams = Upstreams(cast("Any", self.catalogue), keeper=cast("Any", self.keeper), settings=settings)
 
     @property
     def concurrency(self) -> dict[str, int]:
@@ -95,6 +101,15 @@ async def test_a_new_catalogue_comes_into_force_and_no_queue_is_kept_twice(aroun
         await around.upstreams.find("mail")  # not known yet, so that the catalogue is asked
         await eventually(lambda: around.concurrency == {"flickr": 5, "http": 0, "mail": 1})
         assert sorted(around.keeper.upstreams) == ["flickr", "http", "mail"]
+
+
+async def test_who_is_suspended_is_so_in_an_upstream_that_comes_later_too(around: Around) -> None:
+    await around.suspensions.take([notice("acme", 1)])
+    async with around.running():
+        await eventually(lambda: set(around.queue.suspensions) == {("flickr", "acme"), ("http", "acme")})
+        around.catalogue.concurrency["mail"] = 1
+        await around.upstreams.find("mail")
+        await eventually(lambda: ("mail", "acme") in around.queue.suspensions)
 
 
 async def test_what_redis_did_not_take_is_tried_again(around: Around) -> None:

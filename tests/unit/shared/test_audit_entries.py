@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from penstock.auth.v1 import auth_pb2
+from penstock.auth.v1 import auth_pb2, tenants_pb2
 from penstock.events.v1.audit_pb2 import AuditEntry
 from penstock.scheduler.v1 import queues_pb2
 from penstock.webhooks.v1 import webhooks_pb2
@@ -153,6 +153,21 @@ def test_an_entry_belongs_to_the_tenant_whose_things_the_call_was_about(
 ) -> None:
     request = queues_pb2.PauseQueueRequest(upstream="flickr", tenant=asked)
     assert told(call_of(f"{QUEUES}/PauseQueue", request, principal=principal)).tenant == tenant
+
+
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("CreateTenant", tenants_pb2.CreateTenantRequest(name="globex", display_name=CANARY)),
+        ("SuspendTenant", tenants_pb2.SuspendTenantRequest(tenant="globex", reason=CANARY)),
+        ("ResumeTenant", tenants_pb2.ResumeTenantRequest(tenant="globex")),
+    ],
+)
+def test_what_is_done_to_a_tenant_belongs_to_it(method: str, request_: Message) -> None:
+    entry = told(call_of(f"/penstock.auth.v1.TenantService/{method}", request_, principal=OPERATOR))
+    assert (entry.tenant, entry.actor.tenant) == ("globex", "ops")
+    assert entry.target == AuditEntry.Target(kind="tenant", id="globex")
+    assert b"Secret" not in entry.SerializeToString()
 
 
 def test_a_call_that_was_refused_before_it_was_read_has_no_target() -> None:

@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.local.identity_keys import jwk_of
 from shared import identity
 from shared.errors import Unauthenticated
 from shared.identity import Principal, PrincipalKind, ServiceIdentity, TokenSigner, TokenVerifier
+from shared.identity_keys import IdentityKeys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +33,38 @@ def pem(key: Any) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def signer(issuer: str) -> TokenSigner:
-    return TokenSigner(issuer, pem(KEYS[issuer]))
+def write_keys(path: Path, keys: dict[str, tuple[str, Ed25519PrivateKey]]) -> IdentityKeys:
+    """A set of keys by their `kid`, each with its issuer, put in place as operators do."""
+    jwks = [jwk_of(kid, issuer, raw(key)) for kid, (issuer, key) in keys.items()]
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps({"keys": jwks}), encoding="utf-8")
+    new.replace(path)
+    return IdentityKeys(path)
+
+
+def raw(key: Ed25519PrivateKey) -> str:
+    octets = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return base64.urlsafe_b64encode(octets).decode().rstrip("=")
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> IdentityKeys:
+    path = tmp_path_factory.mktemp("identity") / "keys.json"
+    return write_keys(path, {issuer: (issuer, key) for issuer, key in KEYS.items()})
+
+
+class Signers:
+    def __init__(self, known: IdentityKeys) -> None:
+        self.known = known
+
+    def __call__(self, issuer: str) -> TokenSigner:
+        return TokenSigner(issuer, pem(KEYS[issuer]), self.known)
+
+
+@pytest.fixture(scope="module")
+def signer(known: IdentityKeys) -> Signers:
+    """`signer(issuer)` signs in its name."""
+    return Signers(known)
 
 
 def forge(*, key: Any = KEYS["auth"], algorithm: str = "EdDSA", kid: str | None = "auth", **claims: Any) -> str:
@@ -53,21 +85,21 @@ def forge(*, key: Any = KEYS["auth"], algorithm: str = "EdDSA", kid: str | None 
 
 
 @pytest.fixture
-def verifier() -> TokenVerifier:
-    return TokenVerifier({issuer: key.public_key() for issuer, key in KEYS.items()})
+def verifier(known: IdentityKeys) -> TokenVerifier:
+    return TokenVerifier(known)
 
 
 @given(
     st.builds(
         Principal,
         kind=st.just(PrincipalKind.KEY),
-        id=st.text(),
-        tenant=st.text(),
+        id=st.text(min_size=1),
+        tenant=st.text(min_size=1),
         scopes=st.frozensets(st.text(), max_size=5),
     )
 )
-def test_a_token_leads_back_to_its_principal(principal: Principal) -> None:
-    verifier = TokenVerifier({"auth": KEYS["auth"].public_key()})
+def test_a_token_leads_back_to_its_principal(known: IdentityKeys, signer: Signers, principal: Principal) -> None:
+    verifier = TokenVerifier(known)
     assert verifier.verify(signer("auth").sign(principal, MINUTE)) == principal
 
 
@@ -99,7 +131,15 @@ def test_the_forged_tokens_of_these_tests_differ_from_good_ones_only_in_their_mi
         {"kind": None},
         {"kind": "god"},
         {"tenant": None},
+        {"tenant": ""},
+        {"tenant": ["acme"]},
+        {"sub": ""},
         {"scopes": None},
+        {"scopes": "jobs:read"},
+        {"scopes": [["jobs:read"]]},
+        {"kind": "service"},
+        {"kind": "service", "tenant": ""},
+        {"kind": "service", "scopes": []},
     ],
     ids=str,
 )
@@ -128,12 +168,12 @@ def test_a_token_whose_claims_were_changed_is_refused(verifier: TokenVerifier) -
         verifier.verify(f"{header}.{changed}.{signature}")
 
 
-def test_auth_vouches_for_anyone(verifier: TokenVerifier) -> None:
+def test_auth_vouches_for_anyone(verifier: TokenVerifier, signer: Signers) -> None:
     for principal in (ALICE, INTAKE):
         assert verifier.verify(signer("auth").sign(principal, MINUTE)) == principal
 
 
-def test_a_service_vouches_for_itself_alone(verifier: TokenVerifier) -> None:
+def test_a_service_vouches_for_itself_alone(verifier: TokenVerifier, signer: Signers) -> None:
     assert verifier.verify(signer("intake").sign(INTAKE, MINUTE)) == INTAKE
     for principal in (ALICE, Principal(kind=PrincipalKind.KEY, id="intake", tenant="acme", scopes=frozenset())):
         with pytest.raises(Unauthenticated):
@@ -163,7 +203,7 @@ def test_tokens_are_remembered_up_to_a_number(verifier: TokenVerifier, monkeypat
     assert len(verifier._seen) == 3
 
 
-def test_what_is_refused_is_not_remembered(verifier: TokenVerifier) -> None:
+def test_what_is_refused_is_not_remembered(verifier: TokenVerifier, signer: Signers) -> None:
     with pytest.raises(Unauthenticated):
         verifier.verify(forge(kind="god"))
     with pytest.raises(Unauthenticated):
@@ -171,27 +211,19 @@ def test_what_is_refused_is_not_remembered(verifier: TokenVerifier) -> None:
     assert not verifier._seen
 
 
-def test_a_token_does_not_outlive_its_lifetime() -> None:
+def test_a_token_does_not_outlive_its_lifetime(signer: Signers) -> None:
     claims = jwt.decode(signer("auth").sign(ALICE, MINUTE), options={"verify_signature": False})
     assert claims["exp"] - claims["iat"] in {60, 61}
     assert claims["exp"] <= time.time() + 60
 
 
-def test_a_key_of_another_kind_is_refused() -> None:
+def test_a_key_of_another_kind_is_refused(known: IdentityKeys) -> None:
     with pytest.raises(TypeError, match="Ed25519"):
-        TokenSigner("auth", pem(generate_private_key(SECP256R1())))
-
-
-def test_public_keys_are_read_from_a_jwk_set(tmp_path: Path) -> None:
-    raw = KEYS["auth"].public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    x = base64.urlsafe_b64encode(raw).decode().rstrip("=")
-    path = tmp_path / "keys.json"
-    path.write_text(json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "auth", "x": x}]}), encoding="utf-8")
-    assert TokenVerifier.from_file(path).verify(signer("auth").sign(ALICE, MINUTE)) == ALICE
+        TokenSigner("auth", pem(generate_private_key(SECP256R1())), known)
 
 
 def test_a_services_own_token_is_made_anew_a_minute_before_its_end(
-    verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch
+    verifier: TokenVerifier, signer: Signers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.monotonic()
     monkeypatch.setattr(identity.time, "monotonic", lambda: now)

@@ -28,7 +28,7 @@ VIEWERS = {
     "jobs.v1.UploadService": {"GetUpload"},
     "scheduler.v1.QueueService": {"ListQueues", "GetQueue"},
     "upstream.v1.UpstreamService": {"ListUpstreams", "GetUpstream"},
-    "auth.v1.KeyService": {"ListKeys", "GetKey", "GetKeyUsage"},
+    "auth.v1.KeyService": {"ListKeys", "GetKey", "GetKeyUsage", "ListTopCallers"},
     "history.v1.HistoryService": {"ListJobs", "GetRecordedJob", "GetRecordedBatch"},
 }
 DEVELOPERS = {
@@ -41,7 +41,10 @@ ADMINS = {
     "auth.v1.KeyService": {"CreateKey", "RotateKey", "RevokeKey"},
     "scheduler.v1.QueueService": {"PauseQueue", "ResumeQueue"},
 }
-OPERATORS = {"scheduler.v1.QueueService": {"GetQueueSettings", "SetQueueSettings", "RecoverQueue"}}
+OPERATORS = {
+    "scheduler.v1.QueueService": {"GetQueueSettings", "SetQueueSettings", "RecoverQueue"},
+    "auth.v1.TenantService": {"CreateTenant", "ListTenants", "GetTenant", "SuspendTenant", "ResumeTenant"},
+}
 #: What services alone call.
 NOBODY = {"scheduler.v1.SchedulerService": {"Lease", "Begin", "Extend", "Cancel", "Explain"}}
 TABLE = {rpc: permission for rpc, permission in PERMISSIONS.items() if not permission.anonymous}

@@ -414,6 +414,8 @@ class KeyUsageDay(_message.Message):
     ALLOWED_FIELD_NUMBER: _builtins.int
     RATE_LIMITED_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
+    JOBS_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
     date: _builtins.str
     """In UTC, such as `2026-11-26`."""
     requests: _builtins.int
@@ -424,6 +426,10 @@ class KeyUsageDay(_message.Message):
     """Of them, those over a rate limit."""
     refused: _builtins.int
     """Of them, those that were refused for another reason: the address, the tenant, a secret that works no more."""
+    jobs: _builtins.int
+    """Jobs that were accepted, those of batches each."""
+    errors: _builtins.int
+    """Of those that were let pass, those that a service answered with an error."""
     def __init__(
         self,
         *,
@@ -432,11 +438,135 @@ class KeyUsageDay(_message.Message):
         allowed: _builtins.int = ...,
         rate_limited: _builtins.int = ...,
         refused: _builtins.int = ...,
+        jobs: _builtins.int = ...,
+        errors: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "date", b"date", "rate_limited", b"rate_limited", "refused", b"refused", "requests", b"requests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "date", b"date", "errors", b"errors", "jobs", b"jobs", "rate_limited", b"rate_limited", "refused", b"refused", "requests", b"requests"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___KeyUsageDay: _TypeAlias = KeyUsageDay  # noqa: Y015
+
+@_typing.final
+class ListTopCallersRequest(_message.Message):
+    """ListTopCallersRequest asks who calls most."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Measure:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _MeasureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ListTopCallersRequest._Measure.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        MEASURE_UNSPECIFIED: ListTopCallersRequest._Measure.ValueType  # 0
+        """By requests."""
+        REQUESTS: ListTopCallersRequest._Measure.ValueType  # 1
+        """Requests, whatever became of them."""
+        JOBS: ListTopCallersRequest._Measure.ValueType  # 2
+        """Jobs that were accepted."""
+        ERRORS: ListTopCallersRequest._Measure.ValueType  # 3
+        """Errors that services answered with."""
+
+    class Measure(_Measure, metaclass=_MeasureEnumTypeWrapper):
+        """Measure is what callers are ranked by."""
+
+    MEASURE_UNSPECIFIED: ListTopCallersRequest.Measure.ValueType  # 0
+    """By requests."""
+    REQUESTS: ListTopCallersRequest.Measure.ValueType  # 1
+    """Requests, whatever became of them."""
+    JOBS: ListTopCallersRequest.Measure.ValueType  # 2
+    """Jobs that were accepted."""
+    ERRORS: ListTopCallersRequest.Measure.ValueType  # 3
+    """Errors that services answered with."""
+
+    DAYS_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    days: _builtins.int
+    """How many days, today included: 1 to 90; 7 where not set."""
+    measure: Global___ListTopCallersRequest.Measure.ValueType
+    limit: _builtins.int
+    """How many keys at most: 1 to 100; 10 where not set."""
+    tenant: _builtins.str
+    """Another tenant, or `-` for the keys of all tenants; needs `operator`."""
+    def __init__(
+        self,
+        *,
+        days: _builtins.int = ...,
+        measure: Global___ListTopCallersRequest.Measure.ValueType = ...,
+        limit: _builtins.int = ...,
+        tenant: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "limit", b"limit", "measure", b"measure", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTopCallersRequest: _TypeAlias = ListTopCallersRequest  # noqa: Y015
+
+@_typing.final
+class ListTopCallersResponse(_message.Message):
+    """ListTopCallersResponse holds the keys, the most used first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def callers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopCaller]: ...
+    def __init__(
+        self,
+        *,
+        callers: _abc.Iterable[Global___TopCaller] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callers", b"callers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTopCallersResponse: _TypeAlias = ListTopCallersResponse  # noqa: Y015
+
+@_typing.final
+class TopCaller(_message.Message):
+    """TopCaller is a key and how often it was used over the days that were asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    JOBS_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    tenant: _builtins.str
+    name: _builtins.str
+    """The key's name and the public start of its secret."""
+    prefix: _builtins.str
+    requests: _builtins.int
+    jobs: _builtins.int
+    errors: _builtins.int
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        name: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        requests: _builtins.int = ...,
+        jobs: _builtins.int = ...,
+        errors: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["errors", b"errors", "jobs", b"jobs", "key_id", b"key_id", "name", b"name", "prefix", b"prefix", "requests", b"requests", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TopCaller: _TypeAlias = TopCaller  # noqa: Y015

@@ -60,6 +60,11 @@ class KeyServiceStub:
                 request_serializer=penstock_dot_auth_dot_v1_dot_auth__pb2.GetKeyUsageRequest.SerializeToString,
                 response_deserializer=penstock_dot_auth_dot_v1_dot_auth__pb2.KeyUsage.FromString,
                 _registered_method=True)
+        self.ListTopCallers = channel.unary_unary(
+                '/penstock.auth.v1.KeyService/ListTopCallers',
+                request_serializer=penstock_dot_auth_dot_v1_dot_auth__pb2.ListTopCallersRequest.SerializeToString,
+                response_deserializer=penstock_dot_auth_dot_v1_dot_auth__pb2.ListTopCallersResponse.FromString,
+                _registered_method=True)
         self.RevokeKey = channel.unary_unary(
                 '/penstock.auth.v1.KeyService/RevokeKey',
                 request_serializer=penstock_dot_auth_dot_v1_dot_auth__pb2.RevokeKeyRequest.SerializeToString,
@@ -112,6 +117,14 @@ class KeyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTopCallers(self, request, context):
+        """Answers with the keys that were used most over some days, the most used first.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeKey(self, request, context):
         """Revokes a key for good, with every secret of it; revoking a revoked key answers with it.
         Errors: KEY_NOT_FOUND.
@@ -147,6 +160,11 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     servicer.GetKeyUsage,
                     request_deserializer=penstock_dot_auth_dot_v1_dot_auth__pb2.GetKeyUsageRequest.FromString,
                     response_serializer=penstock_dot_auth_dot_v1_dot_auth__pb2.KeyUsage.SerializeToString,
+            ),
+            'ListTopCallers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTopCallers,
+                    request_deserializer=penstock_dot_auth_dot_v1_dot_auth__pb2.ListTopCallersRequest.FromString,
+                    response_serializer=penstock_dot_auth_dot_v1_dot_auth__pb2.ListTopCallersResponse.SerializeToString,
             ),
             'RevokeKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeKey,
@@ -290,6 +308,33 @@ class KeyService:
             '/penstock.auth.v1.KeyService/GetKeyUsage',
             penstock_dot_auth_dot_v1_dot_auth__pb2.GetKeyUsageRequest.SerializeToString,
             penstock_dot_auth_dot_v1_dot_auth__pb2.KeyUsage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTopCallers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.auth.v1.KeyService/ListTopCallers',
+            penstock_dot_auth_dot_v1_dot_auth__pb2.ListTopCallersRequest.SerializeToString,
+            penstock_dot_auth_dot_v1_dot_auth__pb2.ListTopCallersResponse.FromString,
             options,
             channel_credentials,
             insecure,

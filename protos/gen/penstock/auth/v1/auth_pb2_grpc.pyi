@@ -54,6 +54,10 @@ class KeyServiceStub:
     """Answers with how often a key was used, day by day.
     Errors: INVALID_ARGUMENT, KEY_NOT_FOUND, UNAVAILABLE.
     """
+    ListTopCallers: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListTopCallersRequest, _auth_pb2.ListTopCallersResponse]
+    """Answers with the keys that were used most over some days, the most used first.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UNAVAILABLE.
+    """
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RevokeKeyRequest, _auth_pb2.Key]
     """Revokes a key for good, with every secret of it; revoking a revoked key answers with it.
     Errors: KEY_NOT_FOUND.
@@ -84,6 +88,10 @@ class KeyServiceAsyncStub(KeyServiceStub):
     GetKeyUsage: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetKeyUsageRequest, _auth_pb2.KeyUsage]  # type: ignore[assignment]
     """Answers with how often a key was used, day by day.
     Errors: INVALID_ARGUMENT, KEY_NOT_FOUND, UNAVAILABLE.
+    """
+    ListTopCallers: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListTopCallersRequest, _auth_pb2.ListTopCallersResponse]  # type: ignore[assignment]
+    """Answers with the keys that were used most over some days, the most used first.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UNAVAILABLE.
     """
     RevokeKey: _aio.UnaryUnaryMultiCallable[_auth_pb2.RevokeKeyRequest, _auth_pb2.Key]  # type: ignore[assignment]
     """Revokes a key for good, with every secret of it; revoking a revoked key answers with it.
@@ -142,6 +150,16 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_pb2.KeyUsage, _abc.Awaitable[_auth_pb2.KeyUsage]]:
         """Answers with how often a key was used, day by day.
         Errors: INVALID_ARGUMENT, KEY_NOT_FOUND, UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListTopCallers(
+        self,
+        request: _auth_pb2.ListTopCallersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.ListTopCallersResponse, _abc.Awaitable[_auth_pb2.ListTopCallersResponse]]:
+        """Answers with the keys that were used most over some days, the most used first.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

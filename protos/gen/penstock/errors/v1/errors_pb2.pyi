@@ -143,7 +143,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "BAD_REQUEST", "domain": "penstock.dev", "metadata": {}}
     """
     TENANT_NOT_FOUND: _ErrorReason.ValueType  # 30
-    """The tenant of the API key is unknown.
+    """No such tenant.
 
         {"reason": "TENANT_NOT_FOUND", "domain": "penstock.dev", "metadata": {"tenant": "acme"}}
     """
@@ -203,6 +203,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The API key was revoked or has expired, so it gets no new secret.
 
         {"reason": "KEY_NOT_ACTIVE", "domain": "penstock.dev", "metadata": {"key": "key_…", "state": "revoked"}}
+    """
+    TENANT_EXISTS: _ErrorReason.ValueType  # 43
+    """There is a tenant of this name already.
+
+        {"reason": "TENANT_EXISTS", "domain": "penstock.dev", "metadata": {"tenant": "acme"}}
+    """
+    TENANT_SUSPENDED: _ErrorReason.ValueType  # 44
+    """The tenant is suspended: none of its API keys works, and none of its jobs is called, until an operator resumes it.
+
+        {"reason": "TENANT_SUSPENDED", "domain": "penstock.dev", "metadata": {"tenant": "acme"}}
+    """
+    OWN_TENANT: _ErrorReason.ValueType  # 45
+    """The tenant is the one of the API key that asks for it to be suspended, which would end that key too.
+
+        {"reason": "OWN_TENANT", "domain": "penstock.dev", "metadata": {"tenant": "staff"}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -331,7 +346,7 @@ BAD_REQUEST: ErrorReason.ValueType  # 29
     {"reason": "BAD_REQUEST", "domain": "penstock.dev", "metadata": {}}
 """
 TENANT_NOT_FOUND: ErrorReason.ValueType  # 30
-"""The tenant of the API key is unknown.
+"""No such tenant.
 
     {"reason": "TENANT_NOT_FOUND", "domain": "penstock.dev", "metadata": {"tenant": "acme"}}
 """
@@ -391,5 +406,20 @@ KEY_NOT_ACTIVE: ErrorReason.ValueType  # 42
 """The API key was revoked or has expired, so it gets no new secret.
 
     {"reason": "KEY_NOT_ACTIVE", "domain": "penstock.dev", "metadata": {"key": "key_…", "state": "revoked"}}
+"""
+TENANT_EXISTS: ErrorReason.ValueType  # 43
+"""There is a tenant of this name already.
+
+    {"reason": "TENANT_EXISTS", "domain": "penstock.dev", "metadata": {"tenant": "acme"}}
+"""
+TENANT_SUSPENDED: ErrorReason.ValueType  # 44
+"""The tenant is suspended: none of its API keys works, and none of its jobs is called, until an operator resumes it.
+
+    {"reason": "TENANT_SUSPENDED", "domain": "penstock.dev", "metadata": {"tenant": "acme"}}
+"""
+OWN_TENANT: ErrorReason.ValueType  # 45
+"""The tenant is the one of the API key that asks for it to be suspended, which would end that key too.
+
+    {"reason": "OWN_TENANT", "domain": "penstock.dev", "metadata": {"tenant": "staff"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

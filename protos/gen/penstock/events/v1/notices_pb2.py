@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from penstock.jobs.v1 import batches_pb2 as penstock_dot_jobs_dot_v1_dot_batches__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n penstock/events/v1/notices.proto\x12\x12penstock.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epenstock/jobs/v1/batches.proto\"\x93\x01\n\x06Notice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x0e\x62\x61tch_finished\x18\x04 \x01(\x0b\x32!.penstock.events.v1.BatchFinishedH\x00\x42\x06\n\x04\x66\x61\x63t\"m\n\rBatchFinished\x12&\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x17.penstock.jobs.v1.Batch\x12\x14\n\x0c\x63\x61llback_url\x18\x02 \x01(\t\x12\x1e\n\x16sealed_callback_secret\x18\x03 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n penstock/events/v1/notices.proto\x12\x12penstock.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epenstock/jobs/v1/batches.proto\"\x91\x02\n\x06Notice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x0e\x62\x61tch_finished\x18\x04 \x01(\x0b\x32!.penstock.events.v1.BatchFinishedH\x00\x12?\n\x10tenant_suspended\x18\x05 \x01(\x0b\x32#.penstock.events.v1.TenantSuspendedH\x00\x12;\n\x0etenant_resumed\x18\x06 \x01(\x0b\x32!.penstock.events.v1.TenantResumedH\x00\x42\x06\n\x04\x66\x61\x63t\"m\n\rBatchFinished\x12&\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x17.penstock.jobs.v1.Batch\x12\x14\n\x0c\x63\x61llback_url\x18\x02 \x01(\t\x12\x1e\n\x16sealed_callback_secret\x18\x03 \x01(\x0c\"e\n\x0fTenantSuspended\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x30\n\x0csuspended_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"!\n\rTenantResumed\x12\x10\n\x08revision\x18\x01 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.events.v1.notices_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NOTICE']._serialized_start=122
-  _globals['_NOTICE']._serialized_end=269
-  _globals['_BATCHFINISHED']._serialized_start=271
-  _globals['_BATCHFINISHED']._serialized_end=380
+  _globals['_NOTICE']._serialized_end=395
+  _globals['_BATCHFINISHED']._serialized_start=397
+  _globals['_BATCHFINISHED']._serialized_end=506
+  _globals['_TENANTSUSPENDED']._serialized_start=508
+  _globals['_TENANTSUSPENDED']._serialized_end=609
+  _globals['_TENANTRESUMED']._serialized_start=611
+  _globals['_TENANTRESUMED']._serialized_end=644
 # @@protoc_insertion_point(module_scope)

@@ -28,6 +28,8 @@ class Notice(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     BATCH_FINISHED_FIELD_NUMBER: _builtins.int
+    TENANT_SUSPENDED_FIELD_NUMBER: _builtins.int
+    TENANT_RESUMED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Tells this notice from others; one that comes again has the same."""
     tenant: _builtins.str
@@ -35,6 +37,10 @@ class Notice(_message.Message):
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def batch_finished(self) -> Global___BatchFinished: ...
+    @_builtins.property
+    def tenant_suspended(self) -> Global___TenantSuspended: ...
+    @_builtins.property
+    def tenant_resumed(self) -> Global___TenantResumed: ...
     def __init__(
         self,
         *,
@@ -42,12 +48,14 @@ class Notice(_message.Message):
         tenant: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
         batch_finished: Global___BatchFinished | None = ...,
+        tenant_suspended: Global___TenantSuspended | None = ...,
+        tenant_resumed: Global___TenantResumed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batch_finished", b"batch_finished", "fact", b"fact", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch_finished", b"batch_finished", "fact", b"fact", "tenant_resumed", b"tenant_resumed", "tenant_suspended", b"tenant_suspended", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_finished", b"batch_finished", "fact", b"fact", "id", b"id", "tenant", b"tenant", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_finished", b"batch_finished", "fact", b"fact", "id", b"id", "tenant", b"tenant", "tenant_resumed", b"tenant_resumed", "tenant_suspended", b"tenant_suspended", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["batch_finished"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["batch_finished", "tenant_suspended", "tenant_resumed"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -84,3 +92,55 @@ class BatchFinished(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchFinished: _TypeAlias = BatchFinished  # noqa: Y015
+
+@_typing.final
+class TenantSuspended(_message.Message):
+    """TenantSuspended says that no job of the tenant is to be called any more; calls under way go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SUSPENDED_AT_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Grows with each change of the tenant; a notice with a lower one than is known tells nothing new."""
+    reason: _builtins.str
+    """Why, for whoever asks."""
+    @_builtins.property
+    def suspended_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        suspended_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["suspended_at", b"suspended_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "revision", b"revision", "suspended_at", b"suspended_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TenantSuspended: _TypeAlias = TenantSuspended  # noqa: Y015
+
+@_typing.final
+class TenantResumed(_message.Message):
+    """TenantResumed says that the tenant's jobs may be called again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """As of a suspension."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TenantResumed: _TypeAlias = TenantResumed  # noqa: Y015

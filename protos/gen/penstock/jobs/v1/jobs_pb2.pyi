@@ -827,6 +827,8 @@ class Hold(_message.Message):
         """The upstream has said that its quota is used up."""
         RECOVERY: Hold._Kind.ValueType  # 7
         """The queue is being rebuilt after a loss."""
+        SUSPENDED: Hold._Kind.ValueType  # 8
+        """The tenant is suspended."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """Kind is what holds it."""
@@ -847,6 +849,8 @@ class Hold(_message.Message):
     """The upstream has said that its quota is used up."""
     RECOVERY: Hold.Kind.ValueType  # 7
     """The queue is being rebuilt after a loss."""
+    SUSPENDED: Hold.Kind.ValueType  # 8
+    """The tenant is suspended."""
 
     KIND_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int

@@ -284,12 +284,15 @@ class Pause(_message.Message):
     LANE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     PAUSED_AT_FIELD_NUMBER: _builtins.int
+    SUSPENSION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Empty: all tenants'."""
     lane: _builtins.str
     """Empty: all of the tenant's lanes."""
     reason: _builtins.str
     """Why, for whoever asks."""
+    suspension: _builtins.bool
+    """It holds because the tenant is suspended, and until TenantService resumes it; ResumeQueue does not take it back."""
     @_builtins.property
     def paused_at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -299,10 +302,11 @@ class Pause(_message.Message):
         lane: _builtins.str = ...,
         reason: _builtins.str = ...,
         paused_at: _timestamp_pb2.Timestamp | None = ...,
+        suspension: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["paused_at", b"paused_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lane", b"lane", "paused_at", b"paused_at", "reason", b"reason", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lane", b"lane", "paused_at", b"paused_at", "reason", b"reason", "suspension", b"suspension", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

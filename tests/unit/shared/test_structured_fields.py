@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.upstream.structured_fields import Bare, Item, MalformedFieldError, parse_dictionary, parse_list
+from shared.structured_fields import (
+    Bare,
+    InnerList,
+    Item,
+    MalformedFieldError,
+    Token,
+    parse_dictionary,
+    parse_inner_lists,
+    parse_list,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,8 +30,8 @@ from services.upstream.structured_fields import Bare, Item, MalformedFieldError,
         ("-0.125", -0.125),
         ('"a \\"b\\" \\\\ c"', 'a "b" \\ c'),
         ('""', ""),
-        ("foo/bar:*", "foo/bar:*"),
-        ("*", "*"),
+        ("foo/bar:*", Token("foo/bar:*")),
+        ("*", Token("*")),
         ("?0", False),
         ("?1", True),
         (":aGk=:", b"hi"),
@@ -46,6 +55,40 @@ def test_a_dictionary_has_its_members_by_key() -> None:
         "b": Item(True, {}),  # noqa: FBT003  a value
         "c": Item("x", {"q": 2}),
     }
+
+
+def test_inner_lists_come_with_their_items_their_parameters_and_as_they_were_written() -> None:
+    text = ' a=("x" y;p=1);q="(";r, b=(  ), a=(1  "z" ) ,c=( :aGk=:);n=2 '
+    assert parse_inner_lists(text) == {
+        "a": InnerList([Item(1, {}), Item("z", {})], {}, '(1  "z" )'),
+        "b": InnerList([], {}, "(  )"),
+        "c": InnerList([Item(b"hi", {})], {"n": 2}, "( :aGk=:);n=2"),
+    }
+    (inner,) = parse_inner_lists('a=("x" y;p=1);q="(";r').values()
+    assert inner == InnerList([Item("x", {}), Item("y", {"p": 1})], {"q": "(", "r": True}, '("x" y;p=1);q="(";r')
+    assert parse_inner_lists("") == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        "a=1",
+        "a=(",
+        'a=("x"',
+        'a=("x""y")',
+        'a=("x",)',
+        "a=(1\t2)",
+        "a=((1))",
+        "a=() b=()",
+        "a=(),",
+        "(1)",
+        "a=() ;b",
+    ],
+)
+def test_what_is_no_dictionary_of_inner_lists_is_malformed(text: str) -> None:
+    with pytest.raises(MalformedFieldError):
+        parse_inner_lists(text)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +162,7 @@ def test_what_is_written_by_the_rfc_is_read_as_it_was_meant(members: list[tuple[
 
 @given(st.text() | st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape")))
 def test_nothing_is_raised_but_that_it_is_malformed(text: str) -> None:
-    for parse in (parse_list, parse_dictionary):
+    for parse in (parse_list, parse_dictionary, parse_inner_lists):
         try:
             parse(text)
         except MalformedFieldError:

@@ -1,6 +1,7 @@
-"""Structured fields of HTTP (RFC 9651): lists and dictionaries of items with parameters, as upstreams' quotas come in.
+"""Structured fields of HTTP (RFC 9651): lists and dictionaries of items with parameters, dictionaries of inner lists.
 
-Inner lists, dates and display strings are not read: no field that is read here has them.
+Upstreams' quotas come as the former, signatures of requests as the latter. Inner lists among items, dates and display
+strings are not read: no field that is read here has them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Bare = str | int | float | bool | bytes
 
@@ -32,12 +33,28 @@ class MalformedFieldError(ValueError):
     """The field is not structured as it should be; RFC 9651 has it ignored as a whole."""
 
 
+class Token(str):
+    """A token: equal to the string of its characters, and told from it by its class alone."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A value and its parameters; a token and a string are the same here."""
+    """A value and its parameters."""
 
     value: Bare
     parameters: Mapping[str, Bare]
+
+
+@dataclass(frozen=True, slots=True)
+class InnerList:
+    """Items in parentheses, and the parameters of the whole."""
+
+    items: Sequence[Item]
+    parameters: Mapping[str, Bare]
+    #: It as it was written, parentheses and parameters included.
+    text: str
 
 
 def parse_list(text: str) -> list[Item]:
@@ -67,6 +84,21 @@ def parse_dictionary(text: str) -> dict[str, Item]:
     return items
 
 
+def parse_inner_lists(text: str) -> dict[str, InnerList]:
+    """The inner lists of a dictionary that has no other members, by their keys; the last of a key stands.
+
+    Raises:
+        MalformedFieldError: The text is no such dictionary.
+    """
+    reader = _Reader(text)
+    lists: dict[str, InnerList] = {}
+    while reader.next_member(first=not lists):
+        key = reader.key()
+        reader.expect("=")
+        lists[key] = reader.inner_list()
+    return lists
+
+
 class _Reader:
     """Reads a text from its start to its end, once."""
 
@@ -81,13 +113,26 @@ class _Reader:
         self._skip(_WHITE_SPACE)
         if self._at == len(self._text):
             return False
-        if not self.take(","):
-            raise self._malformed()
+        self.expect(",")
         self._skip(_WHITE_SPACE)
         return True
 
     def item(self) -> Item:
         return Item(self._bare(), self.parameters())
+
+    def inner_list(self) -> InnerList:
+        start = self._at
+        self.expect("(")
+        items: list[Item] = []
+        while True:
+            spaced = self._skip(_SPACES)
+            if self.take(")"):
+                break
+            if items and not spaced:
+                raise self._malformed()
+            items.append(self.item())
+        parameters = self.parameters()
+        return InnerList(items, parameters, self._text[start : self._at])
 
     def parameters(self) -> dict[str, Bare]:
         parameters: dict[str, Bare] = {}
@@ -108,13 +153,17 @@ class _Reader:
         self._at += found
         return found
 
+    def expect(self, character: str) -> None:
+        if not self.take(character):
+            raise self._malformed()
+
     def _bare(self) -> Bare:
         if found := self._match(_NUMBER):
             return float(found[0]) if "." in found[0] else int(found[0])
         if found := self._match(_STRING):
             return _ESCAPED.sub(r"\1", found[1])
         if found := self._match(_TOKEN):
-            return found[0]
+            return Token(found[0])
         if found := self._match(_BOOLEAN):
             return found[0] == "?1"
         if found := self._match(_BYTES):
@@ -130,9 +179,11 @@ class _Reader:
             self._at = found.end()
         return found
 
-    def _skip(self, characters: str) -> None:
+    def _skip(self, characters: str) -> bool:
+        start = self._at
         while self._at < len(self._text) and self._text[self._at] in characters:
             self._at += 1
+        return self._at > start
 
     def _malformed(self) -> MalformedFieldError:
         return MalformedFieldError(f"the field is malformed at character {self._at}")

@@ -1,0 +1,154 @@
+"""Two tenants: the victim, who has one of everything, and the attacker, who learns every id of it."""
+
+from __future__ import annotations
+
+import hashlib
+import urllib.request
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from shared import ids
+from tests.e2e.api import TIMEOUT_S, Api
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    import grpc
+
+    from tests.e2e.mesh import Mesh
+
+#: Stands in the content of everything that the victim has.
+CANARY = "belongs-to-the-victim"
+#: As many as the attacker needs: whoever has used one in a request gets the answer to that from then on.
+_IDEMPOTENCY_KEYS = 12
+_CONTENT = b"an upload that " + CANARY.encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """A tenant and what it has.
+
+    Args:
+        name: The tenant's.
+        things: The ids of what it has, by kind; every kind of `fields.KINDS` that can be made over the API.
+    """
+
+    name: str
+    api: Api
+    channel: grpc.Channel
+    things: dict[str, list[str]] = field(default_factory=dict)
+
+    def of(self, kind: str) -> list[str]:
+        """The ids to attack by: those of a kind, or one of those that can be used only once."""
+        things = self.things.get(kind, [nowhere(kind)])
+        return [things.pop()] if kind == "idempotency key" else things
+
+    def known(self) -> set[str]:
+        """Every id of what it has."""
+        return {thing for things in self.things.values() for thing in things}
+
+
+async def furnished(mesh: Mesh, name: str, channel: grpc.Channel) -> Tenant:
+    """A new tenant with one of everything that a tenant can have, made over the API."""
+    api = Api(mesh.url, mesh.new_key(name))
+    url = f"{mesh.far_end}/anything?{CANARY}"
+    later = in_an_hour()
+    order = {"upstream": "http", "method": "http.get", "params": {"url": url}, "metadata": {"order": CANARY}}
+    ended = made(api, "/api/v1/jobs", order)["id"]
+    idempotency_keys = [f"{name}-{n}" for n in range(_IDEMPOTENCY_KEYS)]
+    waiting = [
+        made(api, "/api/v1/jobs", {**order, "notBefore": later, "requestId": key})["id"] for key in idempotency_keys
+    ]
+    batch = made(api, "/api/v1/batches", {"jobs": [{**order, "notBefore": later}]})
+    keys = [
+        made(api, "/api/v1/keys", {"name": f"{CANARY} {n}", "scopes": ["jobs:read"]})["key"]["id"] for n in range(2)
+    ]
+    assert api.wait(ended)["state"] == "SUCCEEDED"
+    things = {
+        "job": [ended, waiting[0], batch["jobs"][0]["id"]],
+        "batch": [batch["id"]],
+        "upload": [upload(api, complete=True), upload(api, complete=False)],
+        "key": keys,
+        "content": [hashlib.sha256(_CONTENT).hexdigest()],
+        "idempotency key": idempotency_keys,
+        "lane": [urlsplit(mesh.far_end).netloc],
+        "tenant": [name],
+        "page token": [await page_token(api, path) for path in ("/api/v1/keys", "/api/v1/jobs")],
+    }
+    return Tenant(name=name, api=api, channel=channel, things=things)
+
+
+def in_an_hour() -> str:
+    """A time until which a job waits."""
+    return (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+
+
+def made(api: Api, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What a POST has made."""
+    answer = api.call("POST", path, body)
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+def upload(api: Api, *, complete: bool) -> str:
+    """An upload's id."""
+    told = {"size": len(_CONTENT), "sha256": hashlib.sha256(_CONTENT).hexdigest(), "contentType": f"text/{CANARY}"}
+    found = made(api, "/api/v1/uploads", told)
+    if complete:
+        put = urllib.request.Request(found["put"]["url"], data=_CONTENT, headers=found["put"]["headers"], method="PUT")
+        with urllib.request.urlopen(put, timeout=TIMEOUT_S) as answer:
+            assert answer.status == 200
+        made(api, f"/api/v1/uploads/{found['id']}:complete", {})
+    return found["id"]
+
+
+async def page_token(api: Api, path: str) -> str:
+    """A token that leads to the second page of a list of several."""
+    return await eventually(lambda: api.call("GET", f"{path}?pageSize=1").json.get("nextPageToken"), what=path)
+
+
+def everything_of(tenant: Tenant) -> dict[str, Any]:
+    """What a tenant sees of its own things, without what changes by being looked at."""
+    paths = [
+        *(f"/api/v1/jobs/{job}" for job in tenant.things["job"]),
+        *(f"/api/v1/batches/{batch}" for batch in tenant.things["batch"]),
+        *(f"/api/v1/uploads/{upload}" for upload in tenant.things["upload"]),
+        *("/api/v1/keys", "/api/v1/jobs", "/api/v1/callbackSecret", "/api/v1/queues/http"),
+    ]
+    seen = {}
+    for path in paths:
+        answer = tenant.api.call("GET", path)
+        assert answer.status == 200, (path, answer.body)
+        seen[path] = _steady(answer.json)
+    return seen
+
+
+def nowhere(kind: str) -> str:
+    """An id of this kind that nobody has."""
+    if kind == "job":
+        return ids.new_job_id("http")
+    return {
+        "batch": ids.new_batch_id,
+        "upload": ids.new_upload_id,
+        "key": ids.new_key_id,
+        "content": lambda: hashlib.sha256(ids.new_request_id().encode()).hexdigest(),
+        "idempotency key": ids.new_request_id,
+        "lane": lambda: "nowhere.example",
+        "tenant": lambda: "nobody-at-all",
+        "connection": lambda: f"con_{ids.uuid7()}",
+        "page token": lambda: hashlib.sha512(ids.new_request_id().encode()).hexdigest(),
+    }[kind]()
+
+
+def _steady(value: Any) -> Any:
+    """The value without fields that change by themselves."""
+    if isinstance(value, dict):
+        changing = {"put", "lastUsedAt", "drainRate", "tenants", "budgets", "oldestWaitingSince", "breaker"}
+        return {name: _steady(each) for name, each in value.items() if name not in changing}
+    return [_steady(each) for each in value] if isinstance(value, list) else value
+
+
+def quoted(thing: str) -> str:
+    """The id as a part of a path."""
+    return quote(thing, safe="")
