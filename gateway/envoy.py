@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 #: Headers that are for the mesh alone, or that Envoy takes as orders (timeouts, retries); a client's are removed before
 #: anything else happens.
 _INTERNAL_PREFIXES = ("x-penstock-", "x-envoy-")
+#: Headers that gRPC itself reads on the service's side, and that no client of ours has to send. One that it cannot read
+#: stays in the table of header fields (HPACK) of a connection that all clients share, and spoils every later request
+#: that names it (grpc/grpc#34721). Those that clients do send are looked at by `answers.lua`.
+_READ_BY_GRPC = "grpc-(status|message|previous-rpc-attempts|retry-pushback-ms|internal-.*)|grpclb_client_stats|.*-bin"
 _MAX_HEADERS_KB = 60
 _MAX_HEADERS = 100
 #: Requests that a client may have under way on one connection.
@@ -138,8 +142,11 @@ def _connection_manager(settings: GatewaySettings) -> EnvoyConfig:
                 "envoy.http.early_header_mutation.header_mutation",
                 "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
                 mutations=[
-                    {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
-                    for prefix in _INTERNAL_PREFIXES
+                    *(
+                        {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
+                        for prefix in _INTERNAL_PREFIXES
+                    ),
+                    {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": _READ_BY_GRPC}}}},
                 ],
             )
         ],

@@ -23,6 +23,8 @@ _MARGIN = timedelta(seconds=1)
 BODIES_READ = 3
 #: What Envoy itself tells from other types as gRPC.
 _GRPC = {"name": "content-type", "string_match": {"safe_regex": {"regex": r"application/grpc(\+.*)?"}}}
+#: gRPC knows no other, and fails on one in a way of its own.
+_POST = {"name": ":method", "string_match": {"exact": "POST"}}
 _READS = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
 _NOT_GRPC = {**_GRPC, "invert_match": True, "treat_missing_header_as_empty": True}
 #: For routes that Envoy or the site answers: the transcoder would refuse their paths.
@@ -192,7 +194,7 @@ def _told(rpc: str) -> EnvoyConfig:
 
 def _native_path(rpc: str) -> EnvoyConfig:
     service, _, method = rpc.rpartition(".")
-    return {"path": f"/{service}/{method}", "headers": [_GRPC]}
+    return {"path": f"/{service}/{method}", "headers": [_GRPC, _POST]}
 
 
 def _unknown_rpc() -> EnvoyConfig:

@@ -82,6 +82,14 @@ class ServiceConfig:
     #: How long begun calls may go on after SIGTERM.
     drain_timeout: timedelta = timedelta(seconds=30)
 
+    def mistakes_of_loopback(self, *, allowed: bool) -> list[str]:
+        """What is wrong with letting calls lead to this machine, whose other programs take whoever comes."""
+        if allowed and self.environment is Environment.PRODUCTION:
+            return [
+                "PENSTOCK_ALLOW_LOOPBACK is true, and PENSTOCK_ENVIRONMENT is production; unset it, or name another"
+            ]
+        return []
+
 
 class ConfigError(Exception):
     """The environment holds mistakes.

@@ -99,9 +99,20 @@ end
 -- Each worker has a Lua state of its own, and without this all of them would draw the same numbers.
 math.randomseed(os.time() + (tonumber(match(tostring({}), "0x(%x+)"), 16) or 0) % 0x7fffffff)
 
+-- What gRPC cannot read in these would spoil the connection to a service for all who share it (see `envoy.py`); without them
+-- a call has the gateway's own deadline, and its message is not unfolded.
+local CODINGS = { identity = true, gzip = true, deflate = true }
+
+local function remove_unreadable(headers)
+  local timeout, coding = header(headers, "grpc-timeout"), header(headers, "grpc-encoding")
+  if timeout and (#timeout > 9 or not find(timeout, "^%d+[HMSmun]$")) then headers:remove("grpc-timeout") end
+  if coding and not CODINGS[coding] then headers:remove("grpc-encoding") end
+end
+
 -- A client's request id is kept only if it is well formed: 1 to 128 of letters, digits and ._:-
 function envoy_on_request(handle)
   local headers = handle:headers()
+  remove_unreadable(headers)
   local id = header(headers, "x-request-id")
   if id and (#id > 128 or find(id, "[^%w._:-]")) then
     headers:replace("x-request-id", format("%s-%08x", tostring(handle:timestamp()), math.random(0, 0x7fffffff)))

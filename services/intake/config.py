@@ -44,7 +44,7 @@ class Config(ObjectsConfig):
     result_link_lifetime: timedelta = timedelta(minutes=15)
 
     def __post_init__(self) -> None:
-        mistakes = self.mistakes_of_objects()
+        mistakes = self.mistakes_of_objects() + self.mistakes_of_loopback(allowed=self.allow_loopback)
         mistakes += [
             f"{name} is {number}; it takes a number from 1"
             for name, number in (

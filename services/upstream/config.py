@@ -29,7 +29,7 @@ class Config(ObjectsConfig):
     allow_loopback: bool = False
 
     def __post_init__(self) -> None:
-        mistakes = self.mistakes_of_objects()
+        mistakes = self.mistakes_of_objects() + self.mistakes_of_loopback(allowed=self.allow_loopback)
         mistakes += [
             f"{name} is {number}; it takes {least} to {most}"
             for name, number, least, most in (

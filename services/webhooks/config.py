@@ -51,6 +51,7 @@ class Config(ServiceConfig):
             )
             if problem
         ]
+        mistakes += self.mistakes_of_loopback(allowed=self.allow_loopback)
         if mistakes:
             raise ConfigError(mistakes)
 

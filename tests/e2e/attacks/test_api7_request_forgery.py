@@ -113,9 +113,14 @@ def test_no_param_takes_a_url_that_leads_inside(mesh: Mesh, attacker: Tenant) ->
             answer = attacker.api.call("POST", "/api/v1/batches", {"jobs": some})
             assert (answer.status, answer.reason) == (400, "INVALID_ARGUMENT"), (some, answer.body)
             assert answer.fields == {f"jobs[{number}].params.{name}" for number in range(len(some))}, answer.body
+    submit = next(rpc for rpc in rpcs.public() if str(rpc) == "JobService.SubmitJob")
+    by_grpc = submit.ways(attacker.api, attacker.channel)[submit.path]
     for job in jobs:
         answer = attacker.api.call("POST", "/api/v1/jobs", job)
         assert (answer.status, answer.reason, answer.fields) == (400, "INVALID_ARGUMENT", {f"params.{name}"}), job
+        seen = by_grpc(job)
+        assert (seen.status, seen.reason) == (400, "INVALID_ARGUMENT"), job
+        assert f"params.{name}" in str(seen.body), seen
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 
+from deploy.local.programs import PROGRAMS
 from shared import ids
+from shared.config import ConfigError, load
 from tests.e2e.api import TIMEOUT_S, Answer, Api
 from tests.e2e.attacks import rpcs
 from tests.e2e.attacks.fields import good_request
@@ -101,6 +104,22 @@ def test_no_page_of_another_origin_may_read_an_answer(mesh: Mesh, intruder: Api,
             answer = api.call(method, "/api/v1/keys", headers=asking)
             assert not [header for header in answer.headers if header.startswith("access-control-")], answer.headers
             assert (method, answer.status) != ("OPTIONS", 200)
+
+
+def test_no_service_calls_its_own_machine_in_production(mesh: Mesh) -> None:
+    """There Envoy's own interface, the stores and the metrics of all services take whoever comes."""
+    opened = {
+        program.name: {**environment, "PENSTOCK_ENVIRONMENT": "production", "PENSTOCK_CRASH_POINTS": ""}
+        for program in PROGRAMS
+        if "PENSTOCK_ALLOW_LOOPBACK" in (environment := program.environment(mesh.layout))
+    }
+    assert set(opened) == {"intake", "upstream", "webhooks"}
+    for name, environment in opened.items():
+        config = importlib.import_module(f"services.{name}.config").Config
+        with pytest.raises(ConfigError) as refused:
+            load(config, environment)
+        assert [mistake.partition(" ")[0] for mistake in refused.value.mistakes] == ["PENSTOCK_ALLOW_LOOPBACK"]
+        assert load(config, environment | {"PENSTOCK_ALLOW_LOOPBACK": "false"}).allow_loopback is False
 
 
 #: What servers, frameworks, gateways and careless deployments answer under.

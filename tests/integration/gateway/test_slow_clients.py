@@ -214,3 +214,18 @@ def test_a_flood_of_frames_holds_up_nobody(envoy: Envoy, services: Services, pie
         assert envoy.call("GET", _PATH).status == 200
         connection.until_closed()
     assert [received.method for received in services.received] == ["/penstock.jobs.v1.JobService/GetJob"]
+
+
+def test_headers_that_unfold_beyond_their_limit_are_refused(envoy: Envoy, services: Services) -> None:
+    """An entry of HPACK's dynamic table, named over and over (RFC 7541, 7.3): 20 KB of frame, 60 MB of headers."""
+    added = b"\x40" + frames.fields([("x-bomb", "b" * 3000)])[1:]  # a literal that the table keeps, as its first entry
+    block = frames.request(_PATH, ("authorization", f"Bearer {GOOD_KEY}")) + added + b"\xbe" * 20_000
+    frames_sent = [
+        frame(HEADERS, END_STREAM, 1, block[:16_000]),
+        frame(frames.CONTINUATION, END_HEADERS, 1, block[16_000:]),
+    ]
+    with Http2(envoy.settings.address) as connection:
+        flood(connection, frames_sent)
+        assert not any(each.answers for each in connection.until_ended(1))
+    assert services.received == []
+    assert envoy.call("GET", _PATH).status == 200

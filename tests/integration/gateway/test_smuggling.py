@@ -167,3 +167,11 @@ def test_no_metadata_of_a_grpc_client_is_taken_for_the_gateways(
         job_service_pb2_grpc.JobServiceStub(channel).GetJob(jobs_pb2.GetJobRequest(job_id="j-1"), metadata=metadata)
     assert services.received[0].tenant == TENANT
     assert forged not in told(services)
+
+
+@pytest.mark.parametrize("timeout", ["99999999H", "-1S", "S", "1S, 9H"])
+def test_no_deadline_of_a_client_outlasts_the_gateways(envoy: Envoy, services: Services, timeout: str) -> None:
+    assert envoy.call("GET", _PATH, headers={"grpc-timeout": timeout}).status == 200
+    (received,) = services.received
+    assert received.remaining_s is not None
+    assert received.remaining_s <= envoy.settings.call_timeout.total_seconds()

@@ -13,6 +13,7 @@ from deploy.local import layout
 from services.scheduler.__main__ import serve as serve_scheduler
 from services.upstream.__main__ import serve as serve_upstream
 from services.upstream.config import Config as UpstreamConfig
+from shared.config import Environment
 from shared.permissions import ADMIN_SCOPES, Scope
 from tests import object_stores
 from tests.integration.scheduler.conftest import calling, is_open
@@ -83,6 +84,7 @@ async def working(
         service_key=identities.service_key("upstream"),
         nats_url=config.nats_url,
         scheduler_address=free.address("scheduler"),
+        environment=Environment.TEST,
         allow_loopback=True,
     )
     scheduler = replace(

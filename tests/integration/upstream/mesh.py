@@ -11,7 +11,7 @@ from penstock.events.v1 import events_pb2
 from services.upstream.__main__ import serve
 from services.upstream.config import Config
 from shared import streams
-from shared.config import Secret
+from shared.config import Environment, Secret
 from shared.lifecycle import Process
 from tests import object_stores
 from tests.service import running_process
@@ -44,6 +44,7 @@ class Mesh:
             service_key=self.identities.service_key("upstream"),
             nats_url=Secret(self.nats_url),
             scheduler_address=self.scheduler.address,
+            environment=Environment.TEST,
             allow_loopback=True,
             **(object_stores.AWAY | settings),
         )

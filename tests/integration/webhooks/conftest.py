@@ -19,7 +19,7 @@ from services.webhooks.domain import State, delivery_id
 from services.webhooks.store import MongoDeliveryStore
 from shared import ids, streams
 from shared.bus import Outgoing
-from shared.config import Secret
+from shared.config import Environment, Secret
 from shared.lifecycle import Process
 from shared.sealing import CALLBACK_SECRET, Sealer
 from tests.integration.webhooks.receiver import receiver as receiver_
@@ -177,6 +177,7 @@ def config(mongo_url: str, nats_url: str, identities: Identities) -> Config:
         sealing_key=Secret(identities.sealing_key_file.read_text(encoding="utf-8").strip()),
         callback_key=Secret(base64.b64encode(bytes(range(32))).decode()),
         retry_schedule=(timedelta(seconds=1), timedelta(seconds=1)),
+        environment=Environment.TEST,
         allow_loopback=True,
         drain_timeout=timedelta(seconds=5),
     )

@@ -24,6 +24,15 @@ def test_loopback_is_closed_unless_it_is_opened() -> None:
     assert "canary" not in settings.describe(config)
 
 
+@pytest.mark.parametrize("environment", ["development", "test"])
+def test_loopback_is_never_opened_in_production(environment: str) -> None:
+    opened = ENVIRONMENT | {"PENSTOCK_ALLOW_LOOPBACK": "true"}
+    assert settings.load(Config, opened | {"PENSTOCK_ENVIRONMENT": environment}).allow_loopback
+    for production in ({}, {"PENSTOCK_ENVIRONMENT": "production"}):
+        with pytest.raises(settings.ConfigError, match=r"^PENSTOCK_ALLOW_LOOPBACK is true, and PENSTOCK_ENV"):
+            settings.load(Config, opened | production)
+
+
 @pytest.mark.parametrize(
     ("name", "number"),
     [
