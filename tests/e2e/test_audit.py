@@ -182,8 +182,9 @@ async def test_another_tenant_sees_none_of_it(mesh: Mesh, tenant: tuple[str, Api
     stranger = Api(mesh.url, mesh.new_key(f"stranger-{ids.new_request_id()[-12:]}"))
     sent = request_id()
     admin.call("POST", "/api/v1/keys", {"name": "ours", "scopes": ["jobs:read"]}, headers={"x-request-id": sent})
-    await found(admin, f"requestId={sent}")
-    assert shown(stranger, f"requestId={sent}") == []
+    (made,) = await found(admin, f"requestId={sent}")
+    for query in (f"requestId={sent}", f"target={made['target']['id']}", f"principal={made['actor']['id']}"):
+        assert shown(stranger, query) == []
     for asked in (name, "-"):
         refused = stranger.call("GET", f"/api/v1/audit?tenant={asked}")
         assert (refused.status, refused.reason) == (403, "PERMISSION_DENIED")

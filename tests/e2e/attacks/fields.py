@@ -22,6 +22,7 @@ KINDS: Mapping[str, str] = {
     "batch_id": "batch",
     "upload_id": "upload",
     "key_id": "key",
+    "principal": "key",
     "request_id": "idempotency key",
     "page_token": "page token",
     "tenant": "tenant",
@@ -37,6 +38,9 @@ NAMELESS = frozenset(
     {
         *("upstream", "method", "name", "reason", "metadata", "scopes", "allowed_cidrs"),
         *("content_type", "callback_url", "callback_secret"),
+        *("action", "outcome", "client_address"),
+        # What a caller has tried on things of others stands in its own audit; theirs is looked for in `test_audit`.
+        "target",
     }
 )
 #: Kinds whose things must not be told from things that are nowhere by a refusal: a request that names one is accepted.

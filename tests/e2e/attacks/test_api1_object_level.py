@@ -32,7 +32,7 @@ ABOUT_NOTHING = {
     "CallbackSecretService.GetCallbackSecret": "it takes no field, so it is always the caller's own",
 }
 #: RPCs whose fields are filters: to a thing that is nowhere they answer with nothing, and so to another tenant's.
-FILTERS = {"HistoryService.ListJobs"}
+FILTERS = {"HistoryService.ListJobs", "AuditService.ListAuditEntries"}
 
 
 @pytest.fixture(autouse=True)
