@@ -95,7 +95,13 @@ def _set_up_logs(service: str, level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_no_header)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _tells_no_header(record: logging.LogRecord) -> bool:
+    """Whether a line of gRPC's may be logged: of a header that is no UTF-8 it tells all, which may be a secret."""
+    return not str(record.msg).startswith("Invalid encoding")
 
 
 def _set_up_traces(service: str, otlp_address: str) -> None:
