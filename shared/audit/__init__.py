@@ -6,7 +6,6 @@ brings them to NATS, and `recorder` is what everyone else calls.
 
 from shared.audit.decisions import AUDITED, UNAUDITED, Audited
 from shared.audit.entries import OK, REFUSING, AuditEntry, Subject, refusal_of
-from shared.audit.outbox import Publisher
 from shared.audit.recorder import Audit
 
 __all__ = [
@@ -17,7 +16,6 @@ __all__ = [
     "Audit",
     "AuditEntry",
     "Audited",
-    "Publisher",
     "Subject",
     "refusal_of",
 ]
