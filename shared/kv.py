@@ -13,16 +13,20 @@ import hiredis
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.maint_notifications import MaintNotificationsConfig
 
+from shared import observability
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from shared.config import Secret
+
+log = observability.logger()
 
 Client = redis.Redis
 Argument = str | bytes | int | float
@@ -65,6 +69,9 @@ def client(url: Secret) -> Client:
         timeout=None,  # `translated` sees to it: of the driver's own timeouts each costs a task or a timer a command
         socket_timeout=None,
         socket_connect_timeout=seconds,
+        # what the driver would tell and ask the server beside, by commands that a service's user need not have
+        driver_info=None,
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
         retry=Retry(NoBackoff(), 1),  # once, for a connection that the server has closed since its last use
         retry_on_error=[RedisConnectionError],
     )
@@ -92,6 +99,9 @@ async def translated() -> AsyncGenerator[None]:
     try:
         async with asyncio.timeout(TIMEOUT.total_seconds()):
             yield
+    except AuthenticationError as error:
+        log.warning("redis_refused", error=str(error))
+        raise _unavailable("Redis refuses this service") from error
     except (RedisConnectionError, RedisTimeoutError, TimeoutError) as error:
         raise _unavailable("Redis does not answer") from error
     except RedisError as error:

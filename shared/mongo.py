@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, NetworkTimeout, PyMongoError
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, NetworkTimeout, OperationFailure, PyMongoError
 
+from shared import observability
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ Client = AsyncMongoClient[Document]
 #: For finding the primary, for one connection and for one command.
 TIMEOUT = timedelta(seconds=5)
 _RETRY_AFTER = timedelta(seconds=1)
+#: The server's errors that our user or its password is unknown, or may not do this; an operator can mend both.
+_REFUSALS = frozenset({13, 18})
+
+log = observability.logger()
 
 
 async def connect(url: Secret) -> Client:
@@ -75,20 +80,25 @@ async def close(client: Client) -> None:
 
 @asynccontextmanager
 async def translated() -> AsyncGenerator[None]:
-    """Raises the driver's errors as `Unavailable`, where repeating the call may help."""
+    """Raises the driver's errors as `Unavailable`, where repeating the call may help; so too refusals."""
     try:
         yield
     except (ConnectionFailure, ExecutionTimeout, NetworkTimeout) as error:
-        raise _unavailable() from error
+        raise _unavailable("does not answer") from error
+    except OperationFailure as error:
+        if error.code not in _REFUSALS:
+            raise
+        log.warning("mongodb_refused", error=str(error).split(",")[0])  # what follows are the values of the command
+        raise _unavailable("refuses this service") from error
     except PyMongoError as error:
         if error.has_error_label("RetryableWriteError") or error.has_error_label("TransientTransactionError"):
-            raise _unavailable() from error
+            raise _unavailable("does not answer") from error
         raise
 
 
-def _unavailable() -> Unavailable:
+def _unavailable(what: str) -> Unavailable:
     return Unavailable(
-        "MongoDB does not answer; the call may be repeated",
+        f"MongoDB {what}; the call may be repeated",
         metadata={"dependency": "mongodb"},
         retry_after=_RETRY_AFTER,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from deploy.local import keys
+from deploy.access.rights import OPERATOR
 from shared.config import Secret
 from shared.objects import ObjectSettings
 
@@ -33,15 +33,14 @@ def as_config(settings: ObjectSettings) -> dict[str, Any]:
 
 
 def settings_of(stack: Stack) -> ObjectSettings:
-    """How the stack's object store is reached."""
-    secrets = stack.layout.secrets
+    """How the stack's object store is reached by whoever runs the stack."""
     return ObjectSettings(
         url=stack.layout.objects_url,
         public_url=stack.layout.objects_url,
         region="us-east-1",
         bucket="penstock",
-        access_key=Secret(keys.objects_access_key_file(secrets).read_text().strip()),
-        secret_key=Secret(keys.objects_secret_key_file(secrets).read_text().strip()),
+        access_key=Secret(OPERATOR),
+        secret_key=Secret(stack.layout.password("objects", OPERATOR)),
     )
 
 

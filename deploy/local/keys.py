@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import secrets
 from typing import TYPE_CHECKING
 
 from deploy.local import identity_keys
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 #: Enough for HMAC-SHA-256 and for AES-256.
 _SECRET_BYTES = 32
-_NAME_BYTES = 10
 
 
 def key_pepper_file(folder: Path) -> Path:
@@ -39,14 +37,9 @@ def callback_key_file(folder: Path) -> Path:
     return folder / "callback-key"
 
 
-def objects_access_key_file(folder: Path) -> Path:
-    """The name by which services sign their requests to the object store."""
-    return folder / "objects-access-key"
-
-
-def objects_secret_key_file(folder: Path) -> Path:
-    """The key by which they do."""
-    return folder / "objects-secret-key"
+def mongo_key_file(folder: Path) -> Path:
+    """The key by which members of MongoDB's replica set know each other."""
+    return folder / "mongo-key"
 
 
 def make_secrets(folder: Path, issuers: Iterable[str] = identity_keys.ISSUERS) -> None:
@@ -57,13 +50,10 @@ def make_secrets(folder: Path, issuers: Iterable[str] = identity_keys.ISSUERS) -
         signing_seal_file(folder),
         sealing_key_file(folder),
         callback_key_file(folder),
-        objects_secret_key_file(folder),
+        mongo_key_file(folder),
     ):
         if not path.exists():
             write_private(path, random_base64() + "\n")
-    name = objects_access_key_file(folder)
-    if not name.exists():
-        write_private(name, secrets.token_hex(_NAME_BYTES) + "\n")  # signatures are parted by what base64 has too
 
 
 def random_base64() -> str:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deploy.access.rights import OPERATOR
 from deploy.local.errors import SettingError, StackError
 
 if TYPE_CHECKING:
@@ -118,20 +119,47 @@ class Layout:
         """The gateway's URL."""
         return f"http://{self.address('gateway')}"
 
+    def password_file(self, server: str, user: str) -> Path:
+        """The password of a server's user."""
+        return self.secrets / f"{server}-{user}-password"
+
+    def password(self, server: str, user: str) -> str:
+        """The same, read; it is made when the stack first starts."""
+        return self.password_file(server, user).read_text(encoding="utf-8").strip()
+
+    def url_file(self, server: str, user: str) -> Path:
+        """Where one of our services finds a server's URL, with its own name and password in it."""
+        return self.secrets / f"{server}-{user}-url"
+
+    def nats_url_of(self, user: str) -> str:
+        """Where NATS answers a user."""
+        return f"nats://{self._login('nats', user)}"
+
+    def redis_url_of(self, user: str) -> str:
+        """Where Redis answers a user."""
+        return f"redis://{self._login('redis', user)}/0"
+
+    def mongo_url_of(self, user: str, database: str) -> str:
+        """Where MongoDB answers a user of this database, as a replica set of one."""
+        return f"mongodb://{self._login('mongo', user)}/?replicaSet={REPLICA_SET}&authSource={database}"
+
+    def _login(self, server: str, user: str) -> str:
+        return f"{user}:{self.password(server, user)}@{self.address(server)}"
+
     @property
     def nats_url(self) -> str:
-        """Where NATS answers."""
-        return f"nats://{self.address('nats')}"
+        """Where NATS answers whoever runs the stack, who may do everything there."""
+        return self.nats_url_of(OPERATOR)
 
     @property
     def redis_url(self) -> str:
-        """Where Redis answers."""
-        return f"redis://{self.address('redis')}/0"
+        """Where Redis does."""
+        return self.redis_url_of(OPERATOR)
 
     @property
     def mongo_url(self) -> str:
-        """Where MongoDB answers, as a replica set of one."""
-        return f"mongodb://{self.address('mongo')}/?replicaSet={REPLICA_SET}"
+        """Where MongoDB does."""
+        return self.mongo_url_of(OPERATOR, "admin")
 
     @property
     def objects_url(self) -> str:

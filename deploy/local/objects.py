@@ -1,13 +1,19 @@
-"""The object store: SeaweedFS, all of its parts in one process, and who it knows."""
+"""The object store: SeaweedFS, all of its parts in one process, who it knows, and its bucket."""
 
 from __future__ import annotations
 
 import json
+import secrets
+import urllib.error
+import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from deploy.local import keys, servers
+from deploy.access.objects import policy
+from deploy.access.rights import OPERATOR, SERVICES
+from deploy.local import servers
 from deploy.local.layout import BIN, HOST
 from deploy.local.private_files import write_private
 
@@ -33,23 +39,30 @@ PORTS: Mapping[str, int] = MappingProxyType(
 _VOLUME_MB = 256
 #: Where it puts the sockets by which its parts ask each other, and nowhere else.
 _SOCKETS = Path("/tmp")  # noqa: S108  it is written so in its code
-_USER = "penstock"
+_TIMEOUT_S = 1.0
+_SIGNING_BYTES = 32
 
 
 def prepare(layout: Layout) -> None:
-    """Makes its folder, and tells it of its one user."""
+    """Makes its folder, and tells it of its users: services by their policies, which it goes by as written."""
     servers.make_data_folder(layout, "objects")
-    user = {
-        "name": _USER,
-        "credentials": [
-            {
-                "accessKey": keys.objects_access_key_file(layout.secrets).read_text(encoding="utf-8").strip(),
-                "secretKey": keys.objects_secret_key_file(layout.secrets).read_text(encoding="utf-8").strip(),
-            }
-        ],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
-    write_private(_users_file(layout), json.dumps({"identities": [user]}) + "\n")
+    users = [_user(layout, OPERATOR) | {"actions": ["Admin", "Read", "Write", "List", "Tagging"]}]
+    policies: list[dict[str, str]] = []
+    for service in SERVICES:
+        if service.objects is not None:
+            users.append(_user(layout, service.name) | {"policyNames": [service.name]})
+            policies.append({"name": service.name, "content": json.dumps(policy(service.objects))})
+    write_private(_users_file(layout), json.dumps({"identities": users, "policies": policies}) + "\n")
+    folder = _home(layout) / ".seaweedfs"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sections = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+    signed = [f'[{section}]\nkey = "{secrets.token_urlsafe(_SIGNING_BYTES)}"\n' for section in sections]
+    write_private(folder / "security.toml", "".join(signed))
+
+
+def environment(layout: Layout) -> Mapping[str, str]:
+    """Where it finds how its parts know each other; the files that it would serve to anyone it then serves to none."""
+    return {"HOME": str(_home(layout))}
 
 
 def command(layout: Layout) -> Sequence[str]:
@@ -78,15 +91,29 @@ def clear(layout: Layout) -> None:
         (_SOCKETS / f"seaweedfs-{name}.sock").unlink(missing_ok=True)
 
 
-def settings(layout: Layout) -> Mapping[str, str]:
-    """What services are told of it."""
-    return {
-        "PENSTOCK_OBJECTS_URL": layout.objects_url,
-        # It keeps its bucket's rules, and leaves it to a worker of its own to go by them, which does not run here.
-        "PENSTOCK_OBJECTS_SWEEP_INTERVAL": "1h",
-        "PENSTOCK_OBJECTS_ACCESS_KEY_FILE": str(keys.objects_access_key_file(layout.secrets)),
-        "PENSTOCK_OBJECTS_SECRET_KEY_FILE": str(keys.objects_secret_key_file(layout.secrets)),
-    }
+def check(layout: Layout) -> None:
+    """Raises OSError where it does not answer; makes the bucket, which no service may.
+
+    That it wants a signature is an answer.
+    """
+    try:
+        with urllib.request.urlopen(f"http://{layout.address('objects')}/", timeout=_TIMEOUT_S):
+            pass
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code != HTTPStatus.FORBIDDEN:
+            raise
+    from deploy.local import bucket  # noqa: PLC0415  the driver takes a third of a second, and most commands need it not
+
+    bucket.make(layout)
+
+
+def _user(layout: Layout, name: str) -> dict[str, Any]:
+    return {"name": name, "credentials": [{"accessKey": name, "secretKey": layout.password("objects", name)}]}
+
+
+def _home(layout: Layout) -> Path:
+    return layout.secrets / "objects"
 
 
 def _users_file(layout: Layout) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from deploy.local import envoy, identity_keys, keys, objects, readiness, servers
+from deploy.local import envoy, identity_keys, keys, mongo, objects, readiness, servers, users
 from deploy.local.layout import BIN
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class Program:
     stop_wait_s: int = _SERVER_WAIT_S
 
 
-def _service(name: str, *, port: int, metrics: int, environment: Callable[[Layout], Mapping[str, str]]) -> Program:
+def _service(
+    name: str, *, port: int, metrics: int, environment: Callable[[Layout], Mapping[str, str]] = _no_environment
+) -> Program:
     def complete(layout: Layout) -> Mapping[str, str]:
         return {
             "PENSTOCK_GRPC_ADDRESS": layout.address(name),
@@ -70,6 +72,7 @@ def _service(name: str, *, port: int, metrics: int, environment: Callable[[Layou
             "PENSTOCK_OTLP_ADDRESS": layout.options.otlp_address,
             "PENSTOCK_ENVIRONMENT": layout.options.environment,
             "PENSTOCK_CRASH_POINTS": layout.options.crash_points,
+            **users.settings(layout, name),
             **environment(layout),
         }
 
@@ -115,9 +118,9 @@ _SERVERS = (
         name="mongo",
         tier=Tier.SERVERS,
         ports={"mongo": 18017},
-        prepare=servers.prepare_mongo,
-        command=servers.mongo_command,
-        check=readiness.check_mongo,
+        prepare=mongo.prepare,
+        command=mongo.command,
+        check=mongo.check,
     ),
     Program(
         name="objects",
@@ -125,7 +128,8 @@ _SERVERS = (
         ports=objects.PORTS,
         prepare=objects.prepare,
         command=objects.command,
-        check=readiness.check_objects,
+        environment=objects.environment,
+        check=objects.check,
         clear=objects.clear,
         stop_signal="KILL",  # asked to end, it takes 16 s; what it has acknowledged outlives either
     ),
@@ -137,9 +141,6 @@ _SERVICES = (
         port=18101,
         metrics=18201,
         environment=lambda layout: {
-            "PENSTOCK_MONGO_URL": layout.mongo_url,
-            "PENSTOCK_REDIS_URL": layout.redis_url,
-            "PENSTOCK_NATS_URL": layout.nats_url,
             "PENSTOCK_KEY_PEPPER_FILE": str(keys.key_pepper_file(layout.secrets)),
             "PENSTOCK_SEALING_KEY_FILE": str(keys.signing_seal_file(layout.secrets)),
             **_rate_limits(layout),
@@ -150,14 +151,11 @@ _SERVICES = (
         port=18102,
         metrics=18202,
         environment=lambda layout: {
-            "PENSTOCK_REDIS_URL": layout.redis_url,
-            "PENSTOCK_NATS_URL": layout.nats_url,
             "PENSTOCK_SCHEDULER_ADDRESS": layout.address("scheduler"),
             "PENSTOCK_UPSTREAM_ADDRESS": layout.address("upstream"),
             "PENSTOCK_HISTORY_ADDRESS": layout.address("history"),
             "PENSTOCK_SEALING_KEY_FILE": str(keys.sealing_key_file(layout.secrets)),
             "PENSTOCK_ALLOW_LOOPBACK": "true",
-            **objects.settings(layout),
         },
     ),
     _service(
@@ -165,8 +163,6 @@ _SERVICES = (
         port=18103,
         metrics=18203,
         environment=lambda layout: {
-            "PENSTOCK_REDIS_URL": layout.redis_url,
-            "PENSTOCK_NATS_URL": layout.nats_url,
             "PENSTOCK_UPSTREAM_ADDRESS": layout.address("upstream"),
         },
     ),
@@ -175,10 +171,8 @@ _SERVICES = (
         port=18104,
         metrics=18204,
         environment=lambda layout: {
-            "PENSTOCK_NATS_URL": layout.nats_url,
             "PENSTOCK_SCHEDULER_ADDRESS": layout.address("scheduler"),
             "PENSTOCK_ALLOW_LOOPBACK": "true",
-            **objects.settings(layout),
         },
     ),
     _service(
@@ -186,8 +180,6 @@ _SERVICES = (
         port=18105,
         metrics=18205,
         environment=lambda layout: {
-            "PENSTOCK_MONGO_URL": layout.mongo_url,
-            "PENSTOCK_NATS_URL": layout.nats_url,
             "PENSTOCK_SEALING_KEY_FILE": str(keys.sealing_key_file(layout.secrets)),
             "PENSTOCK_CALLBACK_KEY_FILE": str(keys.callback_key_file(layout.secrets)),
             # Who tries callbacks out here wants to see the first retries.
@@ -195,15 +187,7 @@ _SERVICES = (
             "PENSTOCK_ALLOW_LOOPBACK": "true",
         },
     ),
-    _service(
-        "history",
-        port=18106,
-        metrics=18206,
-        environment=lambda layout: {
-            "PENSTOCK_MONGO_URL": layout.mongo_url,
-            "PENSTOCK_NATS_URL": layout.nats_url,
-        },
-    ),
+    _service("history", port=18106, metrics=18206),
 )
 
 PROGRAMS: Sequence[Program] = (

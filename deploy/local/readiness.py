@@ -6,13 +6,10 @@ import json
 import socket
 import urllib.error
 import urllib.request
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from pymongo import MongoClient
-from pymongo.errors import OperationFailure
-
-from deploy.local.layout import HOST, REPLICA_SET
+from deploy.access.rights import OPERATOR
+from deploy.local.layout import HOST
 
 if TYPE_CHECKING:
     from deploy.local.layout import Layout
@@ -21,8 +18,6 @@ _TIMEOUT_S = 1.0
 #: Longer than the site takes to ask everyone.
 _READYZ_TIMEOUT_S = 5.0
 _READY = "ready"
-#: MongoDB's answer of a member that belongs to no replica set yet.
-_NOT_YET_INITIALIZED = 94
 
 
 def check_nats(layout: Layout) -> None:
@@ -32,54 +27,14 @@ def check_nats(layout: Layout) -> None:
 
 def check_redis(layout: Layout) -> None:
     """Raises OSError where Redis does not answer a ping, or still loads."""
-    _expect(layout.ports["redis"], b"PING\r\n", b"+PONG")
+    login = f"AUTH {OPERATOR} {layout.password('redis', OPERATOR)}\r\n"
+    _expect(layout.ports["redis"], login.encode() + b"PING\r\n", b"+OK\r\n+PONG")
 
 
 def check_httpbin(layout: Layout) -> None:
     """Raises OSError where httpbin does not answer."""
     with urllib.request.urlopen(f"http://{layout.address('httpbin')}/get", timeout=_TIMEOUT_S):
         return
-
-
-def check_objects(layout: Layout) -> None:
-    """Raises OSError where the object store does not answer; that it wants a signature is an answer."""
-    try:
-        with urllib.request.urlopen(f"http://{layout.address('objects')}/", timeout=_TIMEOUT_S):
-            return
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code != HTTPStatus.FORBIDDEN:
-            raise
-
-
-def check_mongo(layout: Layout) -> None:
-    """Raises PyMongoError or OSError where MongoDB is no primary; makes it a replica set of one where it is none.
-
-    A replica set knows its members by their ports: where the port was moved since, it is told the new one.
-    """
-    member = {"_id": 0, "host": f"{HOST}:{layout.ports['mongo']}"}
-    milliseconds = int(_TIMEOUT_S * 1000)
-    client: MongoClient[dict[str, Any]]
-    with MongoClient(
-        HOST,
-        layout.ports["mongo"],
-        directConnection=True,
-        serverSelectionTimeoutMS=milliseconds,
-        connectTimeoutMS=milliseconds,
-        socketTimeoutMS=10 * milliseconds,  # an initiation takes longer than a ping
-    ) as client:
-        try:
-            config = client.admin.command("replSetGetConfig")["config"]
-        except OperationFailure as error:
-            if error.code != _NOT_YET_INITIALIZED:
-                raise
-            client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
-        else:
-            if config["members"][0]["host"] != member["host"]:
-                config = config | {"members": [config["members"][0] | member], "version": config["version"] + 1}
-                client.admin.command("replSetReconfig", config, force=True)
-        if not client.admin.command("hello").get("isWritablePrimary"):
-            raise ConnectionError("MongoDB is not a primary yet")
 
 
 def check_gateway(layout: Layout) -> None:
@@ -120,5 +75,8 @@ def _standing(service: dict[str, Any]) -> str:
 def _expect(port: int, request: bytes, answer: bytes) -> None:
     with socket.create_connection((HOST, port), timeout=_TIMEOUT_S) as connection:
         connection.sendall(request)
-        if not connection.recv(64).startswith(answer):
+        answered = b""
+        while len(answered) < len(answer) and (more := connection.recv(64)):
+            answered += more
+        if not answered.startswith(answer):
             raise ConnectionError("it does not answer as it should")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pymongo.errors import PyMongoError
 
-from deploy.local import keys, processes
+from deploy.local import keys, processes, users
 from deploy.local.errors import StackError, SupervisorError
 from deploy.local.layout import is_free, setting_of
 from deploy.local.programs import PROGRAMS, Program
@@ -54,6 +54,7 @@ class Stack:
         self.layout.make_folders()
         self.layout.remember()
         keys.make_secrets(self.layout.secrets)
+        users.make(self.layout)
         for program in programs:
             program.prepare(self.layout)
         try:

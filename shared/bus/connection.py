@@ -13,7 +13,7 @@ import nats.js.errors
 from shared import ids, observability, streams
 from shared.bus.bucket import Bucket
 from shared.bus.consumer import Consumer
-from shared.bus.driver import TIMEOUT, translated, unavailable
+from shared.bus.driver import TIMEOUT, Troubles, translated, unavailable
 from shared.bus.group import MAX_GROUP, GroupPublisher
 from shared.bus.headers import Client
 from shared.bus.reader import Reader
@@ -246,17 +246,13 @@ async def connect(url: Secret, name: str, limits: streams.StreamLimits | None = 
 
     Args:
         url: `nats://[user:password@]host:port`, several parted by commas.
-        name: The service, as the server shows it.
+        name: The service, as the server shows it; answers come to `_INBOX.<name>`, where nobody else need look.
         limits: Of the streams; None for a service that uses signals alone.
 
     Raises:
         Unavailable: No server answers.
     """
     reconnects: list[Callable[[], None]] = []
-
-    async def on_error(error: Exception) -> None:
-        if client.is_connected:  # else it is one more vain try to reconnect
-            log.warning("nats_error", error=str(error) or type(error).__name__)
 
     async def on_disconnect() -> None:
         log.warning("nats_disconnected")
@@ -271,6 +267,7 @@ async def connect(url: Secret, name: str, limits: streams.StreamLimits | None = 
         await client.connect(
             servers=url.reveal().split(","),
             name=name,
+            inbox_prefix=f"_INBOX.{name}",
             connect_timeout=2,
             allow_reconnect=True,
             max_reconnect_attempts=-1,
@@ -278,7 +275,7 @@ async def connect(url: Secret, name: str, limits: streams.StreamLimits | None = 
             ping_interval=5,
             max_outstanding_pings=2,
             pending_size=64 * 1024 * 1024,
-            error_cb=on_error,
+            error_cb=Troubles(name, lambda: client.is_connected).tell,
             disconnected_cb=on_disconnect,
             reconnected_cb=on_reconnect,
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import nats.errors
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from shared import ids
 from shared.bus.driver import TIMEOUT, translated, unavailable
 from shared.errors import Unavailable
 
@@ -122,6 +123,7 @@ class Reader:
 
     async def _open(self) -> None:
         config = ConsumerConfig(
+            name=f"reader-{ids.uuid7()}",  # in the request's subject, by which a server tells it from others' consumers
             filter_subjects=list(self._subjects),
             deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
             ack_policy=AckPolicy.NONE,

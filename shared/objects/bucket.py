@@ -26,7 +26,7 @@ async def ensure(client: Any, bucket: str, *, region: str) -> None:
     A user that may not set rules is no reason to stop: the log says so, and `docs/operations.md` what to set.
     """
     try:
-        await client.head_bucket(Bucket=bucket)
+        await look(client, bucket)
     except ClientError as error:
         if _code(error) not in _MISSING:
             raise
@@ -37,6 +37,11 @@ async def ensure(client: Any, bucket: str, *, region: str) -> None:
         if _code(error) not in _DENIED:
             raise
         log.warning("lifecycle_not_applied", bucket=bucket, error=str(error))
+
+
+async def look(client: Any, bucket: str) -> None:
+    """Looks whether the bucket is there; by where it is, for who may list a part of it alone is refused a HEAD."""
+    await client.get_bucket_location(Bucket=bucket)
 
 
 async def _make(client: Any, bucket: str, region: str) -> None:

@@ -56,7 +56,7 @@ class Objects:
         async with translated():
             try:
                 if self._ensured:
-                    await self._asking.head_bucket(Bucket=self._bucket)
+                    await bucket.look(self._asking, self._bucket)
                 else:
                     await bucket.ensure(self._asking, self._bucket, region=self._settings.region)
                     self._ensured = True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from deploy.local import servers
+from deploy.local import mongo, servers
 from deploy.local.layout import BIN
 from tests.bench.mesh import MAX_PENDING_JOBS
 
@@ -42,7 +42,7 @@ def versions(layout: Layout) -> Mapping[str, str]:
         "envoy": (str(BIN / "envoy"), "--version"),
         "nats": (str(BIN / "nats-server"), "--version"),
         "redis": (str(BIN / "redis-server"), "--version"),
-        "mongodb": (servers.mongo_command(layout)[0], "--version"),
+        "mongodb": (mongo.command(layout)[0], "--version"),
     }
     return {
         "python": platform.python_version(),

@@ -16,5 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def mesh() -> Iterator[Mesh]:
+    """Its services have their own users on every server; after all tests none of them has been refused anything."""
     with mesh_.mesh() as running:
         yield running
+        assert running.refusals() == []

@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import nats
 import nats.errors
+import redis
 
+from deploy.access.rights import SERVICES
 from deploy.local import client_settings, commands, layout, programs
 from deploy.local.layout import Options
 from deploy.local.programs import Tier
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 _START_TIMEOUT_S = 120.0
 #: Requests a minute that tests never make; keys of their own limit show what a limit does.
 _NEVER_REACHED = "10000000"
+#: In the logs of NATS and of services. Nobody knows MongoDB's users before it has any, which is no such refusal.
+_REFUSED = ("nats_forbidden", "not authorized on", "lifecycle_not_applied", "AccessDenied")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,17 @@ class Mesh:
     def everything_in_nats(self) -> bytes:
         """All that NATS keeps of its streams."""
         return _everything_in(self.layout.data / "nats")
+
+    def refusals(self) -> list[str]:
+        """What a server has refused one of our services, by the logs of both; what was refused to others is theirs."""
+        services = {service.name for service in SERVICES}
+        with redis.Redis.from_url(self.layout.redis_url, decode_responses=True) as client:
+            entries = cast("list[dict[str, Any]]", client.acl_log())
+        found = [f"redis: {entry}" for entry in entries if entry["username"] in services]
+        for log in sorted(self.logs.glob("*.log*")):
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            found += [f"{log.stem}: {line}" for line in lines if any(sign in line for sign in _REFUSED)]
+        return found
 
     async def everything_in_mongo(self) -> bytes:
         """Every document that MongoDB keeps, of whatever service; on disk they lie compressed."""

@@ -99,7 +99,9 @@ async def wire(redis_url: str) -> AsyncIterator[Wire]:
 
 @pytest.fixture
 async def severed_auth(config: Config, wire: Wire, store: MongoStore, identities: Identities) -> AsyncIterator[Auth]:
-    severable = replace(config, redis_url=Secret(f"redis://127.0.0.1:{wire.port}/0"), limit_share_without_redis=0.5)
+    severable = replace(
+        config, redis_url=Secret(wire.on_the_way_to(config.redis_url.reveal())), limit_share_without_redis=0.5
+    )
     async with running("auth", serve, severable) as address:
         yield Auth(address, identities)
         await wire.mend()
@@ -143,7 +145,9 @@ async def test_auth_starts_without_redis(
 ) -> None:
     made = await limited_key(auth, identities, rate_limit=8)
     await wire.cut()
-    severed = replace(config, redis_url=Secret(f"redis://127.0.0.1:{wire.port}/0"), limit_share_without_redis=0.5)
+    severed = replace(
+        config, redis_url=Secret(wire.on_the_way_to(config.redis_url.reveal())), limit_share_without_redis=0.5
+    )
     async with running("auth", serve, severed) as address:
         started = Auth(address, identities)
         assert await is_ready(started)

@@ -41,8 +41,9 @@ async def wire(mongo_url: str) -> AsyncIterator[Wire]:
 
 
 @pytest.fixture
-def severable(config: Config, wire: Wire) -> Config:
-    return replace(config, mongo_url=Secret(f"mongodb://127.0.0.1:{wire.port}/?directConnection=true"))
+def severable(config: Config, wire: Wire, mongo_url: str) -> Config:
+    through = wire.on_the_way_to(mongo_url).replace("replicaSet=penstock", "directConnection=true")
+    return replace(config, mongo_url=Secret(through))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import signal
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -41,7 +42,7 @@ def environment(
         "PENSTOCK_SERVICE_KEY_FILE": str(identities.private_key_file("auth")),
         "PENSTOCK_MONGO_URL": f"{mongo_url}&appName={CANARY}",
         "PENSTOCK_REDIS_URL": f"{redis_url}?client_name={CANARY}",
-        "PENSTOCK_NATS_URL": nats_url.replace("nats://", f"nats://{CANARY}@"),
+        "PENSTOCK_NATS_URL": nats_url,
         "PENSTOCK_KEY_PEPPER_FILE": str(pepper),
         "PENSTOCK_SEALING_KEY_FILE": str(identities.signing_seal_file),
         "PENSTOCK_LOG_LEVEL": "debug",
@@ -89,7 +90,9 @@ async def test_it_serves_tells_no_secret_and_ends_when_told_to(
     logged = log.read_text(encoding="utf-8")
     events = {entry["event"] for entry in entries(log)}
     assert {"key_created", "key_refused", "rpc_answered", "server_drained"} <= events
-    for secret in (CANARY, made.secret[len(made.key.prefix) :], token):
+    passwords = [urlsplit(environment[f"PENSTOCK_{server}_URL"]).password for server in ("MONGO", "REDIS", "NATS")]
+    for secret in (CANARY, made.secret[len(made.key.prefix) :], token, *passwords):
+        assert secret
         assert secret not in logged
 
 

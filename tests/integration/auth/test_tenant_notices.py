@@ -115,7 +115,7 @@ async def test_a_suspension_whose_replica_died_after_it_was_told_is_told_under_t
 async def test_a_suspension_holds_though_nats_is_away_and_is_told_when_it_is_back(
     bus: Bus, config: Config, wire: Wire, store: MongoStore, identities: Identities
 ) -> None:
-    severed = replace(config, nats_url=Secret(f"nats://127.0.0.1:{wire.port}"))
+    severed = replace(config, nats_url=Secret(wire.on_the_way_to(config.nats_url.reveal())))
     async with running("auth", serve, severed) as address:
         auth = Auth(address, identities)
         await wire.cut()

@@ -177,7 +177,7 @@ async def to_redis(redis_url: str) -> AsyncIterator[Wire]:
 async def test_nats_away_is_unavailable_and_loses_nothing(
     config: Config, identities: Identities, bus: Bus, to_nats: Wire
 ) -> None:
-    severable = replace(config, nats_url=Secret(f"nats://127.0.0.1:{to_nats.port}"))
+    severable = replace(config, nats_url=Secret(to_nats.on_the_way_to(config.nats_url.reveal())))
     async with replica(severable, identities) as intake:
         before = await submit(intake)
         await to_nats.cut()
@@ -209,7 +209,7 @@ async def test_nats_away_is_unavailable_and_loses_nothing(
 async def test_redis_away_is_unavailable_and_comes_back_by_itself(
     config: Config, identities: Identities, bus: Bus, to_redis: Wire
 ) -> None:
-    severable = replace(config, redis_url=Secret(f"redis://127.0.0.1:{to_redis.port}/0"))
+    severable = replace(config, redis_url=Secret(to_redis.on_the_way_to(config.redis_url.reveal())))
     async with replica(severable, identities) as intake:
         job = await submit(intake)
         await to_redis.cut()

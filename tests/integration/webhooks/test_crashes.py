@@ -120,9 +120,9 @@ async def wire(mongo_url: str) -> AsyncIterator[Wire]:
         yield wire
 
 
-async def test_deliveries_go_on_when_mongodb_is_back(mesh: Mesh, wire: Wire) -> None:
+async def test_deliveries_go_on_when_mongodb_is_back(mesh: Mesh, wire: Wire, mongo_url: str) -> None:
     mesh.receiver.answers["/held"] += [Answer(held=True)]
-    severable = Secret(f"mongodb://127.0.0.1:{wire.port}/?directConnection=true")
+    severable = Secret(wire.on_the_way_to(mongo_url).replace("replicaSet=penstock", "directConnection=true"))
     with capture_logs() as lines:
         async with mesh.running(mongo_url=severable):
             at_work = await mesh.finished_job(f"{mesh.receiver.url}/held")
