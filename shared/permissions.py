@@ -67,12 +67,14 @@ class Permission:
         or_scope: What will do as well.
         services: Which services may call it.
         anonymous: Whether it asks for nobody.
+        inner: Whether services alone call it, in a caller's name: what they are answered is no answer to that caller.
     """
 
     scope: Scope | None = None
     or_scope: Scope | None = None
     services: frozenset[str] = frozenset()
     anonymous: bool = False
+    inner: bool = False
 
     def check(self, rpc: str, principal: Principal) -> None:
         """Lets the principal pass.
@@ -101,7 +103,7 @@ def _services(*services: str) -> Permission:
 
 
 _ANYONE = Permission(anonymous=True)
-_READ_OR_WRITE = Permission(scope=Scope.JOBS_READ, or_scope=Scope.JOBS_WRITE)
+_READ_OR_WRITE = Permission(scope=Scope.JOBS_READ, or_scope=Scope.JOBS_WRITE, inner=True)
 
 #: By the RPC's full name, as gRPC spells it.
 PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
@@ -152,7 +154,7 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         # It refuses by itself what is another tenant's, but to an operator.
         "/penstock.auth.v1.AuditService/ListAuditEntries": _scope(Scope.AUDIT_READ),
         "/penstock.history.v1.HistoryService/ListJobs": _scope(Scope.JOBS_READ),
-        # Internal: intake has judged the caller, who may be one that submits again, or cancels.
+        # Intake has judged the caller, who may be one that submits again, or cancels.
         "/penstock.history.v1.HistoryService/GetRecordedJob": _READ_OR_WRITE,
         "/penstock.history.v1.HistoryService/GetRecordedBatch": _READ_OR_WRITE,
         "/penstock.webhooks.v1.CallbackSecretService/GetCallbackSecret": _scope(Scope.WEBHOOKS_WRITE),

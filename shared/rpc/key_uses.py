@@ -15,7 +15,8 @@ from penstock.events.v1 import usage_pb2
 
 from shared import observability
 from shared.errors import Unavailable
-from shared.identity import CLIENT_ADDRESS_HEADER, PrincipalKind
+from shared.identity import PrincipalKind
+from shared.permissions import permission_for
 from shared.streams import KEY_USES_SIGNAL
 
 if TYPE_CHECKING:
@@ -61,16 +62,12 @@ class KeyUses:
         self._something = asyncio.Event()
 
     def note(self, call: Call) -> None:
-        """Counts a call that has been answered.
-
-        An error counts where it goes to the caller: what another service asks in a caller's name has not come through
-        the gateway.
-        """
-        failed = call.error is not None and CLIENT_ADDRESS_HEADER in call.metadata
-        if not (failed or call.jobs):
-            return
+        """Counts a call that has been answered."""
         principal = call.principal
         if principal is None or principal.kind is not PrincipalKind.KEY:
+            return
+        failed = call.error is not None and not permission_for(call.method).inner
+        if not (failed or call.jobs):
             return
         key = (principal.tenant, principal.id, self._clock.now().date())
         count = self._counts.get(key)

@@ -9,7 +9,7 @@ import pytest
 from penstock.events.v1 import usage_pb2
 
 from shared import errors
-from shared.identity import CLIENT_ADDRESS_HEADER, Principal, PrincipalKind
+from shared.identity import Principal, PrincipalKind
 from shared.rpc import key_uses
 from shared.rpc.call import Call
 from shared.rpc.key_uses import KeyUses
@@ -44,14 +44,13 @@ class Heard:
 
 
 def call(
-    principal: Principal | None, *, failed: bool = False, jobs: int = 0, address: str | None = "192.0.2.1"
+    principal: Principal | None, *, failed: bool = False, jobs: int = 0, rpc: str = "jobs.v1.JobService/SubmitJob"
 ) -> Call:
     error = errors.JobNotFound("there is none") if failed else None
-    method = "/penstock.jobs.v1.JobService/SubmitJob"
     return Call(
-        method=method,
+        method=f"/penstock.{rpc}",
         service="intake",
-        metadata={CLIENT_ADDRESS_HEADER: address} if address is not None else {},
+        metadata={},
         context=cast("Any", None),
         principal=principal,
         error=error,
@@ -92,7 +91,7 @@ async def test_jobs_and_errors_are_told_by_key_and_day(uses: KeyUses, time: Time
 
 
 async def test_what_went_well_who_is_no_key_and_who_is_nobody_are_no_news(uses: KeyUses, heard: Heard) -> None:
-    inward = call(KEY, failed=True, address=None)  # of one service by another, in the key's name
+    inward = call(KEY, failed=True, rpc="history.v1.HistoryService/GetRecordedJob")  # intake asks in the key's name
     for each in (call(KEY), call(SERVICE, failed=True), call(None, failed=True), inward):
         uses.note(each)
     await uses.report(heard)
