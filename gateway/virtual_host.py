@@ -136,6 +136,7 @@ def _binding(binding: Binding, path: EnvoyConfig, settings: GatewaySettings) -> 
     return {
         "name": binding.name,
         "match": {**path, "headers": [method, _NOT_GRPC]},
+        **_told(binding.rpc),
         "route": _route(binding.cluster, timeout, streams=binding.streams),
         # The service's deadline, as gRPC tells it; the client's own has no say over HTTP.
         "request_headers_to_add": [header("grpc-timeout", _grpc_timeout(timeout - _MARGIN))],
@@ -166,6 +167,7 @@ def _native(binding: Binding, settings: GatewaySettings) -> EnvoyConfig:
     return {
         "name": binding.rpc,
         "match": _native_path(binding.rpc),
+        **_told(binding.rpc),
         "route": _route(binding.cluster, timeout),
         "request_headers_to_add": [header("grpc-timeout", _grpc_timeout(timeout - _MARGIN), "ADD_IF_ABSENT")],
     }
@@ -176,9 +178,18 @@ def _native_stream(rpc: str, cluster: str, settings: GatewaySettings) -> EnvoyCo
     return {
         "name": rpc,
         "match": _native_path(rpc),
+        **_told(rpc),
         "route": _route(cluster, timeout, streams=True),
         "request_headers_to_add": [header("grpc-timeout", _grpc_timeout(timeout - _MARGIN), "ADD_IF_ABSENT")],
     }
+
+
+def _told(rpc: str) -> EnvoyConfig:
+    """What auth is told beside the request: which RPC it is, whatever its path looks like."""
+    told = typed(
+        "extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", check_settings={"context_extensions": {"rpc": rpc}}
+    )
+    return {"typed_per_filter_config": {"envoy.filters.http.ext_authz": told}}
 
 
 def _native_path(rpc: str) -> EnvoyConfig:

@@ -131,6 +131,11 @@ def is_request_id(text: str) -> bool:
     return _REQUEST_ID.fullmatch(text) is not None
 
 
+def new_audit_id() -> str:
+    """A new id of an audit entry."""
+    return f"audit_{uuid7()}"
+
+
 def new_error_id() -> str:
     """A new id, under which a fault is logged in full and told to the caller."""
     return f"err_{uuid7()}"

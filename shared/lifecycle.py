@@ -19,6 +19,7 @@ import uvloop
 
 from shared import config as settings
 from shared import crash_points, observability
+from shared.audit import Audit
 from shared.bus import Bus, connect
 from shared.clock import SystemClock
 from shared.errors import PenstockError
@@ -69,6 +70,8 @@ class Process:
         self.identity = ServiceIdentity(service, self.signer)
         #: The open streams; a service that has any ends those of a principal that was revoked, or a tenant suspended.
         self.streams = OpenStreams()
+        #: Takes down what is audited; the interceptors tell it of every RPC.
+        self.audit = Audit(service)
         self._uses = KeyUses(SystemClock())
         #: Set when the process is told to stop: loops take nothing new.
         self.stopping = asyncio.Event()
@@ -111,13 +114,14 @@ class Process:
         return dependency
 
     async def connect_bus(self, url: Secret) -> Bus:
-        """Connects to NATS, as to any server that readiness hangs on; what keys have done here is told by it.
+        """Connects to NATS, as to any server that readiness hangs on; the audit is told by it, and what keys have done.
 
         Args:
             url: As for `shared.bus.connect`.
         """
         limits = StreamLimits.of(self.config)
         bus = await self.depend_on("nats", lambda: connect(url, self.service, limits), check=Bus.check, close=Bus.close)
+        self.loop("audit", lambda: self.audit.run(bus))
         self.loop("key uses", lambda: self._uses.run(bus))
         self.on_close(lambda: self._uses.report(bus))
         return bus
@@ -183,6 +187,7 @@ class Process:
             address=self.config.grpc_address,
             verifier=self.verifier,
             health=health,
+            audit=self.audit,
             streams=self.streams,
             uses=self._uses,
         )
@@ -197,9 +202,11 @@ class Process:
                 self.started.set()
                 await self.stopping.wait()
                 await asyncio.gather(server.drain(self.config.drain_timeout), self._drain())
+                await self.audit.drain()  # when no call can add to it any more
                 await _end(tasks)
         except BaseException:
             await server.drain(timedelta())  # a loop failed: what was begun cannot be finished
+            self.audit.leave()
             raise
         finally:
             await self.close()

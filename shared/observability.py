@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from opentelemetry import propagate, trace
-from opentelemetry.context import attach, detach
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -95,7 +95,13 @@ def _set_up_logs(service: str, level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_no_header)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _tells_no_header(record: logging.LogRecord) -> bool:
+    """Whether a line of gRPC's may be logged: of a header that is no UTF-8 it tells all, which may be a secret."""
+    return not str(record.msg).startswith("Invalid encoding")
 
 
 def _set_up_traces(service: str, otlp_address: str) -> None:
@@ -179,6 +185,12 @@ def current_traceparent() -> str:
     if not context.is_valid:
         return ""
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def trace_id_of(traceparent: str) -> str:
+    """The trace that a W3C trace context is of, as 32 hexadecimal digits, or an empty text where it is malformed."""
+    context = trace.get_current_span(_propagator.extract({TRACEPARENT: traceparent}, Context())).get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else ""
 
 
 def current_trace_id() -> str:

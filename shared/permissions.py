@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class Scope(StrEnum):
     """What an API key may be allowed to do."""
 
+    #: What shows who did or tried what.
+    AUDIT_READ = "audit:read"
     JOBS_READ = "jobs:read"
     JOBS_WRITE = "jobs:write"
     KEYS_READ = "keys:read"
@@ -147,6 +149,8 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "/penstock.auth.v1.TenantService/GetTenant": _scope(Scope.OPERATOR),
         "/penstock.auth.v1.TenantService/SuspendTenant": _scope(Scope.OPERATOR),
         "/penstock.auth.v1.TenantService/ResumeTenant": _scope(Scope.OPERATOR),
+        # It refuses by itself what is another tenant's, but to an operator.
+        "/penstock.auth.v1.AuditService/ListAuditEntries": _scope(Scope.AUDIT_READ),
         "/penstock.history.v1.HistoryService/ListJobs": _scope(Scope.JOBS_READ),
         # Internal: intake has judged the caller, who may be one that submits again, or cancels.
         "/penstock.history.v1.HistoryService/GetRecordedJob": _READ_OR_WRITE,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 JOBS = "JOBS"
 ATTEMPTS = "ATTEMPTS"
 NOTICES = "NOTICES"
+AUDIT = "AUDIT"
 #: Of JOBS: history's consumer. What it has acknowledged, history has.
 HISTORY_CONSUMER = "history"
 #: Longer than any redelivery that follows from a publish whose acknowledgement was lost.
@@ -38,7 +39,7 @@ class StreamLimits:
 
     Args:
         replicas: Copies of each stream, 1 or 3.
-        max_bytes: Of each stream; when it is full, publishes are refused and nothing is dropped.
+        max_bytes: Of each stream; when it is full, publishes are refused and nothing is dropped, save for AUDIT.
     """
 
     replicas: int
@@ -72,17 +73,25 @@ def stream_configs(limits: StreamLimits) -> list[StreamConfig]:
         retention=RetentionPolicy.LIMITS,
         max_age=timedelta(days=7).total_seconds(),
     )
+    audit = StreamConfig(
+        name=AUDIT,
+        description="Who did or tried what, until auth has it for good.",
+        subjects=["audit.*"],
+        retention=RetentionPolicy.LIMITS,
+        max_age=timedelta(days=30).total_seconds(),
+    )
     return [
         stream.evolve(
             storage=StorageType.FILE,
             num_replicas=limits.replicas,
-            discard=DiscardPolicy.NEW,
+            # Of audit entries the oldest go, which auth has long since: refusing new ones would lose those.
+            discard=DiscardPolicy.OLD if stream is audit else DiscardPolicy.NEW,
             max_bytes=limits.max_bytes,
             duplicate_window=_DUPLICATE_WINDOW.total_seconds(),
             allow_direct=True,
             allow_atomic=True,
         )
-        for stream in (jobs, attempts, notices)
+        for stream in (jobs, attempts, notices, audit)
     ]
 
 
@@ -112,6 +121,11 @@ def attempt_subject(upstream: str) -> str:
 def notice_subject(fact: str) -> str:
     """Where notices of this fact go, such as `batch_finished`."""
     return f"notices.{fact}"
+
+
+def audit_subject(service: str) -> str:
+    """Where this service's audit entries go; `*` stands for any."""
+    return f"audit.{service}"
 
 
 def work_signal(upstream: str) -> str:

@@ -147,6 +147,12 @@ def test_every_test_that_the_page_on_security_names_exists() -> None:
     assert re.findall(r"^## (API\d+) ", page, re.MULTILINE) == [f"API{number}" for number in range(1, 11)]
 
 
+def test_every_service_tells_the_audit() -> None:
+    mains = {path.parent.name: path.read_text() for path in ROOT.glob("services/*/__main__.py")}
+    assert len(mains) >= 6
+    assert [name for name, text in mains.items() if "process.connect_bus(" not in text] == []
+
+
 def test_a_domain_and_a_docstring_stand_in_every_service() -> None:
     for folder in (path.parent for path in ROOT.glob("services/*/__main__.py")):
         assert (folder / "domain.py").is_file(), folder.name

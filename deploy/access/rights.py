@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: Who may do everything: you, on every server. No service is given its passwords.
 OPERATOR = "operator"
 #: What every service makes at its start where it is missing (`shared.streams`).
-STREAMS = ("JOBS", "ATTEMPTS", "NOTICES")
+STREAMS = ("JOBS", "ATTEMPTS", "NOTICES", "AUDIT")
 #: The bucket of the object store.
 BUCKET = "penstock"
 
@@ -106,9 +106,10 @@ SERVICES: Sequence[Service] = (
         nats=NatsRights(
             publishes=(
                 *("notices.tenant_suspended", "notices.tenant_resumed"),
-                *("signal.auth.changed", "signal.auth.revoked", *_TENANTS, _USES),
+                *("signal.auth.changed", "signal.auth.revoked", *_TENANTS, _USES, "audit.auth"),
             ),
             hears=("signal.auth.changed", *_TENANTS, _USES),
+            consumes={"AUDIT": ("auth",)},
         ),
         redis=RedisRights(
             keys=("{auth:*",),
@@ -126,7 +127,7 @@ SERVICES: Sequence[Service] = (
     Service(
         name="intake",
         nats=NatsRights(
-            publishes=("jobs.submitted.*", "notices.batch_finished", "signal.jobs.changed", _USES),
+            publishes=("jobs.submitted.*", "notices.batch_finished", "signal.jobs.changed", _USES, "audit.intake"),
             hears=("signal.jobs.changed", "signal.auth.revoked", *_TENANTS),
             consumes={"JOBS": ("intake-view",)},
             reads=("JOBS",),
@@ -168,7 +169,7 @@ SERVICES: Sequence[Service] = (
             publishes=(
                 *("jobs.started.*", "jobs.retrying.*", "jobs.succeeded.*", "jobs.failed.*", "jobs.canceled.*"),
                 *("jobs.expired.*", "jobs.outcome_unknown.*"),
-                *("signal.work.*", "signal.cancel.*", _USES),
+                *("signal.work.*", "signal.cancel.*", _USES, "audit.scheduler"),
             ),
             hears=("signal.work.*",),
             consumes={"JOBS": ("*",), "ATTEMPTS": ("*",), "NOTICES": ("scheduler-notices",)},
@@ -190,13 +191,13 @@ SERVICES: Sequence[Service] = (
     ),
     Service(
         name="upstream",
-        nats=NatsRights(publishes=("attempts.*", _USES), hears=("signal.cancel.*",)),
+        nats=NatsRights(publishes=("attempts.*", _USES, "audit.upstream"), hears=("signal.cancel.*",)),
         objects=ObjectRights(reads=("params/", "uploads/"), writes=("results/",), lists=("results/",)),
     ),
     Service(
         name="webhooks",
         nats=NatsRights(
-            publishes=(_USES,),
+            publishes=(_USES, "audit.webhooks"),
             consumes={"JOBS": ("webhooks",), "NOTICES": ("webhooks-notices",)},
             reads=("JOBS",),
         ),
@@ -204,7 +205,7 @@ SERVICES: Sequence[Service] = (
     ),
     Service(
         name="history",
-        nats=NatsRights(publishes=(_USES,), consumes={"JOBS": ("history",)}),
+        nats=NatsRights(publishes=(_USES, "audit.history"), consumes={"JOBS": ("history",)}),
         mongo=MongoRights(database="history", collections={"jobs": READ_AND_WRITE}),
     ),
 )

@@ -1,10 +1,11 @@
 """auth: who a request acts as.
 
-Owns       the tenants and their API keys (MongoDB, database `auth`); what keys were used for, and how much of their
-           limits is used (Redis, `{auth:<subject>}:*`).
-Answers    `KeyService` to tenants, `TenantService` to operators, and Envoy's `Authorization.Check` to the gateway: an
-           identity token for a good key.
+Owns       the tenants and their API keys, and the audit of all services (MongoDB, database `auth`); what keys were used
+           for, and how much of their limits is used (Redis, `{auth:<subject>}:*`).
+Answers    `KeyService` and `AuditService` to tenants, `TenantService` to operators, and Envoy's `Authorization.Check`
+           to the gateway: an identity token for a good key.
 Calls      no other service.
+Consumes   `audit.*`, what every service tells of changes and refusals.
 Publishes  the notices `tenant_suspended` and `tenant_resumed`, upon which jobs wait or go on.
 Emits      `signal.auth.changed` when a key was revoked or rotated, upon which every replica forgets it;
            `signal.auth.revoked`, upon which its streams end; `signal.auth.tenant_suspended` and `…_resumed`, upon which
@@ -15,5 +16,7 @@ Read on in `__main__`, `servicer`, `domain`, `store`; then what is peculiar to a
 `credentials` and `signatures` (what a request shows for itself), `known_keys` (the cache behind it), `limiter` and
 `windows` (how many requests there may be), `usage`, `usage_store` and `callers` (how many there were, and whose),
 `keyring`, `orders` and `signing_keys` (making, rotating and revoking keys, and what is kept of them), `tenants` with
-its servicer, store and notices (making, suspending and resuming tenants), `bootstrap` (a tenant's first key).
+its servicer, store and notices (making, suspending and resuming tenants), `bootstrap` (a tenant's first key); of the
+audit `refused` (what it is told of the gateway's refusals), `audit_trail` (takes in the entries of all services),
+`audit_store`, `audit_filter` and `audit_servicer` (show them).
 """

@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from penstock.auth.v1 import auth_pb2_grpc, tenants_pb2_grpc
+from penstock.auth.v1 import audit_pb2_grpc, auth_pb2_grpc, tenants_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2_grpc
 
+from services.auth import audit_trail
+from services.auth.audit_servicer import AuditServicer
+from services.auth.audit_store import MongoAuditStore
+from services.auth.audit_trail import AuditTrail
 from services.auth.authorization import AuthorizationServicer, Pass
 from services.auth.callers import Callers
 from services.auth.config import Config
@@ -31,7 +35,7 @@ from shared.errors import Unavailable
 from shared.lifecycle import run
 from shared.paging import PageTokens
 from shared.retry import until_done
-from shared.streams import AUTH_CHANGED_SIGNAL, KEY_USES_SIGNAL, TENANT_RESUMED_SIGNAL, TENANT_SUSPENDED_SIGNAL
+from shared.streams import AUDIT, AUTH_CHANGED_SIGNAL, KEY_USES_SIGNAL, TENANT_RESUMED_SIGNAL, TENANT_SUSPENDED_SIGNAL
 
 if TYPE_CHECKING:
     from shared.lifecycle import Process
@@ -45,8 +49,9 @@ async def serve(config: Config, process: Process) -> None:
     # without it each replica holds its share of the limits by itself
     redis = process.lean_on("redis", kv.client(config.redis_url), check=kv.ping, close=kv.close)
     bus = await process.connect_bus(config.nats_url)
-    store = MongoStore(mongo)
+    store, audit_store = MongoStore(mongo), MongoAuditStore(mongo)
     await until_done(store.prepare, retry_on=(Unavailable,))
+    await until_done(audit_store.prepare, retry_on=(Unavailable,))
 
     clock = SystemClock()
     hasher = KeyHasher(config.key_pepper)
@@ -79,8 +84,10 @@ async def serve(config: Config, process: Process) -> None:
         limiter=limiter,
         guesses=Guesses(limiter=limiter, limits=config.rate_limits, monotonic=time.monotonic),
         usage=usage,
+        audit=process.audit,
         clock=clock,
     )
+    trail = AuditTrail(audit_store)
 
     async def forget(prefix: bytes) -> None:
         known_keys.forget(prefix.decode(errors="replace"))
@@ -93,11 +100,17 @@ async def serve(config: Config, process: Process) -> None:
     for changed in (TENANT_SUSPENDED_SIGNAL, TENANT_RESUMED_SIGNAL):
         await bus.on_signal(changed, forget_tenant)
     process.loop("usage", usage.run)
+    process.loop("trail", lambda: bus.consumer(AUDIT, audit_trail.CONSUMER).run(trail.handle))
     process.loop("notices", notices.run)
     process.on_close(usage.flush)
     await process.serve(
         (auth_pb2_grpc.add_KeyServiceServicer_to_server, keys, "penstock.auth.v1.KeyService"),
         (tenants_pb2_grpc.add_TenantServiceServicer_to_server, tenants, "penstock.auth.v1.TenantService"),
+        (
+            audit_pb2_grpc.add_AuditServiceServicer_to_server,
+            AuditServicer(store=audit_store, page_tokens=page_tokens),
+            "penstock.auth.v1.AuditService",
+        ),
         (
             external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
             authorization,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.gateway.v1 import external_auth_pb2_grpc
 from prometheus_client import Counter
 
-from services.auth import answers, credentials, networks
+from services.auth import answers, credentials, networks, refused
 from services.auth.credentials import Refusal
 from services.auth.domain import KeyState
 from services.auth.signatures import SignedRequest
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from services.auth.signing_keys import SigningKeys
     from services.auth.usage import Usage
     from services.auth.windows import Verdict, Window
+    from shared.audit import Audit
     from shared.clock import Clock
     from shared.identity import TokenSigner
 
@@ -82,6 +83,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         limiter: Counts them.
         guesses: Counts those that prove no identity.
         usage: Notes what keys are used for.
+        audit: Is told of what is refused.
         clock: The time, by which keys expire.
         monotonic: Seconds that only grow, by which answers are renewed.
     """
@@ -97,6 +99,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         limiter: Limiter,
         guesses: Guesses,
         usage: Usage,
+        audit: Audit,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -108,6 +111,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         self._limiter = limiter
         self._guesses = guesses
         self._usage = usage
+        self._audit = audit
         self._clock = clock
         self._monotonic = monotonic
 
@@ -129,7 +133,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
             ready = known.memo
             verdict = await self._counted(ready, found.key, credential)
         except Refusal as refusal:
-            return await self._refused(refusal, address, grpc_call=grpc_call)
+            return await self._refused(refusal, request, address, grpc_call=grpc_call)
         except Unavailable as error:
             CHECKS.labels(error.reason.lower()).inc()
             log.info("key_refused", outcome=error.reason.lower())
@@ -200,7 +204,9 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
             renew_at=self._monotonic() + lifetime.total_seconds() * _RENEW_AFTER,
         )
 
-    async def _refused(self, refusal: Refusal, address: Address | None, *, grpc_call: bool) -> envoy.CheckResponse:
+    async def _refused(
+        self, refusal: Refusal, request: envoy.CheckRequest, address: Address | None, *, grpc_call: bool
+    ) -> envoy.CheckResponse:
         """The refusal, or what an address is told instead that has been refused too often."""
         if refusal.key is not None:
             self._usage.count(refusal.key, Counted.REFUSED, self._clock.now())
@@ -210,9 +216,15 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
             full = None if verdict.admitted else verdict
         if full is not None:
             CHECKS.labels("guesses_limited").inc()
-            return answers.denial(answers.over_limit(full), grpc_call=grpc_call, verdict=full)
+            error = answers.over_limit(full)
+            self._audit.refused(refused.entry_of(request, error, "guesses", address=address))
+            return answers.denial(error, grpc_call=grpc_call, verdict=full)
         CHECKS.labels(refusal.outcome).inc()
         log.info("key_refused", outcome=refusal.outcome, prefix=refusal.prefix, address=str(address))
+        entry = refused.entry_of(
+            request, refusal.error, refusal.outcome, address=address, prefix=refusal.prefix, key=refusal.key
+        )
+        self._audit.refused(entry)
         return answers.denial(refusal.error, grpc_call=grpc_call)
 
 

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from services.auth.audit_store import MongoAuditStore
 from services.auth.config import BootstrapConfig
 from services.auth.domain import KeyHasher, Tenant, to_milliseconds
 from services.auth.keyring import issue
 from services.auth.orders import KeyOrder
 from services.auth.signing_keys import SigningKeys
 from services.auth.store import MongoStore
+from shared import ids, observability
 from shared import mongo as mongo_
-from shared import observability
+from shared.audit import OK, AuditEntry
 from shared.clock import SystemClock
 from shared.errors import InvalidArgument, PenstockError, Unavailable
 from shared.lifecycle import load_or_exit
@@ -64,11 +66,13 @@ async def bootstrap(config: BootstrapConfig, order: KeyOrder, *, clock: Clock, p
         raise InvalidArgument.of(violations)
     client = await _connected(config, patience)
     try:
-        store = MongoStore(client)
+        store, audit = MongoStore(client), MongoAuditStore(client)
         await store.prepare()
+        await audit.prepare()
         tenant = Tenant(name=order.tenant, created_at=to_milliseconds(clock.now()))
         if await store.add_tenant(tenant):
             log.info("tenant_created", tenant=order.tenant)
+            await audit.add([_entry(order.tenant, "tenant", order.tenant, clock)])
         key, secret = await issue(
             order,
             store=store,
@@ -76,10 +80,27 @@ async def bootstrap(config: BootstrapConfig, order: KeyOrder, *, clock: Clock, p
             signing_keys=SigningKeys(config.sealing_key),
             clock=clock,
         )
+        await audit.add([_entry(order.tenant, "key", key.id, clock)])
     finally:
         await mongo_.close(client)
     log.info("key_created", key=key.id, prefix=key.prefix, owner=key.tenant, scopes=sorted(key.scopes), maker=PROGRAM)
     return secret.reveal()
+
+
+def _entry(tenant: str, kind: str, target: str, clock: Clock) -> AuditEntry:
+    """What the audit is told of a thing that was made: by the store itself, for no service has answered a call."""
+    entry = AuditEntry(
+        id=ids.new_audit_id(),
+        tenant=tenant,
+        actor=AuditEntry.Actor(kind=AuditEntry.Actor.COMMAND, id=PROGRAM),
+        action=PROGRAM,
+        target=AuditEntry.Target(kind=kind, id=target),
+        service="auth",
+        outcome=OK,
+        count=1,
+    )
+    entry.time.FromDatetime(clock.now())
+    return entry
 
 
 async def _connected(config: BootstrapConfig, patience: timedelta) -> mongo_.Client:

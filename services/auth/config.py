@@ -24,7 +24,8 @@ class Config(ServiceConfig):
     mongo_url: Secret
     #: Where limits and uses are counted: `redis://[user:password@]host:port/database`.
     redis_url: Secret
-    #: Where signals and notices go: `nats://[user:password@]host:port`.
+    #: Where signals, notices and audit entries go, and the entries of all services come from:
+    #: `nats://[user:password@]host:port`.
     nats_url: Secret
     #: Under which keys are hashed; the same in every replica. When it is lost, no key works any more.
     key_pepper: Secret

@@ -14,6 +14,7 @@ from shared.permissions import Scope
 
 if TYPE_CHECKING:
     import grpc
+    from google.protobuf.message import Message
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,11 +29,15 @@ class Call:
     context: grpc.aio.ServicerContext[Any, Any]
     request_id: str = ""
     principal: Principal | None = None
+    #: As soon as it is read.
+    request: Message | None = None
     #: By `time.monotonic()`; None where the caller set no deadline.
     deadline: float | None = None
     error: PenstockError | None = field(default=None)
     #: Whether a part of the answer is sent already, so that nothing can go before it any more.
     begun: bool = False
+    #: Whether there is an audit entry of it.
+    audited: bool = False
     #: Jobs that it has made.
     jobs: int = 0
 

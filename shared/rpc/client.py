@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 
 from shared import errors, observability
-from shared.identity import IDENTITY_HEADER
+from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER
 from shared.rpc import call as current_call
 from shared.rpc import status
 from shared.rpc.interceptors import REQUEST_ID_HEADER
@@ -87,6 +87,9 @@ class _Outgoing(grpc.aio.UnaryUnaryClientInterceptor):
         call = current_call.current()
         if call is not None:
             metadata.add(REQUEST_ID_HEADER, call.request_id)
+            address = call.metadata.get(CLIENT_ADDRESS_HEADER)
+            if address is not None:
+                metadata.add(CLIENT_ADDRESS_HEADER, address)
         return metadata
 
     @staticmethod

@@ -7,6 +7,8 @@ identity     before permission, which asks who it is
 permission
 deadline     last, so that refusals cost nothing of it
 
+What is audited is taken down before it is answered: a change with what it was answered, a refusal when it is one.
+
 They are steps of one coroutine (`_answer`), not context managers around each other: those cost a tenth of a submission.
 """
 
@@ -24,6 +26,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from shared import errors, ids, observability
+from shared.audit import AUDITED, REFUSING
 from shared.identity import IDENTITY_HEADER, TokenVerifier
 from shared.permissions import permission_for
 from shared.rpc import call as current_call
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from prometheus_client import Counter, Histogram
 
+    from shared.audit import Audit
     from shared.rpc.key_uses import KeyUses
     from shared.rpc.open_streams import OpenStreams
 
@@ -57,13 +61,17 @@ class Interceptor(grpc.aio.ServerInterceptor):
         verifier: Who may vouch for callers.
         streams: Where streams are known by who watches.
         uses: Counts what keys do.
+        audit: Takes down what is audited.
     """
 
-    def __init__(self, service: str, verifier: TokenVerifier, streams: OpenStreams, uses: KeyUses) -> None:
+    def __init__(
+        self, service: str, verifier: TokenVerifier, streams: OpenStreams, *, uses: KeyUses, audit: Audit
+    ) -> None:
         self._service = service
         self._verifier = verifier
         self._streams = streams
         self._uses = uses
+        self._audit = audit
 
     async def intercept_service(
         self,
@@ -87,8 +95,9 @@ class Interceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, handler: Any) -> Callable[[bytes, Any], Awaitable[Any]]:
         async def answer(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            async def work(_: Call) -> Any:
-                return await handler.unary_unary(_read(handler, request), context)
+            async def work(call: Call) -> Any:
+                call.request = _read(handler, request)
+                return await handler.unary_unary(call.request, context)
 
             return await self._answer(method, context, work)
 
@@ -99,8 +108,9 @@ class Interceptor(grpc.aio.ServerInterceptor):
         async def answer(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             async def work(call: Call) -> None:
                 held = nullcontext() if call.principal is None else self._streams.held_by(call.principal)
+                call.request = _read(handler, request)
                 with held:
-                    async with aclosing(handler.unary_stream(_read(handler, request), context)) as responses:
+                    async with aclosing(handler.unary_stream(call.request, context)) as responses:
                         async for response in responses:
                             call.begun = True
                             await context.write(response)
@@ -133,13 +143,21 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 _permit(call)
                 _note_deadline(call)
                 answer = await work(call)
+                if method in AUDITED:
+                    await self._audit.done(call, answer)
                 code = "OK"
                 return answer  # noqa: TRY300  whatever is raised before it is refused below
-            except (grpc.aio.AbortError, asyncio.CancelledError):
+            except grpc.aio.AbortError:
+                raise
+            except asyncio.CancelledError:
+                if method in AUDITED:
+                    self._audit.left(call)
                 raise
             except Exception as error:  # noqa: BLE001  each leaves as a status
                 call.error = _error_of(call, error)
                 code = call.error.code
+                if code in REFUSING or method in AUDITED:
+                    await self._audit.failed(call)
                 if span is not None:
                     span.set_status(Status(StatusCode.ERROR, call.error.reason))
                 await _refuse(call, call.error)

@@ -9,6 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from shared import observability
+from shared.audit import Audit
 from shared.clock import SystemClock
 from shared.rpc.interceptors import Interceptor
 from shared.rpc.key_uses import KeyUses
@@ -51,6 +52,7 @@ class Server:
         health: What is asked for its health.
         streams: Where streams are known by who watches, to be ended by; of its own unless told.
         uses: Counts what keys do, to be told; of its own unless told.
+        audit: Takes down what is audited, to be published; of its own unless told.
     """
 
     def __init__(
@@ -62,11 +64,16 @@ class Server:
         health: Health,
         streams: OpenStreams | None = None,
         uses: KeyUses | None = None,
+        audit: Audit | None = None,
     ) -> None:
-        interceptors = [
-            Interceptor(service, verifier, streams or OpenStreams(), uses or KeyUses(SystemClock())),
-        ]
-        self._server = grpc.aio.server(interceptors=interceptors, options=_SERVER_OPTIONS)
+        interceptor = Interceptor(
+            service,
+            verifier,
+            streams or OpenStreams(),
+            uses=uses or KeyUses(SystemClock()),
+            audit=audit or Audit(service),
+        )
+        self._server = grpc.aio.server(interceptors=[interceptor], options=_SERVER_OPTIONS)
         self._address = address
         self._health = health
         self._names = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]

@@ -59,10 +59,12 @@ class Api:
     Args:
         url: The gateway's.
         key: The API key, or None for a caller without.
+        source: The address that it calls from, one of the machine's own; where empty, the machine chooses.
     """
 
     url: str
     key: str | None = None
+    source: str = ""
 
     def call(self, method: str, path: str, body: object = None, *, headers: dict[str, str] | None = None) -> Answer:
         """One request; a body that is not bytes is sent as JSON, and the path goes out as it is written."""
@@ -73,7 +75,8 @@ class Api:
             body = json.dumps(body).encode()
         if body is not None:
             sent.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=TIMEOUT_S)
+        source = (self.source, 0) if self.source else None
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=TIMEOUT_S, source_address=source)
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
             for name, value in sent.items():

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.attacks.rpcs import Request
 
-#: The kind of thing that a field names, by the field's own name. `tenants.furnished` makes one of each.
+#: The kind of thing that a field names, by the field's own name, or with its message's where that alone misleads.
+#: `tenants.furnished` makes one of each.
 KINDS: Mapping[str, str] = {
     "job_id": "job",
     "batch_id": "batch",
@@ -31,12 +32,16 @@ KINDS: Mapping[str, str] = {
     "connection_id": "connection",
     "token_id": "connection",
     "params": "upload",
+    "principal": "audited key",
+    "target": "audited key",
+    "ListAuditEntriesRequest.request_id": "request",
 }
 #: Fields that hold words, or name what all tenants share.
 NAMELESS = frozenset(
     {
         *("upstream", "method", "name", "reason", "metadata", "scopes", "allowed_cidrs"),
         *("content_type", "callback_url", "callback_secret"),
+        *("display_name", "action", "outcome", "client_address"),
     }
 )
 #: Kinds whose things must not be told from things that are nowhere by a refusal: a request that names one is accepted.
@@ -61,7 +66,12 @@ def naming(message: Descriptor) -> list[Leaf]:
 
 def kind_of(leaf: Leaf) -> str:
     """What the field names."""
-    return KINDS[leaf.field.name]
+    return _kind_of(leaf.field)
+
+
+def _kind_of(field: FieldDescriptor) -> str:
+    message = field.containing_type
+    return KINDS.get(f"{message.name}.{field.name}" if message is not None else "", "") or KINDS[field.name]
 
 
 def filled(leaf: Leaf, good: Request, thing: str) -> Request:
@@ -93,7 +103,7 @@ def good_request(message: Descriptor, own: Mapping[str, list[str]], url: str, *,
         if not _is_required(field) and field.name not in _WANTED.get(message.name, ()):
             continue
         if field.name in KINDS and field.name != "params":
-            good[field.json_name] = own[KINDS[field.name]][0]
+            good[field.json_name] = own[_kind_of(field)][0]
         elif field.name == "jobs" and field.message_type is not None:
             good["jobs"] = [good_request(field.message_type, own, url, upstream=upstream) for _ in range(2)]
         else:
@@ -106,6 +116,7 @@ _WANTED = {"SubmitJobRequest": ("params", "not_before"), "CreateKeyRequest": ("s
 _PLAIN: Mapping[str, Any] = {
     "method": "http.post",
     "name": "a name",
+    "reason": "a reason",
     "scopes": ["jobs:read"],
     "size": "3",
     "settings": {},

@@ -14,6 +14,8 @@ from tests.e2e.api import TIMEOUT_S, Api
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import grpc
 
     from tests.e2e.mesh import Mesh
@@ -64,12 +66,18 @@ async def furnished(mesh: Mesh, name: str, channel: grpc.Channel) -> Tenant:
     keys = [
         made(api, "/api/v1/keys", {"name": f"{CANARY} {n}", "scopes": ["jobs:read"]})["key"]["id"] for n in range(2)
     ]
+    request = f"a-request-of-{name}"
+    named = api.call(
+        "POST", "/api/v1/keys", {"name": "audited", "scopes": ["jobs:read"]}, headers={"X-Request-Id": request}
+    )
     assert api.wait(ended)["state"] == "SUCCEEDED"
     things = {
         "job": [ended, waiting[0], batch["jobs"][0]["id"]],
         "batch": [batch["id"]],
         "upload": [upload(api, complete=True), upload(api, complete=False)],
         "key": keys,
+        "audited key": [named.json["key"]["id"]],
+        "request": [request],
         "content": [hashlib.sha256(_CONTENT).hexdigest()],
         "idempotency key": idempotency_keys,
         "lane": [urlsplit(mesh.far_end).netloc],
@@ -124,21 +132,31 @@ def everything_of(tenant: Tenant) -> dict[str, Any]:
     return seen
 
 
+def nobodys() -> dict[str, list[str]]:
+    """An id of every kind, none of which anybody has."""
+    return {kind: [nowhere(kind)] for kind in _NOWHERE}
+
+
 def nowhere(kind: str) -> str:
     """An id of this kind that nobody has."""
-    if kind == "job":
-        return ids.new_job_id("http")
-    return {
-        "batch": ids.new_batch_id,
-        "upload": ids.new_upload_id,
-        "key": ids.new_key_id,
-        "content": lambda: hashlib.sha256(ids.new_request_id().encode()).hexdigest(),
-        "idempotency key": ids.new_request_id,
-        "lane": lambda: "nowhere.example",
-        "tenant": lambda: "nobody-at-all",
-        "connection": lambda: f"con_{ids.uuid7()}",
-        "page token": lambda: hashlib.sha512(ids.new_request_id().encode()).hexdigest(),
-    }[kind]()
+    return _NOWHERE[kind]()
+
+
+#: Makes such ids, by kind.
+_NOWHERE: Mapping[str, Callable[[], str]] = {
+    "job": lambda: ids.new_job_id("http"),
+    "batch": ids.new_batch_id,
+    "upload": ids.new_upload_id,
+    "key": ids.new_key_id,
+    "audited key": ids.new_key_id,
+    "request": ids.new_request_id,
+    "content": lambda: hashlib.sha256(ids.new_request_id().encode()).hexdigest(),
+    "idempotency key": ids.new_request_id,
+    "lane": lambda: "nowhere.example",
+    "tenant": lambda: "nobody-at-all",
+    "connection": lambda: f"con_{ids.uuid7()}",
+    "page token": lambda: hashlib.sha512(ids.new_request_id().encode()).hexdigest(),
+}
 
 
 def _steady(value: Any) -> Any:

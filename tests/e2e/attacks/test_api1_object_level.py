@@ -16,6 +16,7 @@ from tests.e2e.attacks import rpcs, tenants
 from tests.e2e.attacks.fields import KINDS, VALUES, filled, good_request, kind_of, naming
 from tests.e2e.attacks.rpcs import form
 from tests.e2e.attacks.tenants import CANARY, everything_of, nowhere
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
 
 #: RPCs that name nothing of a tenant's own, each with what it is about instead.
 ABOUT_NOTHING = {
+    "TenantService.CreateTenant": "for operators alone",
     "UpstreamService.GetUpstream": "the catalogue is the same for all",
     "QueueService.GetQueueSettings": "an upstream's, and for operators alone",
     "QueueService.RecoverQueue": "an upstream's, and for operators alone",
     "CallbackSecretService.GetCallbackSecret": "it takes no field, so it is always the caller's own",
 }
 #: RPCs whose fields are filters: to a thing that is nowhere they answer with nothing, and so to another tenant's.
-FILTERS = {"HistoryService.ListJobs"}
+FILTERS = {"HistoryService.ListJobs", "AuditService.ListAuditEntries"}
 
 
 @pytest.fixture(autouse=True)
@@ -80,12 +82,15 @@ def test_every_kind_of_thing_is_made_for_the_victim(victim: Tenant) -> None:
     assert all(victim.things.values())
 
 
-def test_the_victim_itself_is_answered(victim: Tenant) -> None:
+async def test_the_victim_itself_is_answered(victim: Tenant) -> None:
     """What is refused above is there: the very same requests succeed for whom it belongs to."""
     for path, seen in everything_of(victim).items():
         assert seen, path
     for token, path in zip(victim.things["page token"], ("/api/v1/keys", "/api/v1/jobs"), strict=True):
         assert victim.api.call("GET", f"{path}?pageSize=1&pageToken={token}").status == 200
+    (key,), (request,) = victim.things["audited key"], victim.things["request"]
+    audited = f"/api/v1/audit?target={key}&requestId={request}"
+    assert await eventually(lambda: victim.api.call("GET", audited).json.get("entries"), what="the key's entry")
 
 
 def test_a_field_of_which_nothing_is_known_fails_until_something_is() -> None:

@@ -12,7 +12,7 @@ from shared.permissions import ROLE_SCOPES, Role, Scope
 from tests.e2e.api import Api
 from tests.e2e.attacks import rpcs
 from tests.e2e.attacks.fields import good_request
-from tests.e2e.attacks.tenants import made, nowhere
+from tests.e2e.attacks.tenants import made, nobodys
 
 if TYPE_CHECKING:
     import grpc
@@ -50,8 +50,7 @@ def test_a_role_calls_what_the_page_says_and_nothing_else(
     mesh: Mesh, gateway: grpc.Channel, keys: dict[Role, str], rpc: Rpc, role: Role
 ) -> None:
     allowed = role in matrix()[rpc.path]
-    own = {kind: [nowhere(kind)] for kind in ("job", "batch", "upload", "key", "content")}
-    request = good_request(rpc.request, own, "https://example.com/", upstream="nowhere")
+    request = good_request(rpc.request, nobodys(), "https://example.com/", upstream="nowhere")
     for way, call in rpc.ways(Api(mesh.url, keys[role]), gateway).items():
         seen = call(request)
         if allowed:
@@ -63,8 +62,7 @@ def test_a_role_calls_what_the_page_says_and_nothing_else(
 
 @pytest.mark.parametrize("rpc", rpcs.public(), ids=str)
 def test_nobody_calls_anything(mesh: Mesh, gateway: grpc.Channel, rpc: Rpc) -> None:
-    own = {kind: [nowhere(kind)] for kind in ("job", "batch", "upload", "key", "content")}
-    request = good_request(rpc.request, own, "https://example.com/")
+    request = good_request(rpc.request, nobodys(), "https://example.com/")
     for way, call in rpc.ways(Api(mesh.url), gateway).items():
         seen = call(request)
         assert (seen.status, seen.reason) == (401, "UNAUTHENTICATED"), (way, seen)

@@ -16,7 +16,7 @@ from tests.e2e.api import TIMEOUT_S, Answer, Api
 from tests.e2e.attacks import rpcs
 from tests.e2e.attacks.fields import good_request
 from tests.e2e.attacks.rpcs import path_of
-from tests.e2e.attacks.tenants import nowhere
+from tests.e2e.attacks.tenants import nobodys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,10 +46,9 @@ ORIGINS = ("https://evil.example", "null", "http://127.0.0.1", "https://penstock
 
 def answers(mesh: Mesh, api: Api) -> Iterator[tuple[str, Answer]]:
     """Answers of every kind that a client can bring about, from every path of the API."""
-    own = {kind: [nowhere(kind)] for kind in ("job", "batch", "upload", "key", "content")}
     nobody = Api(mesh.url)
     for rpc in rpcs.public():
-        request = good_request(rpc.request, own, "https://example.com/", upstream="nowhere")
+        request = good_request(rpc.request, nobodys(), "https://example.com/", upstream="nowhere")
         for binding in rpc.bindings:
             path = path_of(binding, request)
             yield f"401 {binding.name}", nobody.call(binding.verb, path)

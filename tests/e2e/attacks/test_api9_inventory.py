@@ -29,7 +29,7 @@ def documented() -> dict[str, tuple[str, str]]:
     """The rows of the page: what is said of HTTP, and the scope, by `Service.Rpc`."""
     table = PAGE.read_text(encoding="utf-8").partition("| RPC | HTTP | scope |\n")[2].partition("\n\n")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[1:]]
-    return {cells[0].strip("`"): (cells[1], cells[2].strip("`")) for cells in rows}
+    return {cells[0].strip("`"): (cells[1], cells[2].lstrip("`").partition("`")[0]) for cells in rows}
 
 
 def routes(mesh: Mesh) -> Iterator[dict[str, Any]]:

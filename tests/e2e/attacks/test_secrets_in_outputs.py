@@ -38,6 +38,7 @@ def secrets(mesh: Mesh, intruder: Api) -> Mapping[str, str]:
         "a key that is none": "psk_live_" + "N0nEx1sT" * 3 + "abcdef",
         "the maker's": str(intruder.key),
         "a callback's": "a-callback-secret-of-one-job-4c2e",
+        "a header's that is no text": "a-secret-beside-bytes-9d1c",
         "the tenant's callbacks'": intruder.call("GET", "/api/v1/callbackSecret").json["secret"],
     }
     for name, secret in held.items():
@@ -47,6 +48,9 @@ def secrets(mesh: Mesh, intruder: Api) -> Mapping[str, str]:
             api.call("GET", f"/api/v1/jobs?pageToken={secret}")
             api.call("POST", "/api/v1/jobs", {"upstream": "http", name: secret})
             Api(mesh.url).call("GET", "/api/v1/keys", headers={"X-API-Key": secret, "Authorization": "Bearer other"})
+    no_text = held["a header's that is no text"] + "\xff"
+    for path in ("/api/v1/keys", "/api/v1/jobs", "/api/v1/upstreams", "/api/v1/queues", "/api/v1/callbackSecret"):
+        assert intruder.call("GET", path, headers={"X-Note": no_text, "Cookie": no_text}).status == 200
     job = intruder.submit(
         "http.get",
         {"url": f"{mesh.far_end}/get"},

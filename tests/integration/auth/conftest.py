@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from penstock.auth.v1 import auth_pb2_grpc, tenants_pb2_grpc
+from penstock.auth.v1 import audit_pb2, audit_pb2_grpc, auth_pb2_grpc, tenants_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2, external_auth_pb2_grpc
 
 from services.auth.__main__ import serve
@@ -22,6 +22,8 @@ from tests.service import channel, running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+
+    from penstock.events.v1.audit_pb2 import AuditEntry
 
     from shared import kv
     from shared.mongo import Client
@@ -40,9 +42,11 @@ class Auth:
     identities: Identities
 
     @asynccontextmanager
-    async def keys(self, token: str | None) -> AsyncIterator[auth_pb2_grpc.KeyServiceStub]:
+    async def keys(
+        self, token: str | None, *, metadata: Mapping[str, str] | None = None
+    ) -> AsyncIterator[auth_pb2_grpc.KeyServiceStub]:
         """KeyService, called under an identity token or none."""
-        async with channel(self.address, token) as connection:
+        async with channel(self.address, token, metadata=metadata) as connection:
             yield cast("auth_pb2_grpc.KeyServiceStub", auth_pb2_grpc.KeyServiceStub(connection))
 
     @asynccontextmanager
@@ -51,24 +55,37 @@ class Auth:
         async with channel(self.address, token) as connection:
             yield cast("tenants_pb2_grpc.TenantServiceStub", tenants_pb2_grpc.TenantServiceStub(connection))
 
-    async def check(self, secret: str | Mapping[str, str], *, source: str = "192.0.2.1") -> Any:
+    async def audit(self, token: str, **wanted: Any) -> list[AuditEntry]:
+        """The audit entries that the token's principal is shown, the newest of them."""
+        request = audit_pb2.ListAuditEntriesRequest(**wanted)
+        async with channel(self.address, token) as connection:
+            listed = await audit_pb2_grpc.AuditServiceStub(connection).ListAuditEntries(request, timeout=10)
+        return list(listed.entries)
+
+    async def check(self, secret: str | Mapping[str, str], **told: Any) -> Any:
         """What the gateway is answered about a request that carries this key, or the headers of a signed one."""
         async with self.gateway() as ask:
-            return await ask(secret, source=source)
+            return await ask(secret, **told)
 
     @asynccontextmanager
     async def gateway(self) -> AsyncIterator[Any]:
-        """The same over one connection: `ask(secret, source=...)`, or with the headers of a signed request instead."""
+        """The same over one connection: `ask(secret, source=…, rpc=…)`, or with the headers of a signed request."""
         async with channel(self.address) as connection:
             stub = cast("Any", external_auth_pb2_grpc).AuthorizationStub(connection)
 
-            async def ask(secret: str | Mapping[str, str], *, source: str = "192.0.2.1") -> Any:
+            async def ask(
+                secret: str | Mapping[str, str], *, source: str = "192.0.2.1", rpc: str = "", request_id: str = ""
+            ) -> Any:
                 request = envoy.CheckRequest()
                 request.attributes.request.http.method = METHOD
                 request.attributes.request.http.path = TARGET
                 shown = {"authorization": f"Bearer {secret}"} if isinstance(secret, str) else secret
                 request.attributes.request.http.headers.update(shown)
                 request.attributes.request.http.headers[CLIENT_ADDRESS_HEADER] = source
+                if request_id:
+                    request.attributes.request.http.headers["x-request-id"] = request_id
+                if rpc:
+                    request.attributes.context_extensions["rpc"] = rpc
                 return await stub.Check(request, timeout=10)
 
             yield ask

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.auth import bootstrap as bootstrap_
+from services.auth.audit_filter import AuditFilter
+from services.auth.audit_store import MongoAuditStore
 from services.auth.config import BootstrapConfig
 from services.auth.domain import KeySecret
 from services.auth.orders import KeyOrder
@@ -64,6 +66,20 @@ async def test_it_makes_a_tenant_and_prints_the_secret_of_its_key_alone(
     assert (found.key.tenant, found.key.name, found.tenant.name) == ("dev", "laptop", "dev")
     assert found.key.scopes == ADMIN_SCOPES
     assert secret.reveal() not in errors
+
+
+async def test_what_it_makes_stands_in_the_audit(environment: dict[str, str], mongo: Client) -> None:
+    for name in ("one", "two"):
+        await bootstrap(environment, "--tenant", "dev", "--name", name)
+    keys = await MongoStore(mongo).keys("dev", limit=10)
+    entries = await MongoAuditStore(mongo).list("dev", AuditFilter(), after=None, limit=10)
+    assert [(entry.target.kind, entry.target.id) for entry in entries] == [
+        *(("key", key.id) for key in keys),
+        ("tenant", "dev"),
+    ]
+    assert {(entry.actor.id, entry.action, entry.outcome) for entry in entries} == {
+        ("auth.bootstrap", "auth.bootstrap", "OK")
+    }
 
 
 async def test_its_key_opens_the_gateway(auth: Auth, environment: dict[str, str], identities: Identities) -> None:

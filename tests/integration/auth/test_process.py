@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from services.auth.store import MongoStore
+    from shared.bus import Bus
     from tests.identities import Identities
 
 CANARY = "canary-e0c7a5c1b3d94f0b8a6d"
@@ -122,3 +123,23 @@ async def test_it_does_not_start_with_a_key_of_its_own_that_nobody_would_believe
         "auth: the public half of the private key of auth is not in the set of identity keys; "
         "PENSTOCK_SERVICE_KEY is the private key, PENSTOCK_IDENTITY_KEYS_FILE the set of public ones\n"
     )
+
+
+async def test_a_change_that_was_answered_is_in_the_audit_once_though_its_process_is_killed_at_that_moment(
+    environment: dict[str, str], identities: Identities, store: MongoStore, bus: Bus, tmp_path: Path
+) -> None:
+    keys: list[str] = []
+    for number in range(3):
+        async with started(environment, tmp_path / f"log-{number}") as (process, address):
+            made = await make_key(Auth(address, identities), identities)
+            process.kill()
+            await process.wait()
+        keys.append(made.key.id)
+    async with started(environment, tmp_path / "log") as (_, address):
+        admin = identities.mint("acme")
+
+        async def each_once() -> bool:
+            entries = await Auth(address, identities).audit(admin)
+            return [entry.target.id for entry in entries] == keys[::-1]
+
+        await eventually(each_once, within=60, what="every entry, once")

@@ -62,6 +62,8 @@ class Services:
     checks: int = 0
     #: The address from which auth was last told a request comes.
     source: str = ""
+    #: The RPC that it was told the request's route leads to.
+    rpc: str = ""
     #: What SubmitJob and GetJob do; a test sets it.
     answer: Callable[[Any], Awaitable[jobs_pb2.Job]] | None = None
     #: What GetJobResult sends first, and then.
@@ -214,6 +216,7 @@ class _Authorization(external_auth_pb2_grpc.AuthorizationServicer):
         self._services.checks += 1
         self._services.asked = request.attributes.request.http
         self._services.source = request.attributes.request.http.headers[CLIENT_ADDRESS_HEADER]
+        self._services.rpc = request.attributes.context_extensions.get("rpc", "")
         if self._services.on_check is not None:
             await self._services.on_check()
         headers = request.attributes.request.http.headers

@@ -1,4 +1,4 @@
-"""Where auth is told that a request comes from: the client, as far as the proxies before the gateway are trusted."""
+"""Where auth and the services are told that a request comes from: the client, as far as proxies before are trusted."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def test_without_trusted_proxies_only_the_connection_tells(
 ) -> None:
     assert envoy.call("GET", "/api/v1/keys", headers=headers).status == 200
     assert services.source == "127.0.0.1"
+    assert services.received[-1].metadata[CLIENT_ADDRESS_HEADER] == "127.0.0.1"
 
 
 def test_a_trusted_proxy_tells_and_what_a_client_wrote_before_it_does_not(
@@ -51,6 +52,7 @@ def test_a_trusted_proxy_tells_and_what_a_client_wrote_before_it_does_not(
     for written in ("198.51.100.7", "203.0.113.9, 198.51.100.7", "127.0.0.1, 203.0.113.9, 198.51.100.7"):
         assert behind_a_proxy.call("GET", "/api/v1/keys", headers={"x-forwarded-for": written}).status == 200
         assert services.source == "198.51.100.7"
+        assert services.received[-1].metadata[CLIENT_ADDRESS_HEADER] == "198.51.100.7"
 
 
 def test_a_trusted_proxy_that_tells_nothing_is_the_client_itself(behind_a_proxy: Envoy, services: Services) -> None:

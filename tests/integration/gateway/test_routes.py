@@ -86,6 +86,15 @@ def test_a_path_reaches_its_rpc_with_the_fields_of_path_and_body(
     assert received.method == rpc
     assert {field.name: value for field, value in received.request.ListFields()} == fields
     assert received.tenant == TENANT
+    assert services.rpc == rpc[1:].replace("/", ".")
+
+
+@pytest.mark.parametrize(("verb", "path"), [("GET", "/nope"), ("DELETE", "/api/v1/jobs")])
+def test_auth_is_told_of_no_rpc_where_a_path_leads_to_none(
+    envoy: Envoy, services: Services, verb: str, path: str
+) -> None:
+    envoy.call(verb, path, headers={"rpc": f"{_JOBS}/GetJob"})
+    assert (services.checks, services.rpc) == (1, "")
 
 
 @pytest.mark.parametrize("body", [None, b""])
@@ -243,6 +252,14 @@ def test_native_grpc_without_a_key_is_unauthenticated_with_its_details(
         errors="replace"
     )
     assert services.received == []
+    assert services.rpc == "penstock.jobs.v1.JobService.GetJob"
+
+
+def test_auth_is_told_which_stream_is_asked_for_by_native_grpc(channel: grpc.Channel, services: Services) -> None:
+    with pytest.raises(grpc.RpcError) as failure:
+        next(job_service_pb2_grpc.JobServiceStub(channel).WatchJob(jobs_pb2.WatchJobRequest(job_id="j-1")))
+    assert failure.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert services.rpc == "penstock.jobs.v1.JobService.WatchJob"
 
 
 def test_internal_services_are_not_reached_by_native_grpc(channel: grpc.Channel, services: Services) -> None:

@@ -15,11 +15,13 @@ from services.auth.known_keys import KnownKeys
 from services.auth.limiter import Guesses, Limiter, RateLimits
 from services.auth.usage import Usage
 from services.auth.windows import LocalWindows
+from shared.audit import Audit
 from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER, Principal, PrincipalKind, TokenSigner
 from tests.fakes.auth_usage import FakeUsage
 from tests.fakes.auth_windows import FakeWindows
 
 if TYPE_CHECKING:
+    from shared.audit import AuditEntry
     from tests.identities import Identities
     from tests.unit.auth.conftest import World
 
@@ -37,6 +39,17 @@ class CountingSigner(TokenSigner):
         return super().sign(principal, lifetime)
 
 
+class NotedAudit(Audit):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__("auth")
+        self.entries: list[AuditEntry] = []
+
+    def refused(self, entry: AuditEntry) -> None:
+        self.entries.append(entry)
+
+
 class Gateway:
     """Asks as Envoy does."""
 
@@ -49,6 +62,7 @@ class Gateway:
         local = LocalWindows(monotonic=world.time.monotonic)
         limiter = Limiter(shared=self.windows, local=local, share=1.0, monotonic=world.time.monotonic)
         self.usage = FakeUsage()
+        self.audit = NotedAudit()
         self.counter = Usage(store=self.usage, keys=world.store)
         self.servicer = AuthorizationServicer(
             known_keys=self.known_keys,
@@ -59,6 +73,7 @@ class Gateway:
             limiter=limiter,
             guesses=Guesses(limiter=limiter, limits=limits, monotonic=world.time.monotonic),
             usage=self.counter,
+            audit=self.audit,
             clock=world.time,
             monotonic=world.time.monotonic,
         )
@@ -308,7 +323,7 @@ async def test_a_grpc_caller_is_answered_with_a_message_and_a_status_in_the_head
     assert (status.code, info.reason) == (16, "UNAUTHENTICATED")
 
 
-async def test_no_answer_and_no_log_holds_a_secret(
+async def test_no_answer_no_log_and_no_audit_holds_a_secret(
     gateway: Gateway, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     secret = await world.make_key()
@@ -320,6 +335,7 @@ async def test_no_answer_and_no_log_holds_a_secret(
     answers.append(str(await gateway.ask({"authorization": secret.reveal()})))
     captured = capsys.readouterr()
     assert "key_refused" in captured.out + captured.err
-    for text in (*answers, captured.out, captured.err):
+    assert len(gateway.audit.entries) == 4
+    for text in (*answers, captured.out, captured.err, str(gateway.audit.entries)):
         assert tail not in text
         assert guess.reveal()[len(guess.prefix) :] not in text

@@ -14,6 +14,7 @@ import pytest
 from deploy.access import __main__ as command
 from deploy.access import mongo, nats, objects, redis
 from deploy.access.rights import APPEND_ONLY, BUCKET, READ_AND_WRITE, SERVICES, STREAMS, of
+from services.auth.audit_trail import CONSUMER as AUDIT
 from services.history.projection import CONSUMER as HISTORY
 from services.intake.projection import CONSUMER as INTAKE
 from services.scheduler import events
@@ -130,6 +131,7 @@ def test_facts_go_to_the_streams_and_each_has_one_publisher() -> None:
 @pytest.mark.parametrize(
     ("service", "stream", "consumer"),
     [
+        ("auth", streams.AUDIT, AUDIT),
         ("history", streams.JOBS, HISTORY),
         ("intake", streams.JOBS, INTAKE),
         ("webhooks", streams.JOBS, WEBHOOKS),
@@ -148,8 +150,11 @@ def test_the_scheduler_names_its_consumers_after_upstreams() -> None:
 
 
 def test_signals_and_facts_are_those_of_the_services() -> None:
-    assert all(streams.KEY_USES_SIGNAL in service.nats.publishes for service in SERVICES)
-    rows = {service.name: set(service.nats.publishes) - {streams.KEY_USES_SIGNAL} for service in SERVICES}
+    rows = {service.name: set(service.nats.publishes) for service in SERVICES}
+    for name, row in rows.items():
+        of_all = {streams.KEY_USES_SIGNAL, streams.audit_subject(name)}
+        assert of_all <= row
+        row.difference_update(of_all)
     changes = {streams.job_subject(name.lower(), "*") for name in _events_of_the_scheduler()}
     assert rows["scheduler"] == changes | {streams.work_signal("*"), streams.cancel_signal("*")}
     submitted, finished = streams.job_subject("submitted", "*"), streams.notice_subject("batch_finished")

@@ -84,10 +84,15 @@ def test_ext_authz_fails_closed_and_only_pages_do_without_it() -> None:
     (auth,) = [each for each in manager["http_filters"] if each["name"] == "envoy.filters.http.ext_authz"]
     assert auth["typed_config"]["failure_mode_allow"] is False
     routes = manager["route_config"]["virtual_hosts"][0]["routes"]
-    open_routes = [
-        each["name"] for each in routes if "envoy.filters.http.ext_authz" in each.get("typed_per_filter_config", {})
-    ]
-    assert open_routes == ["/healthz", "/readyz"]
+    changed = {
+        each["name"]: each["typed_per_filter_config"]["envoy.filters.http.ext_authz"]
+        for each in routes
+        if "envoy.filters.http.ext_authz" in each.get("typed_per_filter_config", {})
+    }
+    assert [name for name, settings in changed.items() if settings.get("disabled")] == ["/healthz", "/readyz"]
+    told = {name: settings for name, settings in changed.items() if not settings.get("disabled")}
+    assert all(set(settings) == {"@type", "check_settings"} for settings in told.values())
+    assert all(set(settings["check_settings"]) == {"context_extensions"} for settings in told.values())
     assert routes[-1]["match"] == {"prefix": "/"}
 
 

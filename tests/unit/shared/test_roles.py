@@ -37,6 +37,7 @@ DEVELOPERS = {
     "webhooks.v1.CallbackSecretService": {"GetCallbackSecret"},
 }
 ADMINS = {
+    "auth.v1.AuditService": {"ListAuditEntries"},
     "auth.v1.KeyService": {"CreateKey", "RotateKey", "RevokeKey"},
     "scheduler.v1.QueueService": {"PauseQueue", "ResumeQueue"},
 }

@@ -1,0 +1,108 @@
+"""The one table of what is audited. An RPC that is in neither half of it fails a test.
+
+Refusals (UNAUTHENTICATED, PERMISSION_DENIED) are audited of every RPC, whatever stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """An RPC of which every call is audited; it is unary.
+
+    Args:
+        kind: What a call is about.
+        id: The fields of the request that name it, the wider thing first.
+        made: The field of the answer that does, where the call makes it.
+        tenant: The field of the request by which an operator names another tenant than its own.
+    """
+
+    kind: str
+    id: tuple[str, ...] = ()
+    made: str = ""
+    tenant: str = "tenant"
+
+
+_QUEUE = Audited(kind="queue", id=("upstream",))
+_LANE = Audited(kind="queue", id=("upstream", "lane"))
+_KEY = Audited(kind="key", id=("key_id",))
+_TENANT = Audited(kind="tenant", id=("tenant",))
+
+#: By the RPC's full name, as gRPC spells it.
+AUDITED: Mapping[str, Audited] = MappingProxyType(
+    {
+        "/penstock.scheduler.v1.QueueService/PauseQueue": _LANE,
+        "/penstock.scheduler.v1.QueueService/ResumeQueue": _LANE,
+        "/penstock.scheduler.v1.QueueService/SetQueueSettings": _QUEUE,
+        "/penstock.scheduler.v1.QueueService/RecoverQueue": _QUEUE,
+        "/penstock.auth.v1.KeyService/CreateKey": Audited(kind="key", made="key.id"),
+        "/penstock.auth.v1.KeyService/RotateKey": _KEY,
+        "/penstock.auth.v1.KeyService/RevokeKey": _KEY,
+        "/penstock.auth.v1.TenantService/CreateTenant": Audited(kind="tenant", id=("name",), tenant="name"),
+        "/penstock.auth.v1.TenantService/SuspendTenant": _TENANT,
+        "/penstock.auth.v1.TenantService/ResumeTenant": _TENANT,
+        # It changes nothing; whoever has read the secret can sign.
+        "/penstock.webhooks.v1.CallbackSecretService/GetCallbackSecret": Audited(kind="callback_secret"),
+    }
+)
+
+_HISTORY_HAS_IT = "history has every job and who made it; they come by the million"
+_UPLOADS_ARE_JOBS = "an upload is a part of jobs, which history has"
+_READS = "it changes nothing and shows no secret"
+_OF_SERVICES = "services call it among themselves, for jobs that history has"
+_OF_ANYONE = "it asks for nobody and changes nothing"
+
+#: What is not audited, and why.
+UNAUDITED: Mapping[str, str] = MappingProxyType(
+    {
+        "/penstock.jobs.v1.JobService/SubmitJob": _HISTORY_HAS_IT,
+        "/penstock.jobs.v1.JobService/GetJob": _READS,
+        "/penstock.jobs.v1.JobService/WaitJob": _READS,
+        "/penstock.jobs.v1.JobService/WatchJob": _READS,
+        "/penstock.jobs.v1.JobService/StreamJob": _READS,
+        "/penstock.jobs.v1.JobService/ExplainJob": _READS,
+        "/penstock.jobs.v1.JobService/CancelJob": _HISTORY_HAS_IT,
+        "/penstock.jobs.v1.JobService/GetJobResult": _READS,
+        "/penstock.jobs.v1.JobService/SubmitBatch": _HISTORY_HAS_IT,
+        "/penstock.jobs.v1.JobService/GetBatch": _READS,
+        "/penstock.jobs.v1.JobService/CancelBatch": _HISTORY_HAS_IT,
+        "/penstock.jobs.v1.UploadService/CreateUpload": _UPLOADS_ARE_JOBS,
+        "/penstock.jobs.v1.UploadService/GetUpload": _READS,
+        "/penstock.jobs.v1.UploadService/CompleteUpload": _UPLOADS_ARE_JOBS,
+        "/penstock.jobs.v1.UploadService/DeleteUpload": _UPLOADS_ARE_JOBS,
+        "/penstock.scheduler.v1.SchedulerService/Lease": _OF_SERVICES,
+        "/penstock.scheduler.v1.SchedulerService/Begin": _OF_SERVICES,
+        "/penstock.scheduler.v1.SchedulerService/Extend": _OF_SERVICES,
+        "/penstock.scheduler.v1.SchedulerService/Cancel": _OF_SERVICES,
+        "/penstock.scheduler.v1.SchedulerService/Explain": _READS,
+        "/penstock.scheduler.v1.QueueService/ListQueues": _READS,
+        "/penstock.scheduler.v1.QueueService/GetQueue": _READS,
+        "/penstock.scheduler.v1.QueueService/GetQueueSettings": _READS,
+        "/penstock.upstream.v1.UpstreamService/ListUpstreams": _READS,
+        "/penstock.upstream.v1.UpstreamService/GetUpstream": _READS,
+        "/penstock.auth.v1.KeyService/ListKeys": _READS,
+        "/penstock.auth.v1.KeyService/GetKey": _READS,
+        "/penstock.auth.v1.KeyService/GetKeyUsage": _READS,
+        "/penstock.auth.v1.KeyService/ListTopCallers": _READS,
+        "/penstock.auth.v1.TenantService/ListTenants": _READS,
+        "/penstock.auth.v1.TenantService/GetTenant": _READS,
+        "/penstock.auth.v1.AuditService/ListAuditEntries": _READS,
+        "/penstock.history.v1.HistoryService/ListJobs": _READS,
+        "/penstock.history.v1.HistoryService/GetRecordedJob": _READS,
+        "/penstock.history.v1.HistoryService/GetRecordedBatch": _READS,
+        # What it refuses, auth notes by itself: it knows more of it than the gateway is told.
+        "/envoy.service.auth.v3.Authorization/Check": _OF_ANYONE,
+        "/grpc.health.v1.Health/Check": _OF_ANYONE,
+        "/grpc.health.v1.Health/List": _OF_ANYONE,
+        "/grpc.health.v1.Health/Watch": _OF_ANYONE,
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": _OF_ANYONE,
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _OF_ANYONE,
+    }
+)
