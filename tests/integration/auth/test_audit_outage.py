@@ -75,7 +75,7 @@ def message(made: AuditEntry) -> Outgoing:
 async def test_without_nats_a_key_is_revoked_all_the_same_and_the_entry_is_there_once_afterwards(
     config: Config, nats_wire: Wire, store: MongoStore, identities: Identities
 ) -> None:
-    severable = replace(config, nats_url=Secret(f"nats://127.0.0.1:{nats_wire.port}"))
+    severable = replace(config, nats_url=Secret(nats_wire.on_the_way_to(config.nats_url.reveal())))
     admin = identities.mint("acme")
     async with running("auth", serve, severable) as address:
         auth = Auth(address, identities)
@@ -100,7 +100,10 @@ async def test_without_nats_a_key_is_revoked_all_the_same_and_the_entry_is_there
 async def test_without_mongodb_entries_wait_in_the_stream(
     config: Config, mongo_wire: Wire, store: MongoStore, identities: Identities, bus: Bus
 ) -> None:
-    severable = replace(config, mongo_url=Secret(f"mongodb://127.0.0.1:{mongo_wire.port}/?directConnection=true"))
+    through = mongo_wire.on_the_way_to(config.mongo_url.reveal()).replace(
+        "replicaSet=penstock", "directConnection=true"
+    )
+    severable = replace(config, mongo_url=Secret(through))
     admin = identities.mint("acme")
     async with running("auth", serve, severable) as address:
         auth = Auth(address, identities)
