@@ -88,15 +88,17 @@ class Consumer:
             await self._client.jetstream(timeout=TIMEOUT.total_seconds()).add_consumer(self._stream, self._config)
             if self._subscription is not None:
                 await self._subscription.unsubscribe()
-            self._inbox = self._client.new_inbox()  # a new one, so that answers to what was asked before go nowhere
-            self._pending.clear()
+            # A new one, so that what is said of requests made before goes nowhere. Messages that came before are kept: the
+            # server takes them as delivered, and sends them again only when the time to acknowledge them is over.
+            self._inbox = self._client.new_inbox()
             self._requested = 0
             self._lost = False
             self._subscription = await self._client.subscribe(self._inbox, cb=self._receive)
 
     async def _receive(self, message: Msg) -> None:
-        if message.subject == self._inbox and not message.reply:
-            self._receive_status(message)
+        if not message.reply:
+            if message.subject == self._inbox:
+                self._receive_status(message)
         else:
             self._requested -= 1
             self._pending.append(message)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 
+ACK_WAIT_S = streams.ACK_WAIT.total_seconds()
 NATS = next(program for program in PROGRAMS if program.name == "nats")
 
 
@@ -309,6 +310,33 @@ async def test_a_server_killed_and_back_loses_nothing_and_is_found_again() -> No
             await eventually(lambda: b"late" in seen, within=60)
             assert await stored(bus) >= 11
         await bus.close()
+
+
+async def test_what_has_come_before_a_loss_is_handled_after_it_and_not_sent_again(bus: Bus) -> None:
+    consumer = bus.consumer(streams.JOBS, streams.consumer_config("test", streams.job_subject("submitted", "http")))
+    batches: list[list[bytes]] = []
+    deliveries: set[int] = set()
+    goes_on = asyncio.Event()
+
+    async def handle(batch: Sequence[Incoming]) -> None:
+        batches.append([message.payload for message in batch])
+        deliveries.update(message.deliveries for message in batch)
+        await goes_on.wait()
+
+    task = asyncio.create_task(consumer.run(handle))
+    sent = messages(10)
+    await bus.publish(sent[:1])
+    await eventually(lambda: batches)
+    await bus.publish(sent[1:])
+    await eventually(lambda: len(consumer._pending) == 9)
+    consumer.reconnected()
+    goes_on.set()
+    async with asyncio.timeout(ACK_WAIT_S / 2):
+        await eventually(lambda: sum(map(len, batches)) == 10, within=ACK_WAIT_S)
+    await eventually(lambda: _nothing_outstanding(bus))
+    assert deliveries == {1}
+    task.cancel()
+    await asyncio.wait({task})
 
 
 async def _published(bus: Bus, message: Outgoing) -> bool:
