@@ -293,12 +293,14 @@ async def _main(service: str, config: ConfigT, serve: Callable[[ConfigT, Process
     process = _process_or_exit(service, config)
     loop = asyncio.get_running_loop()
     serving = asyncio.create_task(serve(config, process))
+    ending: list[asyncio.Task[None]] = []
 
     def stop() -> None:
         log.info("stopping")
         process.stopping.set()
         if not process.started.is_set():
-            serving.cancel()  # still waiting for a dependency; nothing has begun that could be finished
+            # Still waiting for a dependency; nothing has begun that could be finished.
+            ending.append(asyncio.create_task(_end([serving]), name="end before the start"))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)

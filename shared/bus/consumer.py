@@ -88,8 +88,8 @@ class Consumer:
             await self._client.jetstream(timeout=TIMEOUT.total_seconds()).add_consumer(self._stream, self._config)
             if self._subscription is not None:
                 await self._subscription.unsubscribe()
-            # A new one, so that what is said of requests made before goes nowhere. Messages that came before are kept: the
-            # server takes them as delivered, and sends them again only when the time to acknowledge them is over.
+            # A new one, so that what is said of requests made before goes nowhere. Messages that came before are kept:
+            # the server takes them as delivered, and sends them again only when the time to acknowledge them is over.
             self._inbox = self._client.new_inbox()
             self._requested = 0
             self._lost = False
