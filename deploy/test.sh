@@ -1,27 +1,34 @@
 #!/usr/bin/env bash
-# Runs every test and counts what was covered: those that go through Envoy to a mesh of their own beside all others, since
-# either half of them waits half of its time. What the first half prints is shown when it has ended.
+# Runs every test, and counts what of services and shared was covered. They run in lanes beside each other, each with
+# servers of its own, since every lane waits most of its time. What the others print is shown when they have ended.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# Each lane's tests; what is in none of them is found by the first.
+readonly SECOND="tests/integration/scheduler tests/integration/shared tests/integration/upstream"
+readonly THIRD="tests/e2e"
 # Tracebacks as Python prints them: pytest's own parse the source, which Python before 3.11.8 breaks off with an error when
 # a collection of garbage comes in between (cpython#106905), and the run with it.
 readonly PYTEST=(coverage run -m pytest --tb=native)
-readonly THROUGH_ENVOY=(tests/e2e)
-readonly OTHERS=(tests/unit tests/contract tests/integration tests/test_repo.py)
+readonly TIERS=(tests/unit tests/contract tests/integration tests/e2e tests/test_repo.py)
+
+printed=$(mktemp -d)
+lanes=()
+trap 'kill "${lanes[@]}" 2>/dev/null; rm -rf "$printed"' EXIT
 
 coverage erase
-printed=$(mktemp)
-"${PYTEST[@]}" "${THROUGH_ENVOY[@]}" >"$printed" 2>&1 &
-through_envoy=$!
-trap 'kill "$through_envoy" 2>/dev/null; rm -f "$printed"' EXIT
-
+for lane in "$SECOND" "$THIRD"; do
+  # shellcheck disable=SC2086  folders, of which none has a space
+  "${PYTEST[@]}" $lane >"$printed/${#lanes[@]}" 2>&1 &
+  lanes+=($!)
+done
 failed=0
-echo "== ${OTHERS[*]}"
-"${PYTEST[@]}" "${OTHERS[@]}" || failed=1
-wait "$through_envoy" || failed=1
-trap 'rm -f "$printed"' EXIT
-echo "== ${THROUGH_ENVOY[*]}"
-cat "$printed"
+# shellcheck disable=SC2046,SC2086  the same
+"${PYTEST[@]}" "${TIERS[@]}" $(printf -- '--ignore=%s ' $SECOND $THIRD) || failed=1
+for number in "${!lanes[@]}"; do
+  wait "${lanes[$number]}" || failed=1
+  cat "$printed/$number"
+done
+trap 'rm -rf "$printed"' EXIT
 [ "$failed" = 0 ] || exit 1
 coverage combine --quiet && coverage report --fail-under=90
