@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from services.auth import networks
-from services.auth.domain import shown
 from shared import ids
-from shared.errors import FieldViolation
+from shared.errors import FieldViolation, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -36,8 +36,6 @@ _SECRET = re.compile(rf"{_MARK}[0-9A-Za-z]{{{_RANDOM_CHARACTERS + _CHECKSUM_CHAR
 _PREFIX = re.compile(rf"{_MARK}[0-9A-Za-z]{{{_PUBLIC_CHARACTERS}}}")
 #: What signing keys are made for: clients have it in their code, so it never changes.
 _SIGNING = b"penstock request signing v1"
-#: Of a wrong value that is shown again in an error.
-_SHOWN_CHARACTERS = 60
 
 
 class PrefixTaken(Exception):
@@ -246,11 +244,6 @@ def is_prefix(text: str) -> bool:
 def to_milliseconds(time: datetime) -> datetime:
     """The time cut to whole milliseconds, as MongoDB keeps it."""
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
-
-
-def shown(value: str) -> str:
-    """A caller's value in an error: quoted, escaped, and cut where it is long."""
-    return repr(value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "…")
 
 
 def _checksum(body: str) -> str:

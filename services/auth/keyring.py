@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from services.auth.domain import KeptSecret, Key, KeyHasher, KeySecret, PrefixTaken, shown, to_milliseconds
+from services.auth.domain import KeptSecret, Key, KeyHasher, KeySecret, PrefixTaken, to_milliseconds
 from services.auth.orders import check_covers, grace_violations
 from shared import ids, observability
-from shared.errors import InvalidArgument, KeyNotActive, KeyNotFound, TenantNotFound, Unavailable
+from shared.errors import InvalidArgument, KeyNotActive, KeyNotFound, TenantNotFound, Unavailable, shown
 from shared.streams import AUTH_CHANGED_SIGNAL, PRINCIPAL_REVOKED_SIGNAL
 
 if TYPE_CHECKING:

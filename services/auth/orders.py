@@ -7,9 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.auth import networks
-from services.auth.domain import shown
 from shared import ids
-from shared.errors import FieldViolation, PermissionDenied
+from shared.errors import FieldViolation, PermissionDenied, shown
 from shared.permissions import ROLE_SCOPES, Role, Scope
 
 if TYPE_CHECKING:

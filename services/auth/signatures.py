@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from services.auth.domain import is_prefix, shown
+from services.auth.domain import is_prefix
 from services.auth.windows import Mark, place_of_nonce
+from shared.errors import shown
 from shared.structured_fields import MalformedFieldError, Token, parse_dictionary, parse_inner_lists
 
 if TYPE_CHECKING:

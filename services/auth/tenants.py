@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.auth.domain import Suspension, Tenant, shown, to_milliseconds
+from services.auth.domain import Suspension, Tenant, to_milliseconds
 from shared import crash_points, ids, observability
 from shared.crash_points import CrashPoint
-from shared.errors import FieldViolation, InvalidArgument, OwnTenant, TenantExists, TenantNotFound, Unavailable
+from shared.errors import FieldViolation, InvalidArgument, OwnTenant, TenantExists, TenantNotFound, Unavailable, shown
 from shared.streams import TENANT_RESUMED_SIGNAL, TENANT_SUSPENDED_SIGNAL
 
 if TYPE_CHECKING:
