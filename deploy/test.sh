@@ -4,9 +4,12 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Each lane's tests; what is in none of them is found by the first.
-readonly SECOND="tests/integration/scheduler tests/integration/shared tests/integration/upstream"
-readonly THIRD="tests/e2e"
+# The lanes beside the first, which takes what is in none of them.
+readonly LANES=(
+  "tests/integration/scheduler tests/integration/shared tests/integration/upstream"
+  "tests/integration/gateway tests/integration/intake tests/integration/webhooks"
+  "tests/e2e"
+)
 # Tracebacks as Python prints them: pytest's own parse the source, which Python before 3.11.8 breaks off with an error when
 # a collection of garbage comes in between (cpython#106905), and the run with it.
 readonly PYTEST=(coverage run -m pytest --tb=native)
@@ -17,14 +20,14 @@ lanes=()
 trap 'kill "${lanes[@]}" 2>/dev/null; rm -rf "$printed"' EXIT
 
 coverage erase
-for lane in "$SECOND" "$THIRD"; do
+for lane in "${LANES[@]}"; do
   # shellcheck disable=SC2086  folders, of which none has a space
   "${PYTEST[@]}" $lane >"$printed/${#lanes[@]}" 2>&1 &
   lanes+=($!)
 done
 failed=0
-# shellcheck disable=SC2046,SC2086  the same
-"${PYTEST[@]}" "${TIERS[@]}" $(printf -- '--ignore=%s ' $SECOND $THIRD) || failed=1
+# shellcheck disable=SC2046,SC2048  the same
+"${PYTEST[@]}" "${TIERS[@]}" $(printf -- '--ignore=%s ' ${LANES[*]}) || failed=1
 for number in "${!lanes[@]}"; do
   wait "${lanes[$number]}" || failed=1
   cat "$printed/$number"
