@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# The lanes beside the first, which takes what is in none of them.
+# The lanes beside the first, which takes what is in none of these.
 readonly LANES=(
   "tests/integration/scheduler tests/integration/shared tests/integration/upstream"
   "tests/integration/gateway tests/integration/intake tests/integration/webhooks"
@@ -13,7 +13,7 @@ readonly LANES=(
 # Tracebacks as Python prints them: pytest's own parse the source, which Python before 3.11.8 breaks off with an error when
 # a collection of garbage comes in between (cpython#106905), and the run with it.
 readonly PYTEST=(coverage run -m pytest --tb=native)
-readonly TIERS=(tests/unit tests/contract tests/integration tests/e2e tests/test_repo.py)
+readonly FIRST=(tests/unit tests/contract tests/integration tests/test_repo.py)
 
 printed=$(mktemp -d)
 lanes=()
@@ -27,7 +27,7 @@ for lane in "${LANES[@]}"; do
 done
 failed=0
 # shellcheck disable=SC2046,SC2048  the same
-"${PYTEST[@]}" "${TIERS[@]}" $(printf -- '--ignore=%s ' ${LANES[*]}) || failed=1
+"${PYTEST[@]}" "${FIRST[@]}" $(printf -- '--ignore=%s ' ${LANES[*]}) || failed=1
 for number in "${!lanes[@]}"; do
   wait "${lanes[$number]}" || failed=1
   cat "$printed/$number"
