@@ -38,6 +38,7 @@ from shared.retry import until_done
 from shared.streams import AUDIT, AUTH_CHANGED_SIGNAL, KEY_USES_SIGNAL, TENANT_RESUMED_SIGNAL, TENANT_SUSPENDED_SIGNAL
 
 if TYPE_CHECKING:
+    from shared.bus import Bus
     from shared.lifecycle import Process
 
 
@@ -50,8 +51,8 @@ async def serve(config: Config, process: Process) -> None:
     redis = process.lean_on("redis", kv.client(config.redis_url), check=kv.ping, close=kv.close)
     bus = await process.connect_bus(config.nats_url)
     store, audit_store = MongoStore(mongo), MongoAuditStore(mongo)
-    await until_done(store.prepare, retry_on=(Unavailable,))
-    await until_done(audit_store.prepare, retry_on=(Unavailable,))
+    for each in (store, audit_store):
+        await until_done(each.prepare, retry_on=(Unavailable,))
 
     clock = SystemClock()
     hasher = KeyHasher(config.key_pepper)
@@ -59,12 +60,7 @@ async def serve(config: Config, process: Process) -> None:
     known_keys = KnownKeys[Pass](store, monotonic=time.monotonic)
     usage_store = RedisUsage(redis)
     usage = Usage(store=usage_store, keys=store)
-    limiter = Limiter(
-        shared=RedisWindows(redis),
-        local=LocalWindows(monotonic=time.monotonic),
-        share=config.limit_share_without_redis,
-        monotonic=time.monotonic,
-    )
+    limiter = _limiter(config, redis)
     page_tokens = PageTokens(config.key_pepper.reveal().encode())
     keys = KeyServicer(
         keyring=Keyring(store=store, hasher=hasher, signing_keys=signing_keys, signals=bus, clock=clock),
@@ -75,6 +71,7 @@ async def serve(config: Config, process: Process) -> None:
     tenants = TenantServicer(
         tenants=Tenants(store=store, signals=bus, clock=clock, changed=notices.wake), page_tokens=page_tokens
     )
+    audit = AuditServicer(store=audit_store, page_tokens=page_tokens)
     authorization = AuthorizationServicer(
         known_keys=known_keys,
         hasher=hasher,
@@ -88,6 +85,35 @@ async def serve(config: Config, process: Process) -> None:
         clock=clock,
     )
     trail = AuditTrail(audit_store)
+    await _hear(bus, known_keys, usage)
+    process.loop("usage", usage.run)
+    process.loop("trail", lambda: bus.consumer(AUDIT, audit_trail.CONSUMER).run(trail.handle))
+    process.loop("notices", notices.run)
+    process.on_close(usage.flush)
+    await process.serve(
+        (auth_pb2_grpc.add_KeyServiceServicer_to_server, keys, "penstock.auth.v1.KeyService"),
+        (tenants_pb2_grpc.add_TenantServiceServicer_to_server, tenants, "penstock.auth.v1.TenantService"),
+        (audit_pb2_grpc.add_AuditServiceServicer_to_server, audit, "penstock.auth.v1.AuditService"),
+        (
+            external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
+            authorization,
+            "envoy.service.auth.v3.Authorization",
+        ),
+    )
+
+
+def _limiter(config: Config, redis: kv.Client) -> Limiter:
+    """What counts requests in Redis, and by itself where that is away."""
+    return Limiter(
+        shared=RedisWindows(redis),
+        local=LocalWindows(monotonic=time.monotonic),
+        share=config.limit_share_without_redis,
+        monotonic=time.monotonic,
+    )
+
+
+async def _hear(bus: Bus, known_keys: KnownKeys[Pass], usage: Usage) -> None:
+    """Forgets what has changed elsewhere, and counts what services report, from now on."""
 
     async def forget(prefix: bytes) -> None:
         known_keys.forget(prefix.decode(errors="replace"))
@@ -99,24 +125,6 @@ async def serve(config: Config, process: Process) -> None:
     await bus.on_signal(KEY_USES_SIGNAL, usage.reported, one_of="auth")
     for changed in (TENANT_SUSPENDED_SIGNAL, TENANT_RESUMED_SIGNAL):
         await bus.on_signal(changed, forget_tenant)
-    process.loop("usage", usage.run)
-    process.loop("trail", lambda: bus.consumer(AUDIT, audit_trail.CONSUMER).run(trail.handle))
-    process.loop("notices", notices.run)
-    process.on_close(usage.flush)
-    await process.serve(
-        (auth_pb2_grpc.add_KeyServiceServicer_to_server, keys, "penstock.auth.v1.KeyService"),
-        (tenants_pb2_grpc.add_TenantServiceServicer_to_server, tenants, "penstock.auth.v1.TenantService"),
-        (
-            audit_pb2_grpc.add_AuditServiceServicer_to_server,
-            AuditServicer(store=audit_store, page_tokens=page_tokens),
-            "penstock.auth.v1.AuditService",
-        ),
-        (
-            external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
-            authorization,
-            "envoy.service.auth.v3.Authorization",
-        ),
-    )
 
 
 if __name__ == "__main__":

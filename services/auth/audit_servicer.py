@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from penstock.auth.v1 import audit_pb2, audit_pb2_grpc
@@ -11,13 +11,13 @@ from penstock.auth.v1 import audit_pb2, audit_pb2_grpc
 from services.auth.audit_filter import AuditFilter
 from services.auth.audit_store import OPERATORS
 from services.auth.domain import to_milliseconds
+from services.auth.times import time_of
 from shared.errors import InvalidArgument
 from shared.paging import Position, page_size
 from shared.rpc.call import asked_tenant
 
 if TYPE_CHECKING:
     import grpc
-    from google.protobuf.timestamp_pb2 import Timestamp
 
     from services.auth.audit_store import AuditStore
     from shared.paging import PageTokens
@@ -65,19 +65,10 @@ def _filter(request: audit_pb2.ListAuditEntriesRequest) -> AuditFilter:
         refused_only=request.refused_only,
         client_address=request.client_address,
         request_id=request.request_id,
-        start=_time(request.start_time, "startTime") if request.HasField("start_time") else None,
-        end=_time(request.end_time, "endTime") if request.HasField("end_time") else None,
+        start=time_of(request.start_time, "startTime") if request.HasField("start_time") else None,
+        end=time_of(request.end_time, "endTime") if request.HasField("end_time") else None,
     )
     violations = list(wanted.violations())
     if violations:
         raise InvalidArgument.of(violations)
     return wanted
-
-
-def _time(timestamp: Timestamp, field: str) -> datetime:
-    try:
-        return timestamp.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise InvalidArgument.field(
-            field, "is no time between the years 1 and 9999; write it as in 2027-01-31T12:00:00Z"
-        ) from None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from penstock.auth.v1 import auth_pb2, auth_pb2_grpc
 
 from services.auth.orders import DEFAULT_GRACE, KeyOrder
+from services.auth.times import time_of, timestamp
 from services.auth.usage_store import Counted, Measure, amount
 from shared.errors import InvalidArgument
 from shared.paging import Position, page_size
@@ -17,7 +16,7 @@ from shared.rpc.call import asked_tenant, current_principal, current_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date, datetime
+    from datetime import date, timedelta
 
     import grpc
     from google.protobuf.duration_pb2 import Duration
@@ -53,7 +52,7 @@ class KeyServicer(auth_pb2_grpc.KeyServiceServicer):
             tenant=request.tenant or current_tenant(),
             name=request.name,
             scopes=tuple(request.scopes),
-            expires_at=_time(request.expires_at, "expiresAt") if request.HasField("expires_at") else None,
+            expires_at=time_of(request.expires_at, "expiresAt") if request.HasField("expires_at") else None,
             role=_role(request.role),
             cidrs=tuple(request.allowed_cidrs),
             rate_limit=request.rate_limit,
@@ -126,15 +125,15 @@ def _message(key: Key) -> auth_pb2.Key:
         name=key.name,
         prefix=key.prefix,
         scopes=sorted(key.scopes),
-        created_at=_timestamp(key.created_at),
-        expires_at=_timestamp(key.expires_at) if key.expires_at is not None else None,
-        revoked_at=_timestamp(key.revoked_at) if key.revoked_at is not None else None,
+        created_at=timestamp(key.created_at),
+        expires_at=timestamp(key.expires_at),
+        revoked_at=timestamp(key.revoked_at),
         role=auth_pb2.Key.Role.Value(key.role.value) if key.role is not None else auth_pb2.Key.ROLE_UNSPECIFIED,
         allowed_cidrs=map(str, key.networks),
         rate_limit=key.rate_limit or 0,
-        last_used_at=_timestamp(key.last_used_at) if key.last_used_at is not None else None,
+        last_used_at=timestamp(key.last_used_at),
         former_prefix=key.former.prefix if key.former is not None else "",
-        former_expires_at=_timestamp(key.former.expires_at) if key.former is not None else None,
+        former_expires_at=timestamp(key.former.expires_at) if key.former is not None else None,
     )
 
 
@@ -187,18 +186,3 @@ def _duration(duration: Duration) -> timedelta:
         return duration.ToTimedelta()
     except (ValueError, OverflowError):
         raise InvalidArgument.field("gracePeriod", "is no time span; write it in seconds, as in 3600s") from None
-
-
-def _timestamp(time: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(time)
-    return timestamp
-
-
-def _time(timestamp: Timestamp, field: str) -> datetime:
-    try:
-        return timestamp.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise InvalidArgument.field(
-            field, "is no time between the years 1 and 9999; write it as in 2027-01-31T12:00:00Z"
-        ) from None

@@ -11,9 +11,9 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from penstock.events.v1 import notices_pb2
 
+from services.auth.times import timestamp
 from shared import observability, streams
 from shared.bus import Outgoing
 from shared.errors import Unavailable
@@ -21,7 +21,6 @@ from shared.retry import Backoff, until_done
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from services.auth.domain import Tenant
     from services.auth.tenant_store import TenantStore
@@ -101,13 +100,13 @@ def _notice(tenant: Tenant) -> Outgoing:
     notice = notices_pb2.Notice(
         id=f"{tenant.name}:{tenant.revision}",
         tenant=tenant.name,
-        time=_timestamp(tenant.changed_at or tenant.created_at),
+        time=timestamp(tenant.changed_at or tenant.created_at),
     )
     suspension = tenant.suspension
     if suspension is not None:
         notice.tenant_suspended.revision = tenant.revision
         notice.tenant_suspended.reason = suspension.reason
-        notice.tenant_suspended.suspended_at.CopyFrom(_timestamp(suspension.at))
+        notice.tenant_suspended.suspended_at.CopyFrom(timestamp(suspension.at))
     else:
         notice.tenant_resumed.revision = tenant.revision
     return Outgoing(
@@ -115,9 +114,3 @@ def _notice(tenant: Tenant) -> Outgoing:
         payload=notice.SerializeToString(),
         message_id=notice.id,
     )
-
-
-def _timestamp(time: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(time)
-    return timestamp

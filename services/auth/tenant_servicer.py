@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from penstock.auth.v1 import tenants_pb2, tenants_pb2_grpc
 
 from services.auth.tenants import TenantOrder
+from services.auth.times import timestamp
 from shared.errors import InvalidArgument
 from shared.paging import Position, page_size
 from shared.rpc.call import current_principal
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import grpc
 
     from services.auth.domain import Tenant
@@ -95,18 +93,12 @@ def _message(tenant: Tenant) -> tenants_pb2.Tenant:
     message = tenants_pb2.Tenant(
         name=tenant.name,
         display_name=tenant.display_name,
-        created_at=_timestamp(tenant.created_at),
+        created_at=timestamp(tenant.created_at),
         state=_State.ACTIVE,
     )
     if tenant.suspension is not None:
         message.state = _State.SUSPENDED
-        message.suspended_at.CopyFrom(_timestamp(tenant.suspension.at))
+        message.suspended_at.CopyFrom(timestamp(tenant.suspension.at))
         message.suspension_reason = tenant.suspension.reason
         message.suspended_by = tenant.suspension.by
     return message
-
-
-def _timestamp(time: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(time)
-    return timestamp

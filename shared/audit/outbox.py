@@ -160,7 +160,7 @@ class Outbox:
         self._failures += 1
         for held in (*self._changes, *self._refusals):
             _tell(held)
-        await asyncio.sleep(_BACKOFF.pause(self._failures).total_seconds())
+        await asyncio.sleep(_BACKOFF.pause(self._failures).total_seconds())  # between two tries
 
 
 def _message(entry: AuditEntry) -> Outgoing:

@@ -117,7 +117,7 @@ class Refusals:
             self._opened.clear()
             while self._open:
                 first = next(iter(self._open.values()))
-                await asyncio.sleep(max(0.0, first.ends_at - self._monotonic()))
+                await asyncio.sleep(max(0.0, first.ends_at - self._monotonic()))  # none ends before the first
                 self.end_over()
 
     def _is_full(self, tenant: str) -> bool:

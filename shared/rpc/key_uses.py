@@ -83,7 +83,7 @@ class KeyUses:
         """Reports again and again, a while after something was counted."""
         while True:
             await self._something.wait()
-            await asyncio.sleep(INTERVAL.total_seconds())
+            await asyncio.sleep(INTERVAL.total_seconds())  # so that one report tells of many calls
             await self.report(signals)
 
     async def report(self, signals: Signals) -> None:
