@@ -12,7 +12,9 @@ readonly LANES=(
 )
 # Tracebacks as Python prints them: pytest's own parse the source, which Python before 3.11.8 breaks off with an error when
 # a collection of garbage comes in between (cpython#106905), and the run with it.
-readonly PYTEST=(coverage run -m pytest --tb=native)
+# A lane that hangs after its last test is ended too, and says where each of its threads stood.
+export PYTHONFAULTHANDLER=1
+readonly PYTEST=(timeout --signal=ABRT --kill-after=10 25m coverage run -m pytest --tb=native)
 readonly FIRST=(tests/unit tests/contract tests/integration tests/test_repo.py)
 
 printed=$(mktemp -d)
