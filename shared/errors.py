@@ -7,14 +7,19 @@
     ├── PermissionDenied          403
     │   └── TenantSuspended
     ├── NotFound                  404
+    │   ├── AuthorizationNotFound
     │   ├── BatchNotFound
+    │   ├── ConnectionNotFound
     │   ├── JobNotFound
     │   ├── KeyNotFound
+    │   ├── ProviderNotFound
     │   ├── ResultNotFound
     │   ├── TenantNotFound
     │   ├── UploadNotFound
     │   └── UpstreamNotFound
     ├── FailedPrecondition        400
+    │   ├── AuthorizationRefused
+    │   ├── ConnectionNeedsReauth
     │   ├── JobRunning
     │   ├── JobFinished
     │   ├── JobNotFinished
@@ -153,10 +158,22 @@ class NotFound(PenstockError):
     reason = "ROUTE_NOT_FOUND"
 
 
+class AuthorizationNotFound(NotFound):
+    """There is no such authorization: not any more, or not for this principal or browser."""
+
+    reason = "AUTHORIZATION_NOT_FOUND"
+
+
 class BatchNotFound(NotFound):
     """There is no such batch for this tenant."""
 
     reason = "BATCH_NOT_FOUND"
+
+
+class ConnectionNotFound(NotFound):
+    """There is no such connection for this tenant."""
+
+    reason = "CONNECTION_NOT_FOUND"
 
 
 class JobNotFound(NotFound):
@@ -169,6 +186,12 @@ class KeyNotFound(NotFound):
     """There is no such API key for this tenant."""
 
     reason = "KEY_NOT_FOUND"
+
+
+class ProviderNotFound(NotFound):
+    """There is no such provider."""
+
+    reason = "PROVIDER_NOT_FOUND"
 
 
 class ResultNotFound(NotFound):
@@ -199,6 +222,18 @@ class FailedPrecondition(PenstockError):
     """The thing is in a state that does not allow this."""
 
     code = "FAILED_PRECONDITION"
+
+
+class AuthorizationRefused(FailedPrecondition):
+    """The provider gives no token."""
+
+    reason = "AUTHORIZATION_REFUSED"
+
+
+class ConnectionNeedsReauth(FailedPrecondition):
+    """The connection's credentials are refused until it is authorized anew."""
+
+    reason = "CONNECTION_NEEDS_REAUTH"
 
 
 class JobRunning(FailedPrecondition):

@@ -17,6 +17,7 @@ _UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _JOB_ID = re.compile(rf"(?P<upstream>{SLUG.pattern})-{_UUID7}")
 _KEY_ID = re.compile(rf"key_{_UUID7}")
 _BATCH_ID = re.compile(rf"batch_(?P<uuid>{_UUID7})")
+_CONNECTION_ID = re.compile(rf"con_{_UUID7}")
 _UPLOAD_ID = re.compile(rf"upl_{_UUID7}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -94,6 +95,21 @@ def job_id_in_batch(batch_id: str, index: int, upstream: str) -> str:
 def place_in_batch(job_id: str) -> int:
     """The index of a job in its batch, read off its id."""
     return uuid.UUID(job_id[-_UUID_CHARACTERS:]).int >> 64 & 0xFFF
+
+
+def new_connection_id() -> str:
+    """A new id of a connection."""
+    return f"con_{uuid7()}"
+
+
+def is_connection_id(text: str) -> bool:
+    """Whether the text is an id of a connection."""
+    return _CONNECTION_ID.fullmatch(text) is not None
+
+
+def new_data_key_id() -> str:
+    """A new id of a data key."""
+    return f"dk_{uuid7()}"
 
 
 def new_upload_id() -> str:

@@ -19,6 +19,11 @@ class Scope(StrEnum):
 
     #: What shows who did or tried what.
     AUDIT_READ = "audit:read"
+    #: What forgets answers that would be served again.
+    CACHE_WRITE = "cache:write"
+    CONNECTIONS_READ = "connections:read"
+    #: What makes, authorizes and deletes connections.
+    CONNECTIONS_WRITE = "connections:write"
     JOBS_READ = "jobs:read"
     JOBS_WRITE = "jobs:write"
     KEYS_READ = "keys:read"
@@ -46,13 +51,16 @@ class Role(StrEnum):
     VIEWER = "VIEWER"
 
 
-_VIEWER_SCOPES = frozenset({Scope.JOBS_READ, Scope.KEYS_READ, Scope.QUEUES_READ, Scope.UPSTREAMS_READ})
+_VIEWER_SCOPES = frozenset(
+    {Scope.CONNECTIONS_READ, Scope.JOBS_READ, Scope.KEYS_READ, Scope.QUEUES_READ, Scope.UPSTREAMS_READ}
+)
 #: The one matrix of roles; a key that has a role has these scopes, and gains what the role gains.
 ROLE_SCOPES: Mapping[Role, frozenset[Scope]] = MappingProxyType(
     {
         Role.ADMIN: ADMIN_SCOPES,
         Role.OPERATOR: frozenset(Scope),
-        Role.DEVELOPER: _VIEWER_SCOPES | {Scope.JOBS_WRITE, Scope.WEBHOOKS_WRITE},
+        Role.DEVELOPER: _VIEWER_SCOPES
+        | {Scope.CACHE_WRITE, Scope.CONNECTIONS_WRITE, Scope.JOBS_WRITE, Scope.WEBHOOKS_WRITE},
         Role.VIEWER: _VIEWER_SCOPES,
     }
 )
@@ -138,6 +146,22 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "/penstock.scheduler.v1.QueueService/RecoverQueue": _scope(Scope.OPERATOR),
         "/penstock.upstream.v1.UpstreamService/ListUpstreams": _scope(Scope.UPSTREAMS_READ, "intake", "scheduler"),
         "/penstock.upstream.v1.UpstreamService/GetUpstream": _scope(Scope.UPSTREAMS_READ, "intake"),
+        "/penstock.upstream.v1.CacheService/InvalidateCache": _scope(Scope.CACHE_WRITE),
+        "/penstock.auth.v1.ConnectionService/ListProviders": _scope(Scope.CONNECTIONS_READ),
+        "/penstock.auth.v1.ConnectionService/CreateConnection": _scope(Scope.CONNECTIONS_WRITE),
+        "/penstock.auth.v1.ConnectionService/AuthorizeConnection": _scope(Scope.CONNECTIONS_WRITE),
+        "/penstock.auth.v1.ConnectionService/CompleteConnection": _scope(Scope.CONNECTIONS_WRITE),
+        "/penstock.auth.v1.ConnectionService/ListConnections": _scope(Scope.CONNECTIONS_READ),
+        "/penstock.auth.v1.ConnectionService/GetConnection": _scope(Scope.CONNECTIONS_READ),
+        "/penstock.auth.v1.ConnectionService/UpdateConnection": _scope(Scope.CONNECTIONS_WRITE),
+        "/penstock.auth.v1.ConnectionService/DeleteConnection": _scope(Scope.CONNECTIONS_WRITE),
+        # A browser has no key; the state and its cookie say what it is about.
+        "/penstock.auth.v1.ConnectionService/ReceiveCallback": _ANYONE,
+        "/penstock.auth.v1.CredentialService/DescribeConnection": _services("intake"),
+        "/penstock.auth.v1.CredentialService/GetCredential": _services("upstream"),
+        "/penstock.auth.v1.CredentialService/ReportRefusedCredential": _services("upstream"),
+        "/penstock.auth.v1.DataKeyService/ListDataKeys": _scope(Scope.OPERATOR),
+        "/penstock.auth.v1.DataKeyService/RotateDataKey": _scope(Scope.OPERATOR),
         "/penstock.auth.v1.KeyService/CreateKey": _scope(Scope.KEYS_WRITE),
         "/penstock.auth.v1.KeyService/ListKeys": _scope(Scope.KEYS_READ),
         "/penstock.auth.v1.KeyService/GetKey": _scope(Scope.KEYS_READ),

@@ -151,5 +151,7 @@ KEY_USES_SIGNAL = "signal.auth.uses"
 TENANT_SUSPENDED_SIGNAL = "signal.auth.tenant_suspended"
 #: Signals that it was resumed, upon which its keys work and it may have streams again.
 TENANT_RESUMED_SIGNAL = "signal.auth.tenant_resumed"
+#: Signals that a connection was changed, was deleted, or has another secret; the payload is its id.
+CONNECTION_CHANGED_SIGNAL = "signal.auth.connection_changed"
 #: Signals that intake's view of some jobs has changed; the payload names them, one a line.
 JOBS_CHANGED_SIGNAL = "signal.jobs.changed"

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from services.upstream.contents import ResultPlace, Upload
+    from services.upstream.credentials import Credential
     from services.upstream.domain import Method, Outcome, Upstream
 
 
@@ -32,6 +33,7 @@ class CallRequest:
         params: With what; they keep to the method's schema.
         timeout: How long the whole call may take.
         result: Where its answer goes if it is too large to travel in messages; the HTTP client sees to that.
+        credential: What to call with, where the job names a connection.
         uploads: What the params name of uploads, by their ids.
         progress: Where the connector notes how far the call has come: whoever breaks it off goes by that.
     """
@@ -42,6 +44,7 @@ class CallRequest:
     params: Mapping[str, Any]
     timeout: timedelta
     result: ResultPlace
+    credential: Credential | None = None
     uploads: Mapping[str, Upload] = field(default_factory=dict[str, "Upload"])
     progress: Progress = field(default_factory=Progress)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,30 @@ class Method:
     upload_params: tuple[str, ...] = ()
 
 
+class ConnectionUse(StrEnum):
+    """Whether the jobs of an upstream name a connection."""
+
+    #: They must not.
+    NONE = "none"
+    #: They may.
+    OPTIONAL = "optional"
+    #: They must.
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherMethods:
+    """What holds for every method whose name begins in one way and that is not listed.
+
+    Args:
+        prefix: How their names begin, such as `flickr.`.
+        template: As which each of them is taken, but for its name.
+    """
+
+    prefix: str
+    template: Method
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
     """A third-party API.
@@ -66,6 +90,8 @@ class Upstream:
         breaker: When calls are held back from it.
         lane_param: The param that holds the URL to call, where the upstream has one: without a connection the URL's
             host is the job's lane.
+        connection_use: Whether jobs name a connection.
+        other_methods: What is known of methods that are not listed; None where there are none.
     """
 
     name: str
@@ -74,10 +100,16 @@ class Upstream:
     limits: Limits = NO_LIMITS
     breaker: BreakerPolicy = DEFAULT_BREAKER
     lane_param: str = ""
+    connection_use: ConnectionUse = ConnectionUse.NONE
+    other_methods: OtherMethods | None = None
 
     def method(self, name: str) -> Method | None:
         """The method of this name, or None."""
-        return next((method for method in self.methods if method.name == name), None)
+        listed = next((method for method in self.methods if method.name == name), None)
+        others = self.other_methods
+        if listed is not None or others is None or not name.startswith(others.prefix):
+            return listed
+        return replace(others.template, name=name)
 
 
 class Reason(StrEnum):
@@ -90,7 +122,11 @@ class Reason(StrEnum):
     UPSTREAM_STATUS = "UPSTREAM_STATUS"
     UPSTREAM_PROTOCOL = "UPSTREAM_PROTOCOL"
     RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
+    UPSTREAM_REFUSED = "UPSTREAM_REFUSED"
     CONTENT_GONE = "CONTENT_GONE"
+    CONNECTION_NOT_FOUND = "CONNECTION_NOT_FOUND"
+    CONNECTION_NEEDS_REAUTH = "CONNECTION_NEEDS_REAUTH"
+    CONNECTION_FORBIDDEN = "CONNECTION_FORBIDDEN"
     UNAVAILABLE = "UNAVAILABLE"
     JOB_CANCELED = "JOB_CANCELED"
     INTERNAL = "INTERNAL"
@@ -154,6 +190,7 @@ class Success:
         body: Byte for byte, after content decoding; or where it lies, if it is too large to travel in messages.
         quotas: What the upstream said of its quotas.
         judged: What the connector knows of the upstream's health; None to go by the rule.
+        from_cache: It has answered an earlier call, and was not asked now.
     """
 
     status: int
@@ -161,10 +198,13 @@ class Success:
     body: bytes | Stored = b""
     quotas: tuple[Quota, ...] = ()
     judged: Health | None = None
+    from_cache: bool = False
 
     @property
     def health(self) -> Health:
         """What the attempt says of the upstream."""
+        if self.from_cache:
+            return Health.NOTHING
         return self.judged or health_of(self.status)
 
     @property
@@ -186,6 +226,9 @@ class Failure:
         outcome_unknown: The call may have taken effect though its answer is lost, and may not be repeated.
         quotas: What the upstream said of its quotas.
         judged: What the connector knows of the upstream's health; None to go by the rule.
+        upstream_code: The upstream's own code of the error, where it has one beside the status.
+        credential_refused: The upstream takes the credential for none that works.
+        uncounted: The call did not go out, for a reason that is gone with another turn: as retryable, it costs no attempt.
     """
 
     reason: Reason
@@ -196,6 +239,9 @@ class Failure:
     outcome_unknown: bool = False
     quotas: tuple[Quota, ...] = ()
     judged: Health | None = None
+    upstream_code: str = ""
+    credential_refused: bool = False
+    uncounted: bool = False
 
     @property
     def health(self) -> Health:
@@ -207,7 +253,15 @@ Outcome = Success | Failure
 
 #: Faults of the job or of this side, whatever came back.
 _NOT_THE_UPSTREAMS = frozenset(
-    {Reason.INVALID_ARGUMENT, Reason.ADDRESS_FORBIDDEN, Reason.JOB_CANCELED, Reason.INTERNAL}
+    {
+        Reason.INVALID_ARGUMENT,
+        Reason.ADDRESS_FORBIDDEN,
+        Reason.CONNECTION_NOT_FOUND,
+        Reason.CONNECTION_NEEDS_REAUTH,
+        Reason.CONNECTION_FORBIDDEN,
+        Reason.JOB_CANCELED,
+        Reason.INTERNAL,
+    }
 )
 _FAILING = frozenset({Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_UNREACHABLE, Reason.UPSTREAM_PROTOCOL})
 

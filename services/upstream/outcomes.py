@@ -58,6 +58,7 @@ def attempt_event(
     else:
         event.error.CopyFrom(_error(outcome))
         event.outcome_unknown = outcome.outcome_unknown
+        event.uncounted = outcome.uncounted
         if outcome.retry_after is not None:
             event.retry_after.FromTimedelta(outcome.retry_after)
     for quota in outcome.quotas:
@@ -79,6 +80,7 @@ def _result(job_id: str, success: Success) -> jobs_pb2.JobResult:
             size=success.body.size,
             status=success.status,
             headers=success.headers,
+            from_cache=success.from_cache,
         )
     inline = jobs_pb2.InlineResult(status=success.status, headers=success.headers)
     text = _as_text(success.body)
@@ -86,7 +88,9 @@ def _result(job_id: str, success: Success) -> jobs_pb2.JobResult:
         inline.text = text
     elif success.body:
         inline.data = success.body
-    return jobs_pb2.JobResult(inline=inline, content_type=success.content_type, size=len(success.body))
+    return jobs_pb2.JobResult(
+        inline=inline, content_type=success.content_type, size=len(success.body), from_cache=success.from_cache
+    )
 
 
 def _as_text(body: bytes) -> str | None:
@@ -105,4 +109,5 @@ def _error(failure: Failure) -> jobs_pb2.JobError:
         message=failure.message,
         upstream_status=failure.upstream_status,
         retryable=failure.retryable,
+        upstream_code=failure.upstream_code,
     )

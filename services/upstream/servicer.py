@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import json_format
 from penstock.upstream.v1 import limits_pb2, upstream_pb2, upstream_pb2_grpc
 
-from services.upstream.domain import Kind
+from services.upstream.domain import ConnectionUse, Kind
 from services.upstream.limits import NO_BUDGET
 from shared import paging
 from shared.errors import InvalidArgument
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import grpc
 
     from services.upstream.catalogue import Catalogue
-    from services.upstream.domain import Method, Upstream
+    from services.upstream.domain import Method, OtherMethods, Upstream
     from services.upstream.limits import BreakerPolicy, Budget, Limits
 
 #: What a token starts with once it is read; a change of its form gets another.
@@ -29,6 +29,11 @@ _KINDS = {
     Kind.READ: upstream_pb2.Method.READ,
     Kind.WRITE: upstream_pb2.Method.WRITE,
     Kind.UPLOAD: upstream_pb2.Method.UPLOAD,
+}
+_CONNECTION_USES = {
+    ConnectionUse.NONE: upstream_pb2.Upstream.NONE,
+    ConnectionUse.OPTIONAL: upstream_pb2.Upstream.OPTIONAL,
+    ConnectionUse.REQUIRED: upstream_pb2.Upstream.REQUIRED,
 }
 
 
@@ -89,7 +94,15 @@ def _upstream(upstream: Upstream) -> upstream_pb2.Upstream:
         limits=_limits(upstream.limits),
         breaker=_breaker(upstream.breaker),
         lane_param=upstream.lane_param,
+        connection_use=_CONNECTION_USES[upstream.connection_use],
+        other_methods=_other_methods(upstream.other_methods),
     )
+
+
+def _other_methods(others: OtherMethods | None) -> upstream_pb2.OtherMethods | None:
+    if others is None:
+        return None
+    return upstream_pb2.OtherMethods(prefix=others.prefix, method=_method(others.template))
 
 
 def _limits(limits: Limits) -> limits_pb2.Limits:

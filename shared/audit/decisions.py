@@ -34,6 +34,7 @@ _QUEUE = Audited(kind="queue", id=("upstream",))
 _LANE = Audited(kind="queue", id=("upstream", "lane"))
 _KEY = Audited(kind="key", id=("key_id",))
 _TENANT = Audited(kind="tenant", id=("tenant",))
+_CONNECTION = Audited(kind="connection", id=("connection_id",))
 
 #: By the RPC's full name, as gRPC spells it.
 AUDITED: Mapping[str, Audited] = MappingProxyType(
@@ -45,6 +46,13 @@ AUDITED: Mapping[str, Audited] = MappingProxyType(
         "/penstock.auth.v1.KeyService/CreateKey": Audited(kind="key", made="key.id"),
         "/penstock.auth.v1.KeyService/RotateKey": _KEY,
         "/penstock.auth.v1.KeyService/RevokeKey": _KEY,
+        "/penstock.auth.v1.ConnectionService/CreateConnection": Audited(kind="connection", made="id"),
+        "/penstock.auth.v1.ConnectionService/AuthorizeConnection": Audited(kind="provider", id=("provider",)),
+        "/penstock.auth.v1.ConnectionService/CompleteConnection": Audited(kind="connection", made="id"),
+        "/penstock.auth.v1.ConnectionService/UpdateConnection": _CONNECTION,
+        "/penstock.auth.v1.ConnectionService/DeleteConnection": _CONNECTION,
+        "/penstock.auth.v1.DataKeyService/RotateDataKey": Audited(kind="data_key", made="id"),
+        "/penstock.upstream.v1.CacheService/InvalidateCache": Audited(kind="cache", id=("connection_id",)),
         "/penstock.auth.v1.TenantService/CreateTenant": Audited(kind="tenant", id=("name",), tenant="name"),
         "/penstock.auth.v1.TenantService/SuspendTenant": _TENANT,
         "/penstock.auth.v1.TenantService/ResumeTenant": _TENANT,
@@ -58,6 +66,7 @@ _UPLOADS_ARE_JOBS = "an upload is a part of jobs, which history has"
 _READS = "it changes nothing and shows no secret"
 _OF_SERVICES = "services call it among themselves, for jobs that history has"
 _OF_ANYONE = "it asks for nobody and changes nothing"
+_BY_ITSELF = "auth notes by itself what it completes or refuses: a browser shows no key, and the state says whose it is"
 
 #: What is not audited, and why.
 UNAUDITED: Mapping[str, str] = MappingProxyType(
@@ -87,6 +96,14 @@ UNAUDITED: Mapping[str, str] = MappingProxyType(
         "/penstock.scheduler.v1.QueueService/GetQueueSettings": _READS,
         "/penstock.upstream.v1.UpstreamService/ListUpstreams": _READS,
         "/penstock.upstream.v1.UpstreamService/GetUpstream": _READS,
+        "/penstock.auth.v1.ConnectionService/ListProviders": _READS,
+        "/penstock.auth.v1.ConnectionService/ListConnections": _READS,
+        "/penstock.auth.v1.ConnectionService/GetConnection": _READS,
+        "/penstock.auth.v1.ConnectionService/ReceiveCallback": _BY_ITSELF,
+        "/penstock.auth.v1.CredentialService/DescribeConnection": _OF_SERVICES,
+        "/penstock.auth.v1.CredentialService/GetCredential": _OF_SERVICES,
+        "/penstock.auth.v1.CredentialService/ReportRefusedCredential": _OF_SERVICES,
+        "/penstock.auth.v1.DataKeyService/ListDataKeys": _READS,
         "/penstock.auth.v1.KeyService/ListKeys": _READS,
         "/penstock.auth.v1.KeyService/GetKey": _READS,
         "/penstock.auth.v1.KeyService/GetKeyUsage": _READS,

@@ -219,6 +219,35 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "OWN_TENANT", "domain": "penstock.dev", "metadata": {"tenant": "staff"}}
     """
+    CONNECTION_NOT_FOUND: _ErrorReason.ValueType  # 46
+    """No such connection, or it belongs to another tenant. Also a job's error, whose connection was deleted.
+
+        {"reason": "CONNECTION_NOT_FOUND", "domain": "penstock.dev", "metadata": {"connection": "con_0198c6f2-…"}}
+    """
+    CONNECTION_NEEDS_REAUTH: _ErrorReason.ValueType  # 47
+    """The connection's credentials are refused, by its provider or by the upstream: it has to be authorized anew. Also a job's error.
+
+        {"reason": "CONNECTION_NEEDS_REAUTH", "domain": "penstock.dev", "metadata": {"connection": "con_0198c6f2-…"}}
+    """
+    PROVIDER_NOT_FOUND: _ErrorReason.ValueType  # 48
+    """No such provider.
+
+        {"reason": "PROVIDER_NOT_FOUND", "domain": "penstock.dev", "metadata": {"provider": "flicker"}}
+    """
+    AUTHORIZATION_NOT_FOUND: _ErrorReason.ValueType  # 49
+    """No such authorization: it is unknown, has ended, was completed, or was begun by somebody else or in another browser.
+
+        {"reason": "AUTHORIZATION_NOT_FOUND", "domain": "penstock.dev", "metadata": {}}
+    """
+    AUTHORIZATION_REFUSED: _ErrorReason.ValueType  # 50
+    """The provider refuses to give a token, or the account's owner has said no; the message has what the provider says.
+
+        {"reason": "AUTHORIZATION_REFUSED", "domain": "penstock.dev", "metadata": {"provider": "flickr", "error": "access_denied"}}
+    """
+    CONNECTION_FORBIDDEN: _ErrorReason.ValueType  # 51
+    """A job's error: the URL, or one that it redirects to, is at a host that its connection is not for."""
+    UPSTREAM_REFUSED: _ErrorReason.ValueType  # 52
+    """A job's error: the upstream has answered in its own way that it does not do what was asked; `upstreamCode` is its code."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the public, stable reason of an error: the `reason` of its `google.rpc.ErrorInfo`, whose domain is
@@ -422,4 +451,33 @@ OWN_TENANT: ErrorReason.ValueType  # 45
 
     {"reason": "OWN_TENANT", "domain": "penstock.dev", "metadata": {"tenant": "staff"}}
 """
+CONNECTION_NOT_FOUND: ErrorReason.ValueType  # 46
+"""No such connection, or it belongs to another tenant. Also a job's error, whose connection was deleted.
+
+    {"reason": "CONNECTION_NOT_FOUND", "domain": "penstock.dev", "metadata": {"connection": "con_0198c6f2-…"}}
+"""
+CONNECTION_NEEDS_REAUTH: ErrorReason.ValueType  # 47
+"""The connection's credentials are refused, by its provider or by the upstream: it has to be authorized anew. Also a job's error.
+
+    {"reason": "CONNECTION_NEEDS_REAUTH", "domain": "penstock.dev", "metadata": {"connection": "con_0198c6f2-…"}}
+"""
+PROVIDER_NOT_FOUND: ErrorReason.ValueType  # 48
+"""No such provider.
+
+    {"reason": "PROVIDER_NOT_FOUND", "domain": "penstock.dev", "metadata": {"provider": "flicker"}}
+"""
+AUTHORIZATION_NOT_FOUND: ErrorReason.ValueType  # 49
+"""No such authorization: it is unknown, has ended, was completed, or was begun by somebody else or in another browser.
+
+    {"reason": "AUTHORIZATION_NOT_FOUND", "domain": "penstock.dev", "metadata": {}}
+"""
+AUTHORIZATION_REFUSED: ErrorReason.ValueType  # 50
+"""The provider refuses to give a token, or the account's owner has said no; the message has what the provider says.
+
+    {"reason": "AUTHORIZATION_REFUSED", "domain": "penstock.dev", "metadata": {"provider": "flickr", "error": "access_denied"}}
+"""
+CONNECTION_FORBIDDEN: ErrorReason.ValueType  # 51
+"""A job's error: the URL, or one that it redirects to, is at a host that its connection is not for."""
+UPSTREAM_REFUSED: ErrorReason.ValueType  # 52
+"""A job's error: the upstream has answered in its own way that it does not do what was asked; `upstreamCode` is its code."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -387,6 +387,7 @@ class Attempt(_message.Message):
     OUTCOME_UNKNOWN_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
     QUOTAS_FIELD_NUMBER: _builtins.int
+    UNCOUNTED_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     tenant: _builtins.str
     upstream: _builtins.str
@@ -396,6 +397,10 @@ class Attempt(_message.Message):
     outcome_unknown: _builtins.bool
     """The call may have reached the upstream though its answer is lost; a method that is not idempotent ends OUTCOME_UNKNOWN."""
     health: Global___Attempt.Health.ValueType
+    uncounted: _builtins.bool
+    """The call did not go out, for a reason that is gone with another turn: with `retryable`, the job has as many attempts left
+    as before.
+    """
     @_builtins.property
     def fence(self) -> Global___Fence:
         """The lease it was made under."""
@@ -433,10 +438,11 @@ class Attempt(_message.Message):
         outcome_unknown: _builtins.bool = ...,
         health: Global___Attempt.Health.ValueType = ...,
         quotas: _abc.Iterable[Global___Quota] | None = ...,
+        uncounted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "fence", b"fence", "finished_at", b"finished_at", "outcome", b"outcome", "result", b"result", "retry_after", b"retry_after", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "fence", b"fence", "finished_at", b"finished_at", "health", b"health", "job_id", b"job_id", "number", b"number", "outcome", b"outcome", "outcome_unknown", b"outcome_unknown", "quotas", b"quotas", "result", b"result", "retry_after", b"retry_after", "started_at", b"started_at", "tenant", b"tenant", "upstream", b"upstream", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "fence", b"fence", "finished_at", b"finished_at", "health", b"health", "job_id", b"job_id", "number", b"number", "outcome", b"outcome", "outcome_unknown", b"outcome_unknown", "quotas", b"quotas", "result", b"result", "retry_after", b"retry_after", "started_at", b"started_at", "tenant", b"tenant", "uncounted", b"uncounted", "upstream", b"upstream", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["result", "error"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015

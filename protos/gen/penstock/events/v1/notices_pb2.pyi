@@ -30,6 +30,9 @@ class Notice(_message.Message):
     BATCH_FINISHED_FIELD_NUMBER: _builtins.int
     TENANT_SUSPENDED_FIELD_NUMBER: _builtins.int
     TENANT_RESUMED_FIELD_NUMBER: _builtins.int
+    CONNECTION_NEEDS_REAUTH_FIELD_NUMBER: _builtins.int
+    CONNECTION_RESTORED_FIELD_NUMBER: _builtins.int
+    CONNECTION_DELETED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Tells this notice from others; one that comes again has the same."""
     tenant: _builtins.str
@@ -41,6 +44,12 @@ class Notice(_message.Message):
     def tenant_suspended(self) -> Global___TenantSuspended: ...
     @_builtins.property
     def tenant_resumed(self) -> Global___TenantResumed: ...
+    @_builtins.property
+    def connection_needs_reauth(self) -> Global___ConnectionNeedsReauth: ...
+    @_builtins.property
+    def connection_restored(self) -> Global___ConnectionRestored: ...
+    @_builtins.property
+    def connection_deleted(self) -> Global___ConnectionDeleted: ...
     def __init__(
         self,
         *,
@@ -50,12 +59,15 @@ class Notice(_message.Message):
         batch_finished: Global___BatchFinished | None = ...,
         tenant_suspended: Global___TenantSuspended | None = ...,
         tenant_resumed: Global___TenantResumed | None = ...,
+        connection_needs_reauth: Global___ConnectionNeedsReauth | None = ...,
+        connection_restored: Global___ConnectionRestored | None = ...,
+        connection_deleted: Global___ConnectionDeleted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batch_finished", b"batch_finished", "fact", b"fact", "tenant_resumed", b"tenant_resumed", "tenant_suspended", b"tenant_suspended", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch_finished", b"batch_finished", "connection_deleted", b"connection_deleted", "connection_needs_reauth", b"connection_needs_reauth", "connection_restored", b"connection_restored", "fact", b"fact", "tenant_resumed", b"tenant_resumed", "tenant_suspended", b"tenant_suspended", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_finished", b"batch_finished", "fact", b"fact", "id", b"id", "tenant", b"tenant", "tenant_resumed", b"tenant_resumed", "tenant_suspended", b"tenant_suspended", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_finished", b"batch_finished", "connection_deleted", b"connection_deleted", "connection_needs_reauth", b"connection_needs_reauth", "connection_restored", b"connection_restored", "fact", b"fact", "id", b"id", "tenant", b"tenant", "tenant_resumed", b"tenant_resumed", "tenant_suspended", b"tenant_suspended", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["batch_finished", "tenant_suspended", "tenant_resumed"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["batch_finished", "tenant_suspended", "tenant_resumed", "connection_needs_reauth", "connection_restored", "connection_deleted"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -144,3 +156,102 @@ class TenantResumed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TenantResumed: _TypeAlias = TenantResumed  # noqa: Y015
+
+@_typing.final
+class ConnectionNeedsReauth(_message.Message):
+    """ConnectionNeedsReauth says that a connection can be called with no more, until somebody authorizes it anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    UPSTREAM_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    NEEDED_SINCE_FIELD_NUMBER: _builtins.int
+    JOBS_WAIT_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    upstream: _builtins.str
+    provider: _builtins.str
+    revision: _builtins.int
+    """Grows with each change of the connection's state; a notice with a lower one than is known tells nothing new."""
+    reason: _builtins.str
+    """Why."""
+    jobs_wait: _builtins.bool
+    """Whether the connection's jobs wait meanwhile; they fail otherwise."""
+    @_builtins.property
+    def needed_since(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+        upstream: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        needed_since: _timestamp_pb2.Timestamp | None = ...,
+        jobs_wait: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["needed_since", b"needed_since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "jobs_wait", b"jobs_wait", "needed_since", b"needed_since", "provider", b"provider", "reason", b"reason", "revision", b"revision", "upstream", b"upstream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConnectionNeedsReauth: _TypeAlias = ConnectionNeedsReauth  # noqa: Y015
+
+@_typing.final
+class ConnectionRestored(_message.Message):
+    """ConnectionRestored says that a connection can be called with again, or that its jobs do not wait any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    UPSTREAM_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    upstream: _builtins.str
+    revision: _builtins.int
+    """As of ConnectionNeedsReauth."""
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+        upstream: _builtins.str = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "revision", b"revision", "upstream", b"upstream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConnectionRestored: _TypeAlias = ConnectionRestored  # noqa: Y015
+
+@_typing.final
+class ConnectionDeleted(_message.Message):
+    """ConnectionDeleted says that a connection is gone; jobs of it fail."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    UPSTREAM_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    upstream: _builtins.str
+    revision: _builtins.int
+    """As of ConnectionNeedsReauth."""
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+        upstream: _builtins.str = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "revision", b"revision", "upstream", b"upstream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConnectionDeleted: _TypeAlias = ConnectionDeleted  # noqa: Y015

@@ -349,6 +349,7 @@ class JobError(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     UPSTREAM_STATUS_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
+    UPSTREAM_CODE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """A name of `penstock.errors.v1.ErrorReason`."""
     message: _builtins.str
@@ -357,6 +358,8 @@ class JobError(_message.Message):
     """The upstream's HTTP status, or 0 where there was none."""
     retryable: _builtins.bool
     """Whether trying again could help."""
+    upstream_code: _builtins.str
+    """The upstream's own code of the error, where it has one beside the status."""
     def __init__(
         self,
         *,
@@ -364,10 +367,11 @@ class JobError(_message.Message):
         message: _builtins.str = ...,
         upstream_status: _builtins.int = ...,
         retryable: _builtins.bool = ...,
+        upstream_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "retryable", b"retryable", "upstream_status", b"upstream_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "retryable", b"retryable", "upstream_code", b"upstream_code", "upstream_status", b"upstream_status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -829,6 +833,8 @@ class Hold(_message.Message):
         """The queue is being rebuilt after a loss."""
         SUSPENDED: Hold._Kind.ValueType  # 8
         """The tenant is suspended."""
+        NEEDS_REAUTH: Hold._Kind.ValueType  # 9
+        """The connection needs to be authorized anew."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """Kind is what holds it."""
@@ -851,6 +857,8 @@ class Hold(_message.Message):
     """The queue is being rebuilt after a loss."""
     SUSPENDED: Hold.Kind.ValueType  # 8
     """The tenant is suspended."""
+    NEEDS_REAUTH: Hold.Kind.ValueType  # 9
+    """The connection needs to be authorized anew."""
 
     KIND_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int

@@ -29,7 +29,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from penstock.upstream.v1 import limits_pb2 as penstock_dot_upstream_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#penstock/upstream/v1/upstream.proto\x12\x14penstock.upstream.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a!penstock/upstream/v1/limits.proto\"\xce\x01\n\x08Upstream\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12-\n\x07methods\x18\x03 \x03(\x0b\x32\x1c.penstock.upstream.v1.Method\x12,\n\x06limits\x18\x04 \x01(\x0b\x32\x1c.penstock.upstream.v1.Limits\x12\x34\n\x07\x62reaker\x18\x05 \x01(\x0b\x32#.penstock.upstream.v1.BreakerPolicy\x12\x12\n\nlane_param\x18\x06 \x01(\t\"\xca\x02\n\x06Method\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12/\n\x04kind\x18\x03 \x01(\x0e\x32!.penstock.upstream.v1.Method.Kind\x12\x12\n\nidempotent\x18\x04 \x01(\x08\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tcache_ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\rparams_schema\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x15\n\rupload_params\x18\x08 \x03(\t\"=\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x08\n\x04READ\x10\x01\x12\t\n\x05WRITE\x10\x02\x12\n\n\x06UPLOAD\x10\x03\"=\n\x14ListUpstreamsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"c\n\x15ListUpstreamsResponse\x12\x31\n\tupstreams\x18\x01 \x03(\x0b\x32\x1e.penstock.upstream.v1.Upstream\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x12GetUpstreamRequest\x12\x16\n\x08upstream\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x32\x96\x02\n\x0fUpstreamService\x12\x83\x01\n\rListUpstreams\x12*.penstock.upstream.v1.ListUpstreamsRequest\x1a+.penstock.upstream.v1.ListUpstreamsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/api/v1/upstreams\x12}\n\x0bGetUpstream\x12(.penstock.upstream.v1.GetUpstreamRequest\x1a\x1e.penstock.upstream.v1.Upstream\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/api/v1/upstreams/{upstream}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#penstock/upstream/v1/upstream.proto\x12\x14penstock.upstream.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a!penstock/upstream/v1/limits.proto\"\xa6\x03\n\x08Upstream\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12-\n\x07methods\x18\x03 \x03(\x0b\x32\x1c.penstock.upstream.v1.Method\x12,\n\x06limits\x18\x04 \x01(\x0b\x32\x1c.penstock.upstream.v1.Limits\x12\x34\n\x07\x62reaker\x18\x05 \x01(\x0b\x32#.penstock.upstream.v1.BreakerPolicy\x12\x12\n\nlane_param\x18\x06 \x01(\t\x12\x44\n\x0e\x63onnection_use\x18\x07 \x01(\x0e\x32,.penstock.upstream.v1.Upstream.ConnectionUse\x12\x39\n\rother_methods\x18\x08 \x01(\x0b\x32\".penstock.upstream.v1.OtherMethods\"U\n\rConnectionUse\x12\x1e\n\x1a\x43ONNECTION_USE_UNSPECIFIED\x10\x00\x12\x08\n\x04NONE\x10\x01\x12\x0c\n\x08OPTIONAL\x10\x02\x12\x0c\n\x08REQUIRED\x10\x03\"L\n\x0cOtherMethods\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12,\n\x06method\x18\x02 \x01(\x0b\x32\x1c.penstock.upstream.v1.Method\"\xca\x02\n\x06Method\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12/\n\x04kind\x18\x03 \x01(\x0e\x32!.penstock.upstream.v1.Method.Kind\x12\x12\n\nidempotent\x18\x04 \x01(\x08\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tcache_ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\rparams_schema\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x15\n\rupload_params\x18\x08 \x03(\t\"=\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x08\n\x04READ\x10\x01\x12\t\n\x05WRITE\x10\x02\x12\n\n\x06UPLOAD\x10\x03\"=\n\x14ListUpstreamsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"c\n\x15ListUpstreamsResponse\x12\x31\n\tupstreams\x18\x01 \x03(\x0b\x32\x1e.penstock.upstream.v1.Upstream\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x12GetUpstreamRequest\x12\x16\n\x08upstream\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x32\x96\x02\n\x0fUpstreamService\x12\x83\x01\n\rListUpstreams\x12*.penstock.upstream.v1.ListUpstreamsRequest\x1a+.penstock.upstream.v1.ListUpstreamsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/api/v1/upstreams\x12}\n\x0bGetUpstream\x12(.penstock.upstream.v1.GetUpstreamRequest\x1a\x1e.penstock.upstream.v1.Upstream\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/api/v1/upstreams/{upstream}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,17 +43,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPSTREAMSERVICE'].methods_by_name['GetUpstream']._loaded_options = None
   _globals['_UPSTREAMSERVICE'].methods_by_name['GetUpstream']._serialized_options = b'\202\323\344\223\002\036\022\034/api/v1/upstreams/{upstream}'
   _globals['_UPSTREAM']._serialized_start=222
-  _globals['_UPSTREAM']._serialized_end=428
-  _globals['_METHOD']._serialized_start=431
-  _globals['_METHOD']._serialized_end=761
-  _globals['_METHOD_KIND']._serialized_start=700
-  _globals['_METHOD_KIND']._serialized_end=761
-  _globals['_LISTUPSTREAMSREQUEST']._serialized_start=763
-  _globals['_LISTUPSTREAMSREQUEST']._serialized_end=824
-  _globals['_LISTUPSTREAMSRESPONSE']._serialized_start=826
-  _globals['_LISTUPSTREAMSRESPONSE']._serialized_end=925
-  _globals['_GETUPSTREAMREQUEST']._serialized_start=927
-  _globals['_GETUPSTREAMREQUEST']._serialized_end=971
-  _globals['_UPSTREAMSERVICE']._serialized_start=974
-  _globals['_UPSTREAMSERVICE']._serialized_end=1252
+  _globals['_UPSTREAM']._serialized_end=644
+  _globals['_UPSTREAM_CONNECTIONUSE']._serialized_start=559
+  _globals['_UPSTREAM_CONNECTIONUSE']._serialized_end=644
+  _globals['_OTHERMETHODS']._serialized_start=646
+  _globals['_OTHERMETHODS']._serialized_end=722
+  _globals['_METHOD']._serialized_start=725
+  _globals['_METHOD']._serialized_end=1055
+  _globals['_METHOD_KIND']._serialized_start=994
+  _globals['_METHOD_KIND']._serialized_end=1055
+  _globals['_LISTUPSTREAMSREQUEST']._serialized_start=1057
+  _globals['_LISTUPSTREAMSREQUEST']._serialized_end=1118
+  _globals['_LISTUPSTREAMSRESPONSE']._serialized_start=1120
+  _globals['_LISTUPSTREAMSRESPONSE']._serialized_end=1219
+  _globals['_GETUPSTREAMREQUEST']._serialized_start=1221
+  _globals['_GETUPSTREAMREQUEST']._serialized_end=1265
+  _globals['_UPSTREAMSERVICE']._serialized_start=1268
+  _globals['_UPSTREAMSERVICE']._serialized_end=1546
 # @@protoc_insertion_point(module_scope)

@@ -28,17 +28,47 @@ class Upstream(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _ConnectionUse:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ConnectionUseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Upstream._ConnectionUse.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CONNECTION_USE_UNSPECIFIED: Upstream._ConnectionUse.ValueType  # 0
+        """NONE."""
+        NONE: Upstream._ConnectionUse.ValueType  # 1
+        """They must not."""
+        OPTIONAL: Upstream._ConnectionUse.ValueType  # 2
+        """They may."""
+        REQUIRED: Upstream._ConnectionUse.ValueType  # 3
+        """They must."""
+
+    class ConnectionUse(_ConnectionUse, metaclass=_ConnectionUseEnumTypeWrapper):
+        """ConnectionUse is whether its jobs name a connection."""
+
+    CONNECTION_USE_UNSPECIFIED: Upstream.ConnectionUse.ValueType  # 0
+    """NONE."""
+    NONE: Upstream.ConnectionUse.ValueType  # 1
+    """They must not."""
+    OPTIONAL: Upstream.ConnectionUse.ValueType  # 2
+    """They may."""
+    REQUIRED: Upstream.ConnectionUse.ValueType  # 3
+    """They must."""
+
     NAME_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     METHODS_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     BREAKER_FIELD_NUMBER: _builtins.int
     LANE_PARAM_FIELD_NUMBER: _builtins.int
+    CONNECTION_USE_FIELD_NUMBER: _builtins.int
+    OTHER_METHODS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """A lower-case slug, never renamed."""
     title: _builtins.str
     lane_param: _builtins.str
     """The param that holds the URL to call, where the upstream has one: without a connection the URL's host is the job's lane."""
+    connection_use: Global___Upstream.ConnectionUse.ValueType
     @_builtins.property
     def methods(self) -> _containers.RepeatedCompositeFieldContainer[Global___Method]: ...
     @_builtins.property
@@ -49,6 +79,10 @@ class Upstream(_message.Message):
     def breaker(self) -> _limits_pb2.BreakerPolicy:
         """When calls are held back from it."""
 
+    @_builtins.property
+    def other_methods(self) -> Global___OtherMethods:
+        """What is known of methods that are not listed; not set where there are none."""
+
     def __init__(
         self,
         *,
@@ -58,14 +92,44 @@ class Upstream(_message.Message):
         limits: _limits_pb2.Limits | None = ...,
         breaker: _limits_pb2.BreakerPolicy | None = ...,
         lane_param: _builtins.str = ...,
+        connection_use: Global___Upstream.ConnectionUse.ValueType = ...,
+        other_methods: Global___OtherMethods | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "limits", b"limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "limits", b"limits", "other_methods", b"other_methods"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "lane_param", b"lane_param", "limits", b"limits", "methods", b"methods", "name", b"name", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "connection_use", b"connection_use", "lane_param", b"lane_param", "limits", b"limits", "methods", b"methods", "name", b"name", "other_methods", b"other_methods", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Upstream: _TypeAlias = Upstream  # noqa: Y015
+
+@_typing.final
+class OtherMethods(_message.Message):
+    """OtherMethods stands for every method whose name begins in one way and that is not listed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREFIX_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    prefix: _builtins.str
+    """How their names begin, such as `flickr.`."""
+    @_builtins.property
+    def method(self) -> Global___Method:
+        """What holds for each of them; its name is empty."""
+
+    def __init__(
+        self,
+        *,
+        prefix: _builtins.str = ...,
+        method: Global___Method | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["method", b"method"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "prefix", b"prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OtherMethods: _TypeAlias = OtherMethods  # noqa: Y015
 
 @_typing.final
 class Method(_message.Message):
