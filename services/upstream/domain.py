@@ -228,7 +228,7 @@ class Failure:
         judged: What the connector knows of the upstream's health; None to go by the rule.
         upstream_code: The upstream's own code of the error, where it has one beside the status.
         credential_refused: The upstream takes the credential for none that works.
-        uncounted: The call did not go out, for a reason that is gone with another turn; as retryable it costs no attempt.
+        uncounted: It did not go out, for a reason that is gone with another turn; as retryable, it costs no attempt.
     """
 
     reason: Reason
