@@ -1,0 +1,148 @@
+"""What a connection is, and what secret it may hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Kind(StrEnum):
+    """What the secret of a connection is."""
+
+    OAUTH1 = "oauth1"
+    OAUTH2 = "oauth2"
+    BEARER = "bearer"
+    HEADER = "header"
+    BASIC = "basic"
+
+
+#: Secrets that their owner hands in, and that nobody refreshes.
+STATIC_KINDS = frozenset({Kind.BEARER, Kind.HEADER, Kind.BASIC})
+
+
+class State(StrEnum):
+    """Whether a connection can be called with."""
+
+    ACTIVE = "active"
+    NEEDS_REAUTH = "needs_reauth"
+
+
+class ReauthPolicy(StrEnum):
+    """What becomes of a connection's jobs while it needs to be authorized anew."""
+
+    FAIL = "fail"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth1Token:
+    """A token of OAuth 1.0a (RFC 5849)."""
+
+    token: str = field(repr=False)
+    token_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth2Tokens:
+    """The tokens of OAuth 2 (RFC 6749, 5.1).
+
+    Args:
+        access_token: Sent as `Authorization: Bearer`.
+        refresh_token: Gets the next ones; empty where there is none.
+        expires_at: When the access token ends; None where the provider has not told.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(default="", repr=False)
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BearerToken:
+    """A token that does not change."""
+
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderKey:
+    """A key in a header of its own."""
+
+    name: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasicLogin:
+    """A name and a password."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+Secret = OAuth1Token | OAuth2Tokens | BearerToken | HeaderKey | BasicLogin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A secret as it is kept.
+
+    Args:
+        data_key_id: Under whose key it is sealed.
+        text: What `Vault` opens.
+    """
+
+    data_key_id: str
+    text: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Whose data a connection leads to, as far as the provider has told."""
+
+    id: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A tenant's credentials at an upstream; its secret is sealed.
+
+    Args:
+        id: `con_<uuidv7>`.
+        provider: Where it was authorized; empty for a secret that the tenant had.
+        state_reason: Why it needs to be authorized anew.
+        hosts: That may be called with it, each with its port unless it is the usual one, in lower case; empty where the
+            upstream has its own.
+        scopes: What its token may be used for, as far as the provider has told.
+        made_by: The id of the principal that has made it.
+        version: Of its secret; grows with every secret that it is given.
+        revision: Of its standing (state, policy, deletion), as notices tell it; grows with every change of that.
+        refreshed_at: When its token was refreshed last.
+        expires_at: When its token ends, as far as the provider has told.
+    """
+
+    id: str
+    tenant: str
+    upstream: str
+    kind: Kind
+    sealed: Sealed
+    created_at: datetime
+    updated_at: datetime
+    made_by: str
+    provider: str = ""
+    state: State = State.ACTIVE
+    state_reason: str = ""
+    display_name: str = ""
+    hosts: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    account: Account = Account()
+    reauth_policy: ReauthPolicy = ReauthPolicy.FAIL
+    version: int = 1
+    revision: int = 1
+    refreshed_at: datetime | None = None
+    expires_at: datetime | None = None
