@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from services.auth.display_names import display_name_violations
 from shared import ids
 from shared.errors import FieldViolation, shown
 
@@ -24,7 +25,6 @@ OTHER_BROWSER = "other_browser"
 _RANDOM_BYTES = 32
 _RANDOM_TEXT = re.compile(r"[A-Za-z0-9_-]{43}")
 _MAX_URL_CHARACTERS = 2048
-MAX_DISPLAY_NAME_CHARACTERS = 100
 #: A URL that no two parsers read in two ways: visible ASCII, no user, no backslash, no fragment.
 _WEB_URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
@@ -88,15 +88,7 @@ class AuthorizationOrder:
 
     def violations(self) -> Iterator[FieldViolation]:
         """What is wrong with it, whatever the provider."""
-        if len(self.display_name) > MAX_DISPLAY_NAME_CHARACTERS:
-            yield FieldViolation(
-                "displayName",
-                f"has {len(self.display_name)} characters; at most {MAX_DISPLAY_NAME_CHARACTERS} are kept",
-            )
-        elif not self.display_name.isprintable():
-            yield FieldViolation(
-                "displayName", f"{shown(self.display_name)} holds characters that cannot be shown; leave them out"
-            )
+        yield from display_name_violations(self.display_name)
         if self.connection_id and not ids.is_connection_id(self.connection_id):
             yield FieldViolation("connectionId", f"is {shown(self.connection_id)}, which is no connection's id, con_…")
         if self.return_url:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from services.auth.connections import secret_texts
+from services.auth.connections.authorization import AuthorizationOrder
 from services.auth.connections.domain import Change, Connection, GivenSecret, OAuth2Tokens, ReauthPolicy
 from services.auth.connections.grants import check_account
 from services.auth.domain import to_milliseconds
@@ -14,13 +15,14 @@ from shared.errors import ConnectionNotFound, InvalidArgument, PenstockError, Un
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from services.auth.connections.authorization import AuthorizationOrder
     from services.auth.connections.flows import Flows
     from services.auth.connections.grants import Grant
+    from services.auth.connections.orders import ProviderOrder
     from services.auth.connections.providers import Provider
     from services.auth.connections.store import ConnectionStore
     from services.auth.connections.vault import Vault
     from shared.clock import Clock
+    from shared.identity import Principal
 
 log = observability.logger()
 
@@ -127,6 +129,31 @@ class Granted:
         )
         await self._store.add(connection)
         return connection
+
+    async def create_of_client(self, order: ProviderOrder, *, maker: Principal) -> Connection:
+        """A new connection of the client's own credentials at a provider, without anybody's consent.
+
+        Raises:
+            InvalidArgument: The order is wrong, or the provider gives clients no tokens of their own.
+            ProviderNotFound: There is no such provider.
+            ConnectionLimitReached: The maker's tenant has as many as it may have.
+            AuthorizationRefused: The provider gives no token.
+            Unavailable: The provider, MongoDB or the key provider is away.
+        """
+        provider = self._flows.provider_of_clients(order.provider)
+        if order.upstream not in {"", provider.upstream}:
+            raise InvalidArgument.field(
+                "upstream", f"is {shown(order.upstream)}; connections of {provider.name} are for {provider.upstream}"
+            )
+        wanted = AuthorizationOrder(
+            provider=provider.name,
+            scopes=provider.chosen_scopes(order.scopes),
+            display_name=order.display_name,
+            reauth_policy=order.reauth_policy,
+        )
+        await self._room.check_room(maker.tenant)
+        grant = await self._flows.of_client(provider, wanted.scopes)
+        return await self.keep_new(grant, provider=provider, order=wanted, tenant=maker.tenant, made_by=maker.id)
 
     async def keep_anew(
         self, grant: Grant, before: Connection, *, provider: Provider, order: AuthorizationOrder
