@@ -54,11 +54,13 @@ class OAuth2Tokens:
         access_token: Sent as `Authorization: Bearer`.
         refresh_token: Gets the next ones; empty where there is none.
         expires_at: When the access token ends; None where the provider has not told.
+        of_client: Whether they are the client's own (RFC 6749, 4.4), who gets the next ones by its credentials.
     """
 
     access_token: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
     expires_at: datetime | None = None
+    of_client: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
