@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from services.auth.connections.domain import Connection, Kept, ReauthPolicy, Standing, State
+from services.auth.connections.domain import Claim, Connection, Kept, ReauthPolicy, Standing, State
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from services.auth.connections.domain import Change, Kind, Refreshed, Sealed
     from shared.paging import Position
@@ -114,13 +115,18 @@ class FakeConnectionStore:
         self.untold_ids.add(connection_id)
         return found
 
-    async def claim_refresh(self, tenant: str, connection_id: str, *, version: int, lasting: timedelta) -> int | None:
+    async def claim_refresh(
+        self, tenant: str, connection_id: str, *, version: int, lasting: timedelta, over: int = 0
+    ) -> Claim | None:
         found = await self.connection(tenant, connection_id)
-        fence, until = self.claims.get(connection_id, (0, 0.0))
-        if found is None or found.version != version or found.state is not State.ACTIVE or time.monotonic() < until:
+        if found is None or found.version != version or found.state is not State.ACTIVE:
             return None
+        fence, until = self.claims.get(connection_id, (0, 0.0))
+        left = until - time.monotonic()
+        if until and not (left <= 0 and fence == over):
+            return Claim(fence=fence, mine=False, left=timedelta(seconds=left))
         self.claims[connection_id] = (fence + 1, time.monotonic() + lasting.total_seconds())
-        return fence + 1
+        return Claim(fence=fence + 1, mine=True, left=lasting)
 
     async def release_refresh(self, tenant: str, connection_id: str, *, fence: int) -> None:
         if await self.connection(tenant, connection_id) and self._fence(connection_id) == fence:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pymongo import ASCENDING, IndexModel, ReturnDocument, UpdateOne
 
 from services.auth.connections import documents
-from services.auth.connections.domain import ReauthPolicy, State
+from services.auth.connections.domain import Claim, ReauthPolicy, State
 from services.auth.tenant_store import DATABASE, NEWEST_FIRST, comes_after
 from shared import mongo
 from shared.mongo import translated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import datetime, timedelta
 
     from services.auth.connections.domain import (
         Change,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from shared.mongo import Client, Document
     from shared.paging import Position
 
+#: Before any claim; what was given back ends then.
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _INDEXES = [
     IndexModel([("tenant", 1), *NEWEST_FIRST], name="tenant_newest_first"),
     IndexModel([("tenant", 1), ("upstream", 1), *NEWEST_FIRST], name="tenant_upstream_newest_first"),
@@ -92,10 +95,14 @@ class ConnectionStore(Protocol):
         """Deletes a connection with its secret; answers with it as it was. What is left of it is untold."""
         ...
 
-    async def claim_refresh(self, tenant: str, connection_id: str, *, version: int, lasting: timedelta) -> int | None:
-        """Claims the refresh of a secret for so long, by the database's clock; answers with a fence.
+    async def claim_refresh(
+        self, tenant: str, connection_id: str, *, version: int, lasting: timedelta, over: int = 0
+    ) -> Claim | None:
+        """Claims the refresh of a secret for so long, by the database's clock; answers who has the claim then.
 
-        None where the secret is not of this version any more, the connection is not active, or somebody has a claim.
+        One that was given back is free. One that has lapsed is free for who names its fence, and so has seen it lapse:
+        its owner may be at keeping what the refresh has brought.
+        None where the secret is not of this version any more, or the connection is not active.
         """
         ...
 
@@ -223,27 +230,35 @@ class MongoConnectionStore:
             )
         return documents.connection(document) if document is not None else None
 
-    async def claim_refresh(self, tenant: str, connection_id: str, *, version: int, lasting: timedelta) -> int | None:
-        """Claims the refresh of a secret for so long in one step; answers with a fence."""
-        unclaimed = {"$lte": [{"$ifNull": ["$refresh.until", "$$NOW"]}, "$$NOW"]}
-        wanted = {
-            **_named(tenant, connection_id),
-            "version": version,
-            "state": State.ACTIVE.value,
-            "$expr": unclaimed,
-        }
+    async def claim_refresh(
+        self, tenant: str, connection_id: str, *, version: int, lasting: timedelta, over: int = 0
+    ) -> Claim | None:
+        """Claims the refresh of a secret for so long in one step; answers who has the claim then."""
+        mark = secrets.token_hex(8)
+        ended = {"$lte": [{"$ifNull": ["$refresh.until", _LONG_AGO]}, _LONG_AGO]}
+        lapsed = {"$and": [{"$eq": ["$refresh.fence", over]}, {"$lte": ["$refresh.until", "$$NOW"]}]}
         claim = {
             "fence": {"$add": [{"$ifNull": ["$refresh.fence", 0]}, 1]},
             "until": {"$add": ["$$NOW", int(lasting.total_seconds() * 1000)]},
+            "by": mark,
         }
         async with translated():
             document = await self._connections.find_one_and_update(
-                wanted,
-                [{"$set": {"refresh": claim}}],
-                projection={"refresh.fence": True},
+                {**_named(tenant, connection_id), "version": version, "state": State.ACTIVE.value},
+                [{"$set": {"refresh": {"$cond": [{"$or": [ended, lapsed]}, claim, "$refresh"]}}}],
+                projection={
+                    "refresh": True,
+                    "left_ms": {"$subtract": ["$refresh.until", "$$NOW"]},
+                },
                 return_document=ReturnDocument.AFTER,
             )
-        return document["refresh"]["fence"] if document is not None else None
+        if document is None:
+            return None
+        return Claim(
+            fence=document["refresh"]["fence"],
+            mine=document["refresh"]["by"] == mark,
+            left=timedelta(milliseconds=document["left_ms"]),
+        )
 
     async def release_refresh(self, tenant: str, connection_id: str, *, fence: int) -> None:
         """Gives a claim back before its time; the fence stays, so that the next one is another."""
