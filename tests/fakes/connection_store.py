@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from services.auth.connections.domain import Connection, Kept, ReauthPolicy, Standing, State
+from services.auth.connections.domain import Claim, Connection, Kept, ReauthPolicy, Standing, State
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from services.auth.connections.domain import Change, Kind, Refreshed, Sealed
     from shared.paging import Position
@@ -114,13 +115,18 @@ class FakeConnectionStore:
         self.untold_ids.add(connection_id)
         return found
 
-    async def claim_refresh(self, tenant: str, connection_id: str, *, version: int, lasting: timedelta) -> int | None:
+    async def claim_refresh(
+        self, tenant: str, connection_id: str, *, version: int, lasting: timedelta, over: int = 0
+    ) -> Claim | None:
         found = await self.connection(tenant, connection_id)
-        fence, until = self.claims.get(connection_id, (0, 0.0))
-        if found is None or found.version != version or found.state is not State.ACTIVE or time.monotonic() < until:
+        if found is None or found.version != version or found.state is not State.ACTIVE:
             return None
+        fence, until = self.claims.get(connection_id, (0, 0.0))
+        left = until - time.monotonic()
+        if until and not (left <= 0 and fence == over):
+            return Claim(fence=fence, mine=False, left=timedelta(seconds=left))
         self.claims[connection_id] = (fence + 1, time.monotonic() + lasting.total_seconds())
-        return fence + 1
+        return Claim(fence=fence + 1, mine=True, left=lasting)
 
     async def release_refresh(self, tenant: str, connection_id: str, *, fence: int) -> None:
         if await self.connection(tenant, connection_id) and self._fence(connection_id) == fence:
@@ -154,12 +160,12 @@ class FakeConnectionStore:
         marked: dict[str, Any] = {"state": State.NEEDS_REAUTH, "state_reason": reason, "needs_reauth_since": at}
         return self._keep(replace(found, updated_at=at, **marked, **self._stands_anew(found)))
 
-    async def sealed_under(self, data_key_id: str, *, limit: int) -> Sequence[Kept]:
+    async def sealed_under(self, data_key_id: str, *, limit: int, after: str = "") -> Sequence[Kept]:
         self._check()
         return [
-            Kept(connection_id=each.id, tenant=each.tenant, sealed=each.sealed)
-            for each in self.by_id.values()
-            if each.sealed.data_key_id == data_key_id
+            Kept(connection_id=named, tenant=each.tenant, sealed=each.sealed)
+            for named, each in sorted(self.by_id.items())
+            if each.sealed.data_key_id == data_key_id and named > after
         ][:limit]
 
     async def count_sealed_under(self, data_key_id: str) -> int:

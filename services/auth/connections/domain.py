@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
 
 class Kind(StrEnum):
@@ -183,6 +183,21 @@ class Change:
     reauth_policy: ReauthPolicy | None = None
     hosts: tuple[str, ...] | None = None
     given: GivenSecret | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to refresh a secret, which one at a time has.
+
+    Args:
+        fence: Grows with every claim of the same connection.
+        mine: Whether who asks has it.
+        left: How long it lasts, by the database's clock; nothing and less where it has lapsed.
+    """
+
+    fence: int
+    mine: bool
+    left: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pymongo import IndexModel, ReturnDocument, UpdateOne
+from pymongo import ASCENDING, IndexModel, ReturnDocument, UpdateOne
 
 from services.auth.connections import documents
-from services.auth.connections.domain import ReauthPolicy, State
+from services.auth.connections.domain import Claim, ReauthPolicy, State
 from services.auth.tenant_store import DATABASE, NEWEST_FIRST, comes_after
 from shared import mongo
 from shared.mongo import translated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import datetime, timedelta
 
     from services.auth.connections.domain import (
         Change,
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
     from shared.mongo import Client, Document
     from shared.paging import Position
 
+#: Before any claim; what was given back ends then.
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _INDEXES = [
     IndexModel([("tenant", 1), *NEWEST_FIRST], name="tenant_newest_first"),
     IndexModel([("tenant", 1), ("upstream", 1), *NEWEST_FIRST], name="tenant_upstream_newest_first"),
     IndexModel([("tenant", 1), ("state", 1), *NEWEST_FIRST], name="tenant_state_newest_first"),
-    IndexModel("sealed.data_key_id", name="data_key"),
+    IndexModel([("sealed.data_key_id", ASCENDING), ("_id", ASCENDING)], name="data_key"),
     # of the few that a crash has left so; looking for them costs nothing
     IndexModel("untold", name="untold", partialFilterExpression={"untold": True}),
 ]
@@ -92,10 +95,14 @@ class ConnectionStore(Protocol):
         """Deletes a connection with its secret; answers with it as it was. What is left of it is untold."""
         ...
 
-    async def claim_refresh(self, tenant: str, connection_id: str, *, version: int, lasting: timedelta) -> int | None:
-        """Claims the refresh of a secret for so long, by the database's clock; answers with a fence.
+    async def claim_refresh(
+        self, tenant: str, connection_id: str, *, version: int, lasting: timedelta, over: int = 0
+    ) -> Claim | None:
+        """Claims the refresh of a secret for so long, by the database's clock; answers who has the claim then.
 
-        None where the secret is not of this version any more, the connection is not active, or somebody has a claim.
+        One that was given back is free. One that has lapsed is free for who names its fence, and so has seen it lapse:
+        its owner may be at keeping what the refresh has brought.
+        None where the secret is not of this version any more, or the connection is not active.
         """
         ...
 
@@ -122,8 +129,8 @@ class ConnectionStore(Protocol):
         """
         ...
 
-    async def sealed_under(self, data_key_id: str, *, limit: int) -> Sequence[Kept]:
-        """Secrets of any tenant that are sealed under a data key."""
+    async def sealed_under(self, data_key_id: str, *, limit: int, after: str = "") -> Sequence[Kept]:
+        """Secrets of any tenant that are sealed under a data key, by the ids of their connections, after this one."""
         ...
 
     async def count_sealed_under(self, data_key_id: str) -> int:
@@ -223,27 +230,35 @@ class MongoConnectionStore:
             )
         return documents.connection(document) if document is not None else None
 
-    async def claim_refresh(self, tenant: str, connection_id: str, *, version: int, lasting: timedelta) -> int | None:
-        """Claims the refresh of a secret for so long in one step; answers with a fence."""
-        unclaimed = {"$lte": [{"$ifNull": ["$refresh.until", "$$NOW"]}, "$$NOW"]}
-        wanted = {
-            **_named(tenant, connection_id),
-            "version": version,
-            "state": State.ACTIVE.value,
-            "$expr": unclaimed,
-        }
+    async def claim_refresh(
+        self, tenant: str, connection_id: str, *, version: int, lasting: timedelta, over: int = 0
+    ) -> Claim | None:
+        """Claims the refresh of a secret for so long in one step; answers who has the claim then."""
+        mark = secrets.token_hex(8)
+        ended = {"$lte": [{"$ifNull": ["$refresh.until", _LONG_AGO]}, _LONG_AGO]}
+        lapsed = {"$and": [{"$eq": ["$refresh.fence", over]}, {"$lte": ["$refresh.until", "$$NOW"]}]}
         claim = {
             "fence": {"$add": [{"$ifNull": ["$refresh.fence", 0]}, 1]},
             "until": {"$add": ["$$NOW", int(lasting.total_seconds() * 1000)]},
+            "by": mark,
         }
         async with translated():
             document = await self._connections.find_one_and_update(
-                wanted,
-                [{"$set": {"refresh": claim}}],
-                projection={"refresh.fence": True},
+                {**_named(tenant, connection_id), "version": version, "state": State.ACTIVE.value},
+                [{"$set": {"refresh": {"$cond": [{"$or": [ended, lapsed]}, claim, "$refresh"]}}}],
+                projection={
+                    "refresh": True,
+                    "left_ms": {"$subtract": ["$refresh.until", "$$NOW"]},
+                },
                 return_document=ReturnDocument.AFTER,
             )
-        return document["refresh"]["fence"] if document is not None else None
+        if document is None:
+            return None
+        return Claim(
+            fence=document["refresh"]["fence"],
+            mine=document["refresh"]["by"] == mark,
+            left=timedelta(milliseconds=document["left_ms"]),
+        )
 
     async def release_refresh(self, tenant: str, connection_id: str, *, fence: int) -> None:
         """Gives a claim back before its time; the fence stays, so that the next one is another."""
@@ -284,11 +299,12 @@ class MongoConnectionStore:
         }
         return await self._update({**_named(tenant, connection_id), "version": version}, [{"$set": update}])
 
-    async def sealed_under(self, data_key_id: str, *, limit: int) -> Sequence[Kept]:
-        """Secrets of any tenant that are sealed under a data key."""
+    async def sealed_under(self, data_key_id: str, *, limit: int, after: str = "") -> Sequence[Kept]:
+        """Secrets of any tenant that are sealed under a data key, by the ids of their connections, after this one."""
+        wanted = {"sealed.data_key_id": data_key_id, "_id": {"$gt": after}}
         fields = {"tenant": True, "sealed": True}
         async with translated():
-            found = await self._connections.find({"sealed.data_key_id": data_key_id}, fields).limit(limit).to_list()
+            found = await self._connections.find(wanted, fields).sort("_id", ASCENDING).limit(limit).to_list()
         return [documents.kept(document) for document in found]
 
     async def count_sealed_under(self, data_key_id: str) -> int:
