@@ -160,12 +160,12 @@ class FakeConnectionStore:
         marked: dict[str, Any] = {"state": State.NEEDS_REAUTH, "state_reason": reason, "needs_reauth_since": at}
         return self._keep(replace(found, updated_at=at, **marked, **self._stands_anew(found)))
 
-    async def sealed_under(self, data_key_id: str, *, limit: int) -> Sequence[Kept]:
+    async def sealed_under(self, data_key_id: str, *, limit: int, after: str = "") -> Sequence[Kept]:
         self._check()
         return [
-            Kept(connection_id=each.id, tenant=each.tenant, sealed=each.sealed)
-            for each in self.by_id.values()
-            if each.sealed.data_key_id == data_key_id
+            Kept(connection_id=named, tenant=each.tenant, sealed=each.sealed)
+            for named, each in sorted(self.by_id.items())
+            if each.sealed.data_key_id == data_key_id and named > after
         ][:limit]
 
     async def count_sealed_under(self, data_key_id: str) -> int:

@@ -94,12 +94,18 @@ def _told(answer: Mapping[str, object], path: str) -> str:
 
 
 def check_account(before: Account, given: Account, provider: Provider) -> None:
-    """Lets pass a grant of the account that a connection had before, as far as either is known.
+    """Lets pass a grant of the account that a connection had before, where that is known.
 
     Raises:
-        AuthorizationRefused: It is another one's.
+        AuthorizationRefused: It is another one's, or nobody knows whose.
     """
-    if before.id and given.id and before.id != given.id:
+    if before.id and not given.id:
+        raise AuthorizationRefused(
+            f"{provider.title} does not say now whose account it is, and this connection is of "
+            f"{shown(before.name or before.id)}; authorize anew in a moment",
+            metadata={"provider": provider.name, "error": "account_unknown"},
+        )
+    if before.id and before.id != given.id:
         raise AuthorizationRefused(
             f"this connection is of the account {shown(before.name or before.id)} at {provider.title}, and the consent "
             f"came from {shown(given.name or given.id)}; sign in there as the former, or make another connection",

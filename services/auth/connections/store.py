@@ -6,7 +6,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pymongo import IndexModel, ReturnDocument, UpdateOne
+from pymongo import ASCENDING, IndexModel, ReturnDocument, UpdateOne
 
 from services.auth.connections import documents
 from services.auth.connections.domain import Claim, ReauthPolicy, State
@@ -35,7 +35,7 @@ _INDEXES = [
     IndexModel([("tenant", 1), *NEWEST_FIRST], name="tenant_newest_first"),
     IndexModel([("tenant", 1), ("upstream", 1), *NEWEST_FIRST], name="tenant_upstream_newest_first"),
     IndexModel([("tenant", 1), ("state", 1), *NEWEST_FIRST], name="tenant_state_newest_first"),
-    IndexModel("sealed.data_key_id", name="data_key"),
+    IndexModel([("sealed.data_key_id", ASCENDING), ("_id", ASCENDING)], name="data_key"),
     # of the few that a crash has left so; looking for them costs nothing
     IndexModel("untold", name="untold", partialFilterExpression={"untold": True}),
 ]
@@ -129,8 +129,8 @@ class ConnectionStore(Protocol):
         """
         ...
 
-    async def sealed_under(self, data_key_id: str, *, limit: int) -> Sequence[Kept]:
-        """Secrets of any tenant that are sealed under a data key."""
+    async def sealed_under(self, data_key_id: str, *, limit: int, after: str = "") -> Sequence[Kept]:
+        """Secrets of any tenant that are sealed under a data key, by the ids of their connections, after this one."""
         ...
 
     async def count_sealed_under(self, data_key_id: str) -> int:
@@ -299,11 +299,12 @@ class MongoConnectionStore:
         }
         return await self._update({**_named(tenant, connection_id), "version": version}, [{"$set": update}])
 
-    async def sealed_under(self, data_key_id: str, *, limit: int) -> Sequence[Kept]:
-        """Secrets of any tenant that are sealed under a data key."""
+    async def sealed_under(self, data_key_id: str, *, limit: int, after: str = "") -> Sequence[Kept]:
+        """Secrets of any tenant that are sealed under a data key, by the ids of their connections, after this one."""
+        wanted = {"sealed.data_key_id": data_key_id, "_id": {"$gt": after}}
         fields = {"tenant": True, "sealed": True}
         async with translated():
-            found = await self._connections.find({"sealed.data_key_id": data_key_id}, fields).limit(limit).to_list()
+            found = await self._connections.find(wanted, fields).sort("_id", ASCENDING).limit(limit).to_list()
         return [documents.kept(document) for document in found]
 
     async def count_sealed_under(self, data_key_id: str) -> int:
