@@ -26,6 +26,7 @@ from shared.audit import Audit
 from shared.clock import SystemClock
 from shared.config import Secret
 from shared.identity import CLIENT_ADDRESS_HEADER, Principal, PrincipalKind
+from shared.paging import PageTokens
 from shared.rpc import call as current_call
 from shared.rpc.call import Call
 from shared.rpc.status import HTTP_STATUS_HEADER
@@ -330,6 +331,7 @@ async def desk(
             http=http,
             public_url=public_url,
             lifetime=timedelta(minutes=10),
+            page_tokens=PageTokens(b"a key of the tests"),
             audit=audit,
             clock=time,
         )
