@@ -51,6 +51,10 @@ class Options:
     key_rate_limit: str = ""
     tenant_rate_limit: str = ""
     address_rate_limit: str = ""
+    #: Files of providers at which connections can be authorized, and of this mesh's clients there; auth has its own
+    #: providers, and no client, where empty.
+    providers_file: str = ""
+    provider_clients_file: str = ""
     #: Envoy's worker threads; the machine has other things to do.
     envoy_concurrency: str = "1"
 

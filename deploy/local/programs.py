@@ -97,6 +97,16 @@ def _rate_limits(layout: Layout) -> Mapping[str, str]:
     return {name: limit for name, limit in chosen.items() if limit}
 
 
+def _providers(layout: Layout) -> Mapping[str, str]:
+    """Those files that were chosen."""
+    options = layout.options
+    chosen = {
+        "PENSTOCK_PROVIDERS_FILE": options.providers_file,
+        "PENSTOCK_PROVIDER_CLIENTS_FILE": options.provider_clients_file,
+    }
+    return {name: file for name, file in chosen.items() if file}
+
+
 _SERVERS = (
     Program(
         name="nats",
@@ -144,8 +154,10 @@ _SERVICES = (
             "PENSTOCK_KEY_PEPPER_FILE": str(keys.key_pepper_file(layout.secrets)),
             "PENSTOCK_SEALING_KEY_FILE": str(keys.signing_seal_file(layout.secrets)),
             "PENSTOCK_MASTER_KEYS_FILE": str(keys.master_keys_file(layout.secrets)),
+            "PENSTOCK_PUBLIC_URL": layout.url,
             "PENSTOCK_ALLOW_LOOPBACK": "true",
             **_rate_limits(layout),
+            **_providers(layout),
         },
     ),
     _service(
