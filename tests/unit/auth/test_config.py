@@ -21,6 +21,7 @@ ENVIRONMENT = {
     "PENSTOCK_NATS_URL": f"nats://user:{CANARY}@localhost",
     "PENSTOCK_KEY_PEPPER": CANARY,
     "PENSTOCK_SEALING_KEY": base64.b64encode(b"canary 0123456789 canary 0123456").decode(),
+    "PENSTOCK_MASTER_KEYS": f"one:{base64.b64encode(b'canary 0123456789 canary 0123456').decode()}",
 }
 STORE_ALONE = {
     name: ENVIRONMENT[name] for name in ("PENSTOCK_MONGO_URL", "PENSTOCK_KEY_PEPPER", "PENSTOCK_SEALING_KEY")
