@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from typing import TYPE_CHECKING
+
+import aiohttp
 
 from services.upstream.domain import MAX_HEADER_BYTES, MAX_INLINE_BYTES, Reason
 from shared.errors import Unavailable
@@ -11,8 +14,8 @@ from shared.media_types import media_type
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from datetime import timedelta
 
-    import aiohttp
     from multidict import CIMultiDictProxy
 
     from services.upstream.contents import ResultPlace
@@ -104,19 +107,26 @@ class Answer:
             )
         return shown
 
-    async def start(self, at_most: int) -> bytes:
-        """The first bytes of the body, content coding undone; the rest is not read, and nothing is stored.
+    async def start(self, *, at_most: int, within: timedelta) -> bytes:
+        """What can be had of the body, content coding undone: the rest is not read, and nothing is stored or raised.
 
-        Raises:
-            AnswerError: Its coding is broken.
+        For the body of an error, which tells more where it is there, and whose status tells enough where it is not.
+
+        Args:
+            at_most: Bytes.
+            within: How long to wait for them.
         """
         if self._has_no_body:
             return b""
         start = bytearray()
-        async for chunk in self._chunks():
-            start += chunk
-            if len(start) >= at_most:
-                break
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                async for chunk in self._chunks():
+                    start += chunk
+                    if len(start) >= at_most:
+                        break
+        except (TimeoutError, AnswerError, aiohttp.ClientError, OSError):
+            pass  # what has come stands for itself
         return bytes(start[:at_most])
 
     async def body(self, edges: Edges | None = None) -> bytes | Stored:

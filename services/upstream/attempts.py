@@ -242,7 +242,7 @@ class Attempts:
         succeeded = isinstance(outcome, Success)
         reason = "OK" if succeeded else outcome.reason
         status = outcome.status if succeeded else outcome.upstream_status
-        label = method if self._connector.upstream.method(method) is not None else "unknown"
+        label = self._connector.upstream.label(method)
         CALLS.labels(upstream, label, reason).inc()
         CALL_SECONDS.labels(upstream, label).observe(seconds)
         log.info(

@@ -79,7 +79,15 @@ def may_go_to(url: URL, credential: Credential) -> bool:
     Plain HTTP is for this machine alone, and whether anything on it may be called the address guard decides.
     """
     host = (url.host_port_subcomponent or "").lower()
-    return host in credential.hosts and (url.scheme == "https" or _is_loopback(url.raw_host or ""))
+    return host in credential.hosts and (url.scheme == "https" or is_loopback(url.raw_host or ""))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is an address of this machine."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:  # a name, which may lead anywhere
+        return False
 
 
 def is_refusal(status: int, field: Callable[[str], str | None], secret: Secret) -> bool:
@@ -154,10 +162,3 @@ def _form(request: HttpRequest) -> str | None:
     if isinstance(request.body, bytes) and request.headers.get("Content-Type", "").startswith(FORM):
         return request.body.decode()
     return None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:  # a name, which may lead anywhere
-        return False

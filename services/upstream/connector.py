@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import timedelta
 
     from services.upstream.contents import ResultPlace, Upload
@@ -65,6 +65,11 @@ class Connector(Protocol):
     @property
     def upstream(self) -> Upstream:
         """What it offers."""
+        ...
+
+    @property
+    def targets(self) -> Collection[str]:
+        """The names of what it calls, where an operator may have that called at another URL."""
         ...
 
     async def call(self, request: CallRequest) -> Outcome:

@@ -19,7 +19,7 @@ from services.upstream.wire import text_of
 from shared.guarded_http import url_as_given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from services.upstream.answers import Answer
     from services.upstream.connector import CallRequest
@@ -37,6 +37,8 @@ class HttpConnector:
     """
 
     upstream: Upstream
+    #: Its URLs are the jobs' own.
+    targets: Collection[str] = ()
 
     def __init__(self, client: HttpClient, clock: Clock) -> None:
         self.upstream = UPSTREAM
