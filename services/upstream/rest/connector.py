@@ -18,7 +18,7 @@ from services.upstream.rest.requests import UnsendableError, request_of
 from shared.errors import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from services.upstream.answers import Answer
     from services.upstream.connector import CallRequest
@@ -44,10 +44,13 @@ class RestConnector:
 
     upstream: Upstream
     targets: Collection[str]
+    #: Params that fit, by method.
+    examples: Mapping[str, Mapping[str, object]]
 
     def __init__(self, data: RestData, client: HttpClient, clock: Clock, reading: Reading = read_json) -> None:
         self.upstream = data.upstream
         self.targets = data.targets.keys()
+        self.examples = {name: route.example for name, route in data.routes.items()}
         self._data = data
         self._client = client
         self._clock = clock
