@@ -74,7 +74,7 @@ def load(file: Path, *, urls: Mapping[str, URL] | None = None) -> RestData:
 class _StrictLoader(yaml.CSafeLoader):
     """Refuses a key that stands twice, of which YAML would take the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  PyYAML's
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  as PyYAML has it
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:
