@@ -53,7 +53,7 @@ class Options:
     address_rate_limit: str = ""
     #: A file with providers of your own, as auth's `PENSTOCK_PROVIDERS_FILE` takes it; empty for none.
     providers_file: str = ""
-    #: A file with the ids and secrets that this mesh has at providers (`PENSTOCK_PROVIDER_CLIENTS_FILE`); empty for none.
+    #: A file with what this mesh is known by at providers (`PENSTOCK_PROVIDER_CLIENTS_FILE`); empty for none.
     provider_clients_file: str = ""
     #: A file with other addresses of upstreams, as upstream's `PENSTOCK_UPSTREAM_URLS_FILE` takes it; empty for none.
     upstream_urls_file: str = ""
