@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from services.upstream.connector import Connector
-    from services.upstream.domain import Upstream
+    from services.upstream.domain import Method, Upstream
     from shared.addresses import AddressGuard
 
+#: Stands for the methods that are not listed, where an upstream has any; no method is named so.
+_OTHERS = ""
 #: Of a wrong name that is shown again in an error.
 _SHOWN_CHARACTERS = 60
 
@@ -38,11 +40,11 @@ class Catalogue:
         self._connectors = {connector.upstream.name: connector for connector in connectors}
         checks: dict[str, Callable[[str], bool]] = {name: each.accepts for name, each in formats(guard).items()}
         self._validators = {
-            (connector.upstream.name, method.name): jsonschema_rs.Draft202012Validator(
+            (connector.upstream.name, name): jsonschema_rs.Draft202012Validator(
                 dict(method.params_schema), formats=checks, validate_formats=True, offline=True
             )
             for connector in connectors
-            for method in connector.upstream.methods
+            for name, method in _judged(connector.upstream)
         }
 
     def __iter__(self) -> Iterator[Connector]:
@@ -69,10 +71,18 @@ class Catalogue:
         return connector.upstream
 
     def fault(self, upstream: str, method: str, params: Any) -> str | None:
-        """What is wrong with a call's params, or None."""
+        """What is wrong with the params of a call to a method that there is, or None."""
+        validator = self._validators.get((upstream, method)) or self._validators[upstream, _OTHERS]
         try:
-            self._validators[upstream, method].validate(params)
+            validator.validate(params)
         except jsonschema_rs.ValidationError as error:
             path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
             return f"params{path} does not keep to the method's schema ({error.kind.name})"
         return None
+
+
+def _judged(upstream: Upstream) -> Iterator[tuple[str, Method]]:
+    """The methods whose params are judged, each with the name that it is found by."""
+    yield from ((method.name, method) for method in upstream.methods)
+    if upstream.other_methods is not None:
+        yield _OTHERS, upstream.other_methods.template

@@ -111,6 +111,13 @@ class Upstream:
             return listed
         return replace(others.template, name=name)
 
+    def label(self, name: str) -> str:
+        """A method's name in metrics, of which there must not be too many: those that are not listed share one."""
+        if any(method.name == name for method in self.methods):
+            return name
+        others = self.other_methods
+        return f"{others.prefix}*" if others is not None and name.startswith(others.prefix) else "unknown"
+
 
 class Reason(StrEnum):
     """Why a call failed: names of `penstock.errors.v1.ErrorReason`."""
