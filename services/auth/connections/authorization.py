@@ -64,6 +64,16 @@ def web_url_problem(text: str) -> str | None:
     return None
 
 
+def public_url_problem(text: str) -> str | None:
+    """What is wrong with the URL under which browsers reach the mesh; None where it is well."""
+    problem = web_url_problem(text)
+    if problem is not None:
+        return problem
+    if text.count("/") > len("//") or "?" in text:
+        return f"is {shown(text)}; it takes scheme and host alone, such as https://penstock.example"
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationOrder:
     """A consent that somebody wants asked for.
