@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from services.auth.connections.data_key_store import DataKey
     from services.auth.connections.data_keys import DataKeys
     from services.auth.connections.resealing import Resealing
-    from services.auth.connections.store import ConnectionStore
+    from services.auth.connections.sealed_store import SealedStore
     from shared.paging import PageTokens
 
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -33,14 +33,12 @@ class DataKeyServicer(data_keys_pb2_grpc.DataKeyServiceServicer):
 
     Args:
         keys: The data keys.
-        store: The connections, of which each seals some.
+        store: Counts what each seals.
         resealing: Is woken by a rotation.
         page_tokens: What pages are asked for by.
     """
 
-    def __init__(
-        self, *, keys: DataKeys, store: ConnectionStore, resealing: Resealing, page_tokens: PageTokens
-    ) -> None:
+    def __init__(self, *, keys: DataKeys, store: SealedStore, resealing: Resealing, page_tokens: PageTokens) -> None:
         self._keys = keys
         self._store = store
         self._resealing = resealing

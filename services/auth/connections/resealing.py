@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from services.auth.connections.data_key_store import DataKey, DataKeyStore
     from services.auth.connections.data_keys import DataKeys
     from services.auth.connections.domain import Kept, Sealed
-    from services.auth.connections.store import ConnectionStore
+    from services.auth.connections.sealed_store import SealedStore
     from services.auth.connections.vault import Vault
     from shared.clock import Clock
 
@@ -58,7 +58,7 @@ class Resealing:
         keys: The data keys.
         key_store: Where they are destroyed.
         vault: Seals.
-        store: The connections.
+        store: The secrets of connections.
         others: Those for whose sake a key is kept, too.
         clock: The time.
         margin: How long a key is kept at least after another one has taken its place.
@@ -70,7 +70,7 @@ class Resealing:
         keys: DataKeys,
         key_store: DataKeyStore,
         vault: Vault,
-        store: ConnectionStore,
+        store: SealedStore,
         others: Sequence[SealedElsewhere],
         clock: Clock,
         margin: timedelta = MARGIN,

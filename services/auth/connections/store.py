@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
 
-from pymongo import ASCENDING, IndexModel, ReturnDocument, UpdateOne
+from pymongo import IndexModel, ReturnDocument
 
-from services.auth.connections import documents
-from services.auth.connections.domain import Claim, ReauthPolicy, State
+from services.auth.connections import documents, updates
+from services.auth.connections.domain import Claim, State
 from services.auth.tenant_store import DATABASE, NEWEST_FIRST, comes_after
 from shared import mongo
 from shared.mongo import translated
@@ -20,22 +20,18 @@ if TYPE_CHECKING:
     from services.auth.connections.domain import (
         Change,
         Connection,
-        Kept,
         Kind,
         Refreshed,
-        Sealed,
         Standing,
     )
     from shared.mongo import Client, Document
     from shared.paging import Position
 
-#: Before any claim; what was given back ends then.
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+COLLECTION = "connections"
 _INDEXES = [
     IndexModel([("tenant", 1), *NEWEST_FIRST], name="tenant_newest_first"),
     IndexModel([("tenant", 1), ("upstream", 1), *NEWEST_FIRST], name="tenant_upstream_newest_first"),
     IndexModel([("tenant", 1), ("state", 1), *NEWEST_FIRST], name="tenant_state_newest_first"),
-    IndexModel([("sealed.data_key_id", ASCENDING), ("_id", ASCENDING)], name="data_key"),
     # of the few that a crash has left so; looking for them costs nothing
     IndexModel("untold", name="untold", partialFilterExpression={"untold": True}),
 ]
@@ -129,21 +125,6 @@ class ConnectionStore(Protocol):
         """
         ...
 
-    async def sealed_under(self, data_key_id: str, *, limit: int, after: str = "") -> Sequence[Kept]:
-        """Secrets of any tenant that are sealed under a data key, by the ids of their connections, after this one."""
-        ...
-
-    async def count_sealed_under(self, data_key_id: str) -> int:
-        """How many are."""
-        ...
-
-    async def reseal(self, resealed: Sequence[tuple[Kept, Sealed]]) -> int:
-        """Keeps secrets as they were sealed anew, one at least; answers how many.
-
-        Those that are sealed in another way by now stay as they are.
-        """
-        ...
-
     async def untold(self, *, limit: int) -> Sequence[Standing]:
         """How connections stand of which the last change is to be told."""
         ...
@@ -161,7 +142,7 @@ class MongoConnectionStore:
     """
 
     def __init__(self, client: Client) -> None:
-        self._connections = mongo.database(client, DATABASE).get_collection("connections")
+        self._connections = mongo.database(client, DATABASE).get_collection(COLLECTION)
 
     async def prepare(self) -> None:
         """Makes the indexes, where they are not there yet."""
@@ -218,16 +199,12 @@ class MongoConnectionStore:
             wanted["kind"] = {"$in": [kind.value for kind in kinds]}
         if provider is not None:
             wanted["provider"] = provider
-        return await self._update(wanted, _changed(change))
+        return await self._update(wanted, updates.changed(change))
 
     async def delete(self, tenant: str, connection_id: str, at: datetime) -> Connection | None:
         """Deletes a connection with its secret in one step; answers with it as it was."""
-        left = {field: f"${field}" for field in ("_id", "tenant", "upstream", "provider", "created_at")}
-        left |= {"revision": {"$add": ["$revision", 1]}, "deleted_at": at, "untold": True}
         async with translated():
-            document = await self._connections.find_one_and_update(
-                _named(tenant, connection_id), [{"$replaceWith": left}]
-            )
+            document = await self._connections.find_one_and_update(_named(tenant, connection_id), updates.deleted(at))
         return documents.connection(document) if document is not None else None
 
     async def claim_refresh(
@@ -235,17 +212,10 @@ class MongoConnectionStore:
     ) -> Claim | None:
         """Claims the refresh of a secret for so long in one step; answers who has the claim then."""
         mark = secrets.token_hex(8)
-        ended = {"$lte": [{"$ifNull": ["$refresh.until", _LONG_AGO]}, _LONG_AGO]}
-        lapsed = {"$and": [{"$eq": ["$refresh.fence", over]}, {"$lte": ["$refresh.until", "$$NOW"]}]}
-        claim = {
-            "fence": {"$add": [{"$ifNull": ["$refresh.fence", 0]}, 1]},
-            "until": {"$add": ["$$NOW", int(lasting.total_seconds() * 1000)]},
-            "by": mark,
-        }
         async with translated():
             document = await self._connections.find_one_and_update(
                 {**_named(tenant, connection_id), "version": version, "state": State.ACTIVE.value},
-                [{"$set": {"refresh": {"$cond": [{"$or": [ended, lapsed]}, claim, "$refresh"]}}}],
+                updates.claimed(mark, lasting=lasting, over=over),
                 projection={
                     "refresh": True,
                     "left_ms": {"$subtract": ["$refresh.until", "$$NOW"]},
@@ -270,60 +240,18 @@ class MongoConnectionStore:
         self, tenant: str, connection_id: str, refreshed: Refreshed, *, version: int, fence: int
     ) -> Connection | None:
         """Keeps what a refresh has brought in one step, if nobody has come in between."""
-        update: Document = {
-            "sealed": {"$literal": documents.sealed_document(refreshed.sealed)},
-            "expires_at": refreshed.expires_at,
-            "refreshed_at": refreshed.at,
-            "updated_at": refreshed.at,
-            **_NEXT_VERSION,
-            **_ACTIVE,
-        }
-        if refreshed.scopes is not None:
-            update["scopes"] = {"$literal": list(refreshed.scopes)}
         return await self._update(
             {**_named(tenant, connection_id), "version": version, "refresh.fence": fence},
-            [{"$set": update}, {"$unset": "refresh.until"}],
+            updates.refreshed(refreshed),
         )
 
     async def mark_needs_reauth(
         self, tenant: str, connection_id: str, *, version: int, reason: str, at: datetime
     ) -> Connection | None:
         """Notes in one step that a connection needs to be authorized anew."""
-        update: Document = {
-            "state": State.NEEDS_REAUTH.value,
-            "state_reason": _if_active({"$literal": reason}, "$state_reason"),
-            "needs_reauth_since": _if_active(at, "$needs_reauth_since"),
-            "updated_at": _if_active(at, "$updated_at"),
-            "revision": _if_active({"$add": ["$revision", 1]}, "$revision"),
-            "untold": _if_active(True, {"$ifNull": ["$untold", "$$REMOVE"]}),  # noqa: FBT003  the field's value
-        }
-        return await self._update({**_named(tenant, connection_id), "version": version}, [{"$set": update}])
-
-    async def sealed_under(self, data_key_id: str, *, limit: int, after: str = "") -> Sequence[Kept]:
-        """Secrets of any tenant that are sealed under a data key, by the ids of their connections, after this one."""
-        wanted = {"sealed.data_key_id": data_key_id, "_id": {"$gt": after}}
-        fields = {"tenant": True, "sealed": True}
-        async with translated():
-            found = await self._connections.find(wanted, fields).sort("_id", ASCENDING).limit(limit).to_list()
-        return [documents.kept(document) for document in found]
-
-    async def count_sealed_under(self, data_key_id: str) -> int:
-        """How many are."""
-        async with translated():
-            return await self._connections.count_documents({"sealed.data_key_id": data_key_id})
-
-    async def reseal(self, resealed: Sequence[tuple[Kept, Sealed]]) -> int:
-        """Keeps secrets as they were sealed anew, in one write."""
-        updates = [
-            UpdateOne(
-                {"_id": kept.connection_id, "sealed": documents.sealed_document(kept.sealed)},
-                {"$set": {"sealed": documents.sealed_document(fresh)}},
-            )
-            for kept, fresh in resealed
-        ]
-        async with translated():
-            result = await self._connections.bulk_write(updates, ordered=False)
-        return result.modified_count
+        return await self._update(
+            {**_named(tenant, connection_id), "version": version}, updates.needs_reauth(reason, at)
+        )
 
     async def untold(self, *, limit: int) -> Sequence[Standing]:
         """How connections stand of which the last change is to be told."""
@@ -348,55 +276,3 @@ class MongoConnectionStore:
 
 def _named(tenant: str, connection_id: str) -> Document:
     return {"_id": connection_id, "tenant": tenant, "deleted_at": None}
-
-
-def _if_active(value: Any, otherwise: Any) -> Document:
-    return {"$cond": [{"$eq": ["$state", State.ACTIVE.value]}, value, otherwise]}
-
-
-_NEXT_VERSION: Document = {"version": {"$add": ["$version", 1]}}
-#: What of a connection's standing a fresh secret changes; all of it reads what was before.
-_ACTIVE: Document = {
-    "state": State.ACTIVE.value,
-    "state_reason": "",
-    "needs_reauth_since": None,
-    "revision": _if_active("$revision", {"$add": ["$revision", 1]}),
-    "untold": _if_active({"$ifNull": ["$untold", "$$REMOVE"]}, True),  # noqa: FBT003  the field's value
-}
-
-
-def _changed(change: Change) -> list[Document]:
-    """The update; literal, or a text that begins with `$` would be a field's name."""
-    update: Document = {"updated_at": change.at}
-    if change.display_name is not None:
-        update["display_name"] = {"$literal": change.display_name}
-    if change.hosts is not None:
-        update["hosts"] = {"$literal": list(change.hosts)}
-    if change.given is None:
-        return [{"$set": update | _policy(change.reauth_policy)}]
-    given = change.given
-    update |= {
-        "kind": given.kind.value,
-        "sealed": {"$literal": documents.sealed_document(given.sealed)},
-        "scopes": {"$literal": list(given.scopes)},
-        "account": {"$literal": documents.account_document(given.account)},
-        "expires_at": given.expires_at,
-        "refreshed_at": None,
-        **_NEXT_VERSION,
-        **_ACTIVE,
-    }
-    if change.reauth_policy is not None:
-        update["reauth_policy"] = change.reauth_policy.value
-    return [{"$set": update}, {"$unset": "refresh.until"}]
-
-
-def _policy(policy: ReauthPolicy | None) -> Document:
-    """Another policy changes how a connection stands while it needs to be authorized anew."""
-    if policy is None:
-        return {}
-    told = {"$and": [{"$ne": ["$state", State.ACTIVE.value]}, {"$ne": ["$reauth_policy", policy.value]}]}
-    return {
-        "reauth_policy": policy.value,
-        "revision": {"$cond": [told, {"$add": ["$revision", 1]}, "$revision"]},
-        "untold": {"$cond": [told, True, {"$ifNull": ["$untold", "$$REMOVE"]}]},
-    }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from services.auth.connections.sealed_store import MongoSealedStore, SealedStore
 from services.auth.connections.store import ConnectionStore, MongoConnectionStore
 from tests.fakes.connection_store import FakeConnectionStore
 
@@ -29,3 +30,17 @@ async def mongo_store(mongo: Client) -> MongoConnectionStore:
 @pytest.fixture(params=["fake_store", "mongo_store"])
 def store(request: pytest.FixtureRequest) -> ConnectionStore:
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+async def mongo_sealed_store(mongo: Client) -> MongoSealedStore:
+    store = MongoSealedStore(mongo)
+    await store.prepare()
+    await store.prepare()  # as the next replica does
+    return store
+
+
+@pytest.fixture
+def sealed_store(store: ConnectionStore, request: pytest.FixtureRequest) -> SealedStore:
+    """The same connections by their data keys."""
+    return store if isinstance(store, FakeConnectionStore) else request.getfixturevalue("mongo_sealed_store")

@@ -15,6 +15,7 @@ from shared.paging import Position
 from tests.fakes.connections import FRESH, LATER, NEEDS_REAUTH, NOW, SECOND, added, standing
 
 if TYPE_CHECKING:
+    from services.auth.connections.sealed_store import SealedStore
     from services.auth.connections.store import ConnectionStore
 
 
@@ -148,7 +149,7 @@ async def test_another_policy_is_told_of_where_jobs_wait_or_would(store: Connect
 
 
 async def test_of_a_deleted_connection_nothing_is_left_but_what_is_told(
-    store: ConnectionStore, request: pytest.FixtureRequest
+    store: ConnectionStore, sealed_store: SealedStore, request: pytest.FixtureRequest
 ) -> None:
     connection = await added(store, display_name="Photos", scopes=("read",))
     assert await store.delete("globex", connection.id, LATER) is None
@@ -158,7 +159,7 @@ async def test_of_a_deleted_connection_nothing_is_left_but_what_is_told(
     assert await store.connections("acme", limit=10) == []
     assert await store.change("acme", connection.id, Change(at=LATER, display_name="x")) is None
     assert await store.mark_needs_reauth("acme", connection.id, version=1, **NEEDS_REAUTH) is None
-    assert await store.count_sealed_under("dk_1") == 0
+    assert await sealed_store.count_sealed_under("dk_1") == 0
     if isinstance(store, MongoConnectionStore):
         left = await request.getfixturevalue("mongo")[DATABASE]["connections"].find_one({"_id": connection.id})
         assert left.keys() == {
