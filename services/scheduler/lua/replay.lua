@@ -46,7 +46,11 @@ end
 
 restore[RETRYING] = function(job, event, gap)
   take_out(job, event.unspent)
-  job.in_row = event.unspent and job.in_row + 1 or 0
+  if event.unspent then
+    job.in_row = job.in_row + 1
+  elseif event.revision > job.revision then -- it is not the same event once more
+    job.in_row = 0
+  end
   put_fence(job, event)
   job.state, job.ready = RETRYING, math.max(event.not_before, event.time)
   job.revision = event.revision
