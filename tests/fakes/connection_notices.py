@@ -35,9 +35,7 @@ def needs_reauth(
     return _published(notices_pb2.Notice(tenant=tenant, connection_needs_reauth=fact), connection, revision)
 
 
-def restored(
-    revision: int, connection: str = CONNECTION, *, tenant: str = "acme", upstream: str = "http"
-) -> Outgoing:
+def restored(revision: int, connection: str = CONNECTION, *, tenant: str = "acme", upstream: str = "http") -> Outgoing:
     """That it works again."""
     fact = notices_pb2.ConnectionRestored(connection_id=connection, upstream=upstream, revision=revision)
     return _published(notices_pb2.Notice(tenant=tenant, connection_restored=fact), connection, revision)

@@ -105,7 +105,9 @@ def test_the_summary_says_what_decides(explanation: Explanation, words: str) -> 
 
 
 def test_what_holds_longest_is_first_and_decides() -> None:
-    message = explaining.message_of(held(CONCURRENCY, RATE, NEEDS_REAUTH, PAUSED, NOT_BEFORE, SUSPENDED, BREAKER, QUOTA))
+    message = explaining.message_of(
+        held(CONCURRENCY, RATE, NEEDS_REAUTH, PAUSED, NOT_BEFORE, SUSPENDED, BREAKER, QUOTA)
+    )
     assert [jobs_pb2.Hold.Kind.Name(hold.kind) for hold in message.holds] == [
         "SUSPENDED",
         "PAUSED",

@@ -171,6 +171,8 @@ def test_a_key_of_the_bucket_names_its_subject(subject: Subject) -> None:
     assert Subject.read(subject.key) == subject
 
 
-@pytest.mark.parametrize("key", ["pauses.http.acme", "settings.http", "suspended", "suspended.acme.x", "held.http.acme"])
+@pytest.mark.parametrize(
+    "key", ["pauses.http.acme", "settings.http", "suspended", "suspended.acme.x", "held.http.acme"]
+)
 def test_other_keys_of_the_bucket_name_none(key: str) -> None:
     assert Subject.read(key) is None
