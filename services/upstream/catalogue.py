@@ -41,7 +41,7 @@ class Catalogue:
         self._connectors = {connector.upstream.name: connector for connector in connectors}
         checks: dict[str, Callable[[str], bool]] = {name: each.accepts for name, each in formats(guard).items()}
         self._validators = {
-            (connector.upstream.name, name): jsonschema_rs.Draft202012Validator(
+            (connector.upstream.name, method.name): jsonschema_rs.Draft202012Validator(
                 dict(method.params_schema), formats=checks, validate_formats=True, offline=True
             )
             for connector in connectors
