@@ -18,7 +18,7 @@ from shared.crash_points import CrashPoint
 from tests.integration.auth.conftest import Auth
 from tests.integration.auth.test_connections import bearer, create, credential, delete, until_told, update
 from tests.integration.auth.test_data_keys import rotate, until_resealed
-from tests.integration.auth.test_outage import severable, severed_auth, wire  # noqa: F401  fixtures
+from tests.integration.auth.test_outage import severable, severed_auth, wire  # noqa: F401  fixtures are asked for by name
 from tests.integration.auth.test_process import environment, started  # noqa: F401  a fixture
 from tests.integration.auth.test_tenants import refused
 from tests.service import running
@@ -26,6 +26,7 @@ from tests.waiting import eventually
 from tests.wires import Wire, wire_to
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from services.auth.config import Config
@@ -58,9 +59,9 @@ async def test_with_mongodb_away_nothing_is_changed_and_known_credentials_are_gi
     assert (await credential(severed_auth, made)).bearer.token == "token"
 
 
-async def _answered(call: object) -> bool:
+async def _answered(call: Callable[[], Awaitable[bool]]) -> bool:
     try:
-        return await call()  # type: ignore[operator]
+        return await call()
     except grpc.aio.AioRpcError:  # the driver has not found its server again
         return False
 
