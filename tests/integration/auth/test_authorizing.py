@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -305,9 +305,9 @@ async def test_a_connection_that_was_deleted_meanwhile_is_not_authorized_anew(at
         ({"provider": "github"}, "provider"),
     ],
 )
-async def test_what_is_wrong_with_an_order_is_named(at_desk: Desk, fields: dict[str, object], wrong: str) -> None:
+async def test_what_is_wrong_with_an_order_is_named(at_desk: Desk, fields: dict[str, Any], wrong: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        await at_desk.authorize(**{"provider": "shop", **fields})  # type: ignore[arg-type]
+        await at_desk.authorize(**{"provider": "shop", **fields})
     assert [violation.field for violation in refused.value.violations] == [wrong]
     assert at_desk.authorizations.by_digest == {}
 
