@@ -99,6 +99,8 @@ def _outcome(attempt: events_pb2.Attempt) -> Outcome:
         succeeded=attempt.WhichOneof("outcome") == "result",
         unknown=attempt.outcome_unknown,
         retryable=attempt.error.retryable,
+        uncounted=attempt.uncounted,
+        unspent=attempt.uncounted or attempt.result.from_cache,
         retry_after_ms=max(0, attempt.retry_after.ToMilliseconds()),
         jitter=random.random(),  # noqa: S311  jitter needs no secrecy
         health=Health(attempt.health) if attempt.health in events_pb2.Attempt.Health.values() else Health.NOTHING,

@@ -135,6 +135,8 @@ def _values(happened: Happened) -> dict[str, object]:
         "revision": event.revision,
         "time": _milliseconds(event.time),
         "attempt": event.attempt,
+        "uncounted": event.uncounted_attempts,
+        "from_cache": event.result.from_cache,
         "started": _milliseconds(event.started_at),
         "not_before": _milliseconds(event.not_before),
         "epoch": event.fence.epoch,

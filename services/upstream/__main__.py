@@ -10,6 +10,7 @@ from penstock.auth.v1 import credentials_pb2_grpc
 from penstock.scheduler.v1 import scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2_grpc
 
+from services.upstream import urls
 from services.upstream.attempts import Attempts
 from services.upstream.cancels import Cancels
 from services.upstream.catalogue import Catalogue
@@ -48,7 +49,7 @@ async def serve(config: Config, process: Process) -> None:
     contents = Contents(objects, max_result_bytes=config.max_result_bytes)
     client = HttpClient(guard, limit=config.concurrency)
     process.on_close(client.close)
-    catalogue = Catalogue(every_connector(client, clock), guard)
+    catalogue = Catalogue(every_connector(client, clock, urls.parse(config.upstream_urls)), guard)
     scheduler = scheduler_pb2_grpc.SchedulerServiceStub(process.channel(config.scheduler_address))
     connections = await _connections(config, process, bus, clock)
     cancels = Cancels()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from services.upstream.domain import Method, Upstream
     from shared.addresses import AddressGuard
 
-#: Stands for the methods that are not listed, where an upstream has any; no method is named so.
-_OTHERS = ""
 #: Of a wrong name that is shown again in an error.
 _SHOWN_CHARACTERS = 60
+#: Stands for every method that is not listed.
+_OTHERS = ""
 
 
 class Catalogue:
@@ -40,11 +41,11 @@ class Catalogue:
         self._connectors = {connector.upstream.name: connector for connector in connectors}
         checks: dict[str, Callable[[str], bool]] = {name: each.accepts for name, each in formats(guard).items()}
         self._validators = {
-            (connector.upstream.name, name): jsonschema_rs.Draft202012Validator(
+            (connector.upstream.name, method.name): jsonschema_rs.Draft202012Validator(
                 dict(method.params_schema), formats=checks, validate_formats=True, offline=True
             )
             for connector in connectors
-            for name, method in _judged(connector.upstream)
+            for method in _judged(connector.upstream)
         }
 
     def __iter__(self) -> Iterator[Connector]:
@@ -81,8 +82,8 @@ class Catalogue:
         return None
 
 
-def _judged(upstream: Upstream) -> Iterator[tuple[str, Method]]:
-    """The methods whose params are judged, each with the name that it is found by."""
-    yield from ((method.name, method) for method in upstream.methods)
+def _judged(upstream: Upstream) -> Iterator[Method]:
+    """Every method that has a schema of its own."""
+    yield from upstream.methods
     if upstream.other_methods is not None:
-        yield _OTHERS, upstream.other_methods.template
+        yield replace(upstream.other_methods.template, name=_OTHERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.upstream import urls
 from services.upstream.domain import MAX_INLINE_BYTES
 from shared.config import ConfigError, Secret
 from shared.objects import ObjectsConfig
@@ -29,6 +30,8 @@ class Config(ObjectsConfig):
     max_result_bytes: int = 100 * 1024 * 1024
     #: Lets calls lead to this machine: for a laptop, never for production.
     allow_loopback: bool = False
+    #: Where targets of upstreams are called instead of at their own URLs, each `upstream.target=url`.
+    upstream_urls: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         mistakes = self.mistakes_of_objects() + self.mistakes_of_loopback(allowed=self.allow_loopback)
@@ -40,5 +43,6 @@ class Config(ObjectsConfig):
             )
             if not least <= number <= most
         ]
+        mistakes += urls.mistakes_of(self.upstream_urls, allow_loopback=self.allow_loopback)
         if mistakes:
             raise ConfigError(mistakes)

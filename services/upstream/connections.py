@@ -16,6 +16,7 @@ from services.upstream.credentials import BasicSecret, BearerSecret, Credential,
 from shared import observability
 from shared.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from shared.retry import Backoff, until_done
+from shared.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -78,7 +79,7 @@ class Connections:
         self._monotonic = monotonic
         self._patience = patience
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._asking: dict[_Question, asyncio.Task[_Kept]] = {}
+        self._asking: SingleFlight[_Question, _Kept] = SingleFlight()
 
     async def credential(self, tenant: str, connection_id: str, *, upstream: str) -> Credential:
         """What to call with for a tenant's connection.
@@ -129,17 +130,14 @@ class Connections:
 
     async def changed(self, payload: bytes) -> None:
         """Hears that a connection has changed: nothing that is known of it holds any more."""
-        self._forget(payload.decode(errors="replace"))
+        connection_id = payload.decode(errors="replace")
+        self._kept.pop(connection_id, None)
+        self._asking.outdate(lambda question: question.connection_id == connection_id)
 
     def forget_all(self) -> None:
         """Drops all that is known, and what questions under way will say: signals may have been missed."""
         self._kept.clear()
-        self._asking.clear()
-
-    def _forget(self, connection_id: str) -> None:
-        self._kept.pop(connection_id, None)
-        for question in [each for each in self._asking if each.connection_id == connection_id]:
-            del self._asking[question]
+        self._asking.outdate(lambda _: True)
 
     async def _ask(self, question: _Question) -> credentials_pb2.Credential:
         request = credentials_pb2.GetCredentialRequest(tenant=question.tenant, connection_id=question.connection_id)
@@ -152,34 +150,19 @@ class Connections:
         return await self._auth.ReportRefusedCredential(request, timeout=_ASK_TIMEOUT_S)
 
     async def _shared(self, question: _Question, ask: Ask) -> _Kept:
-        """The answer to a question, which all who ask the same at the same time share."""
-        task = self._asking.get(question)
-        if task is None:
-            task = asyncio.create_task(self._answer(question, ask), name=f"credential {question.connection_id}")
-            task.add_done_callback(_retrieve)
-            self._asking[question] = task
-        return await asyncio.shield(task)
+        """The answer to a question."""
 
-    async def _answer(self, question: _Question, ask: Ask) -> _Kept:
-        try:
-            answer = await self._patiently(lambda: ask(question))
-            lasts = min(answer.keep_until.ToDatetime(tzinfo=UTC) - self._clock.now(), MAX_KEPT)
-            kept = _Kept(
+        async def answer() -> _Kept:
+            told = await self._patiently(lambda: ask(question))
+            lasts = min(told.keep_until.ToDatetime(tzinfo=UTC) - self._clock.now(), MAX_KEPT)
+            return _Kept(
                 tenant=question.tenant,
-                upstream=answer.upstream,
-                credential=_credential(answer),
+                upstream=told.upstream,
+                credential=_credential(told),
                 until=self._monotonic() + lasts.total_seconds(),
             )
-            if self._is_current(question):
-                self._keep(kept)
-            return kept
-        finally:
-            if self._is_current(question):
-                del self._asking[question]
 
-    def _is_current(self, question: _Question) -> bool:
-        """Whether nothing has changed since this task's question was asked."""
-        return self._asking.get(question) is asyncio.current_task()
+        return await self._asking.ask(question, answer, self._keep)
 
     def _keep(self, kept: _Kept) -> None:
         known = self._kept.get(kept.credential.connection_id)
@@ -246,9 +229,3 @@ def _secret(answer: credentials_pb2.Credential) -> Secret:
             return BasicSecret(username=answer.basic.username, password=answer.basic.password)
         case _:
             raise Unavailable("auth has answered with a credential of a kind that this program does not know")
-
-
-def _retrieve(task: asyncio.Task[_Kept]) -> None:
-    """Marks an answer as seen that nobody waits for any more."""
-    if not task.cancelled():
-        task.exception()

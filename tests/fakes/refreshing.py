@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from services.auth.connections.claims import ClaimTimes, RefreshClaims
 from services.auth.connections.credentials import Credentials
-from services.auth.connections.domain import Connection, Kind, OAuth2Tokens
+from services.auth.connections.domain import Connection, OAuth2Tokens
 from services.auth.connections.grants import Grant
 from services.auth.connections.known import KnownConnections
 from services.auth.connections.providers import ProviderClient, Providers
 from services.auth.connections.refreshes import Refreshes
+from services.auth.connections.secret_texts import kind_of
 from services.auth.connections.vault import Vault
-from shared.errors import AuthorizationRefused, Unavailable
+from shared.errors import AuthorizationRefused
 from tests.fakes.connections import make
 
 if TYPE_CHECKING:
     from services.auth.connections.credentials import Usable
     from services.auth.connections.domain import Secret
     from services.auth.connections.store import ConnectionStore
+    from services.auth.connections.vault import Keys
 
 #: Short, so that a claim's end is soon seen.
 TIMES = ClaimTimes(lasting=timedelta(seconds=0.3), grace=timedelta(seconds=0.9))
@@ -37,26 +39,6 @@ class Hands:
 
     def now(self) -> datetime:
         return self.time
-
-
-class OneKey:
-    """A data key that is in memory, or not."""
-
-    def __init__(self) -> None:
-        self.away = False
-        self.gone = False
-
-    async def current(self) -> tuple[str, bytes]:
-        self._check()
-        return "dk_1", bytes(32)
-
-    async def key(self, data_key_id: str) -> bytes | None:
-        self._check()
-        return None if self.gone else bytes(32)
-
-    def _check(self) -> None:
-        if self.away:
-            raise Unavailable("the key provider does not answer")
 
 
 class RotatingProvider:
@@ -124,7 +106,7 @@ class Replica:
         provider: Likewise.
         signals: Likewise.
         hands: Its clock.
-        keys: Its data key.
+        keys: Its data keys.
         times: How long it respects claims.
     """
 
@@ -134,12 +116,11 @@ class Replica:
         provider: RotatingProvider,
         signals: Signals,
         hands: Hands,
+        keys: Keys,
         *,
-        keys: OneKey | None = None,
         times: ClaimTimes = TIMES,
     ) -> None:
-        self.keys = keys or OneKey()
-        self.vault = Vault(self.keys)
+        self.vault = Vault(keys)
         self.known = KnownConnections(store, monotonic=time.monotonic)
         self.claims = RefreshClaims(store, monotonic=time.monotonic, times=times)
         self.refreshes = Refreshes(
@@ -184,14 +165,18 @@ def access_token(usable: Usable) -> str:
     return usable.secret.access_token
 
 
-async def sealed_connection(store: ConnectionStore, secret: Secret, hands: Hands, **fields: object) -> Connection:
+async def sealed_connection(
+    store: ConnectionStore, keys: Keys, secret: Secret, hands: Hands, **fields: Any
+) -> Connection:
     """A connection of `acme` with this secret."""
-    ends = secret.expires_at if isinstance(secret, OAuth2Tokens) else None
-    kind = Kind.OAUTH2 if isinstance(secret, OAuth2Tokens) else Kind.BEARER
     connection = make(
-        **{"kind": kind, "created_at": hands.now(), "updated_at": hands.now(), "expires_at": ends} | fields
+        kind=kind_of(secret),
+        created_at=hands.now(),
+        updated_at=hands.now(),
+        expires_at=secret.expires_at if isinstance(secret, OAuth2Tokens) else None,
+        **fields,
     )
-    sealed = await Vault(OneKey()).seal(secret, tenant=connection.tenant, connection_id=connection.id)
-    connection = make(**{name: getattr(connection, name) for name in connection.__slots__} | {"sealed": sealed})
+    sealed = await Vault(keys).seal(secret, tenant=connection.tenant, connection_id=connection.id)
+    connection = replace(connection, sealed=sealed)
     await store.add(connection)
     return connection

@@ -34,7 +34,7 @@ class ClaimTimes:
             what the provider has answered.
     """
 
-    lasting: timedelta = timedelta(seconds=30)
+    lasting: timedelta = timedelta(seconds=20)
     grace: timedelta = timedelta(seconds=3)
 
 

@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from shared import observability
 from shared.errors import Unavailable
+from shared.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +64,7 @@ class KnownConnections:
         self._store = store
         self._monotonic = monotonic
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._lookups: dict[tuple[str, str], asyncio.Task[Connection | None]] = {}
+        self._lookups: SingleFlight[tuple[str, str], Connection | None] = SingleFlight()
         self._away_until = 0.0
 
     async def get(self, tenant: str, connection_id: str) -> Connection | None:
@@ -89,7 +90,16 @@ class KnownConnections:
         Raises:
             Unavailable: MongoDB is away.
         """
-        return await asyncio.shield(self._lookup(tenant, connection_id))
+
+        def keep(found: Connection | None) -> None:
+            if found is not None:
+                self.note(found)
+            elif (known := self._known.get(connection_id)) is not None and known.connection.tenant == tenant:
+                del self._known[connection_id]
+
+        return await self._lookups.ask(
+            (tenant, connection_id), lambda: self._store.connection(tenant, connection_id), keep
+        )
 
     def note(self, connection: Connection) -> None:
         """Knows a connection as the store has just answered with it."""
@@ -104,15 +114,14 @@ class KnownConnections:
     def forget(self, connection_id: str) -> None:
         """Drops what is known of a connection, and what a lookup under way will say."""
         self._known.pop(connection_id, None)
-        for named in [each for each in self._lookups if each[1] == connection_id]:
-            del self._lookups[named]
+        self._lookups.outdate(lambda named: named[1] == connection_id)
 
     def forget_all(self) -> None:
         """Holds nothing that is known for fresh: signals may have been missed. It serves while MongoDB is away."""
         long_ago = self._monotonic() - TIME_TO_LIVE.total_seconds()
         for connection_id, known in self._known.items():
             self._known[connection_id] = _Known(known.connection, min(known.asked_at, long_ago))
-        self._lookups.clear()
+        self._lookups.outdate(lambda _: True)
 
     async def _refreshed(self, known: Connection) -> Connection | None:
         """What the store says, or what was known where it is away."""
@@ -128,33 +137,3 @@ class KnownConnections:
                     ) from None
         STALE.inc()
         return known
-
-    def _lookup(self, tenant: str, connection_id: str) -> asyncio.Task[Connection | None]:
-        named = (tenant, connection_id)
-        task = self._lookups.get(named)
-        if task is None:
-            task = asyncio.create_task(self._ask(tenant, connection_id), name=f"lookup {connection_id}")
-            task.add_done_callback(_retrieve)
-            self._lookups[named] = task
-        return task
-
-    async def _ask(self, tenant: str, connection_id: str) -> Connection | None:
-        named = (tenant, connection_id)
-        current = asyncio.current_task()
-        try:
-            found = await self._store.connection(tenant, connection_id)
-            if self._lookups.get(named) is current:  # nothing has changed since it was asked
-                if found is not None:
-                    self.note(found)
-                elif (known := self._known.get(connection_id)) is not None and known.connection.tenant == tenant:
-                    del self._known[connection_id]
-            return found
-        finally:
-            if self._lookups.get(named) is current:
-                del self._lookups[named]
-
-
-def _retrieve(task: asyncio.Task[Connection | None]) -> None:
-    """Marks a lookup as seen that nobody waits for any more."""
-    if not task.cancelled():
-        task.exception()

@@ -52,6 +52,21 @@ local function take(job)
   note_probe(upstream_scope(), job)
   note_probe(lane_scope(job.tenant, job.lane), job)
   count_leased(job, 1)
+  job.rules = set_rules().version
+end
+
+-- Gives back what a lease has taken that is not given back by its end: no call went out. Under other rules than those of the
+-- lease nobody knows in which histories it stands, and it goes on to count.
+local function give_back(job)
+  local limits = set_rules().limits
+  local known = job.rules == set_rules().version
+  each_budget(upstream_scope(), limits.upstream, limits.classes, job.class, function(use, budget)
+    room = budget_room(use, budget) > 0 or room
+    give_back_use(use, known and budget, job.leased)
+  end)
+  each_budget(lane_scope(job.tenant, job.lane), limits.lane, limits.lane_classes, job.class, function(use, budget)
+    give_back_use(use, known and budget, job.leased)
+  end)
 end
 
 -- Gives back what a lease has held; answers whether it was the upstream's probe, and the lane's.

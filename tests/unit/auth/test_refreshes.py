@@ -11,11 +11,13 @@ import pytest
 from services.auth.connections.domain import Change, GivenSecret, Kind, OAuth2Tokens, State
 from shared.errors import ConnectionNeedsReauth, ConnectionNotFound, Unavailable
 from tests.fakes.connection_store import FakeConnectionStore
-from tests.fakes.refreshing import HOUR, Hands, OneKey, Replica, RotatingProvider, Signals, sealed_connection
+from tests.fakes.data_keys import FakeKeys
+from tests.fakes.refreshing import HOUR, Hands, Replica, RotatingProvider, Signals, sealed_connection
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from services.auth.connections.domain import Connection
+    from services.auth.connections.vault import Keys
 
 
 class Scene:
@@ -28,10 +30,14 @@ class Scene:
         self.store = FakeConnectionStore()
         self.provider = RotatingProvider(self.hands)
         self.signals = Signals()
-        self.replicas = [Replica(self.store, self.provider, self.signals, self.hands) for _ in range(3)]
+        self.keys = FakeKeys()
+        self.replicas = [self.replica() for _ in range(3)]
+
+    def replica(self, keys: Keys | None = None, hands: Hands | None = None) -> Replica:
+        return Replica(self.store, self.provider, self.signals, hands or self.hands, keys or self.keys)
 
     async def begun(self) -> Scene:
-        self.connection = await sealed_connection(self.store, self.provider.tokens(), self.hands)
+        self.connection = await sealed_connection(self.store, self.keys, self.provider.tokens(), self.hands)
         return self
 
     @property
@@ -91,7 +97,7 @@ async def test_nobody_is_given_a_token_before_it_is_kept(scene: Scene) -> None:
     done, _ = await asyncio.wait(asked, timeout=0.2)
     assert not done
     with pytest.raises(Unavailable):
-        await Replica(scene.store, scene.provider, scene.signals, scene.hands).token(scene.connection)
+        await scene.replica().token(scene.connection)
     scene.store.away = False
     assert {await each for each in asked} == {"access-2"}
     assert scene.record.version == 2
@@ -159,7 +165,7 @@ async def test_a_providers_outage_is_no_revocation(scene: Scene) -> None:
     scene.provider.fault = Unavailable("the provider does not answer")
     scene.hands.time += HOUR - timedelta(minutes=1)
     assert await scene.all_tokens() == {"access-1"}, "the old one still works"
-    await eventually(lambda: scene.provider.refreshes == 1)
+    await eventually(lambda: scene.provider.refreshes)
     scene.hands.time += 2 * HOUR
     for replica in scene.replicas:
         with pytest.raises(Unavailable):
@@ -226,12 +232,14 @@ async def test_a_connection_that_is_deleted_while_it_is_refreshed_is_gone(scene:
 
 
 async def test_what_could_not_be_sealed_afterwards_is_not_asked_for(scene: Scene) -> None:
-    class Opens(OneKey):
+    class Opens(FakeKeys):
         async def current(self) -> tuple[str, bytes]:
             raise Unavailable("the key provider does not answer")
 
     scene.hands.time += 2 * HOUR
-    replica = Replica(scene.store, scene.provider, scene.signals, scene.hands, keys=Opens())
+    keys = Opens()
+    keys.by_id = scene.keys.by_id
+    replica = scene.replica(keys)
     with pytest.raises(Unavailable):
         await replica.token(scene.connection)
     assert scene.provider.refreshes == 0
@@ -282,7 +290,7 @@ async def test_a_token_that_is_refused_after_a_while_is_refreshed_again(scene: S
 @pytest.mark.parametrize("skew", [-timedelta(minutes=7), timedelta(minutes=7)])
 async def test_replicas_whose_clocks_differ_keep_the_connection(scene: Scene, skew: timedelta) -> None:
     other = Hands()
-    odd = Replica(scene.store, scene.provider, scene.signals, other)
+    odd = scene.replica(hands=other)
     for _ in range(5):
         scene.hands.time += HOUR + timedelta(minutes=10)
         other.time = scene.hands.time + skew
