@@ -97,9 +97,9 @@ def _providers(layout: Layout) -> Mapping[str, str]:
 
 
 def _upstream_urls(layout: Layout) -> Mapping[str, str]:
-    """The file that was chosen."""
-    chosen = layout.options.upstream_urls_file
-    return {"PENSTOCK_UPSTREAM_URLS_FILE": chosen} if chosen else {}
+    """Those that were chosen."""
+    chosen = layout.options.upstream_urls
+    return {"PENSTOCK_UPSTREAM_URLS": chosen} if chosen else {}
 
 
 def _rate_limits(layout: Layout) -> Mapping[str, str]:
