@@ -107,6 +107,7 @@ SERVICES: Sequence[Service] = (
         nats=NatsRights(
             publishes=(
                 *("notices.tenant_suspended", "notices.tenant_resumed"),
+                *("notices.connection_needs_reauth", "notices.connection_restored", "notices.connection_deleted"),
                 *("signal.auth.changed", "signal.auth.revoked", *_TENANTS, _CONNECTIONS, _USES, "audit.auth"),
             ),
             hears=("signal.auth.changed", *_TENANTS, _CONNECTIONS, _USES),
@@ -122,7 +123,10 @@ SERVICES: Sequence[Service] = (
         ),
         mongo=MongoRights(
             database="auth",
-            collections={"tenants": READ_AND_WRITE, "keys": READ_AND_WRITE, "audit": APPEND_ONLY},
+            collections={
+                **dict.fromkeys(("tenants", "keys", "connections", "authorizations", "data_keys"), READ_AND_WRITE),
+                "audit": APPEND_ONLY,
+            },
         ),
     ),
     Service(

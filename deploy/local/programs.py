@@ -159,6 +159,9 @@ _SERVICES = (
         environment=lambda layout: {
             "PENSTOCK_KEY_PEPPER_FILE": str(keys.key_pepper_file(layout.secrets)),
             "PENSTOCK_SEALING_KEY_FILE": str(keys.signing_seal_file(layout.secrets)),
+            "PENSTOCK_MASTER_KEYS_FILE": str(keys.master_keys_file(layout.secrets)),
+            "PENSTOCK_PUBLIC_URL": layout.url,
+            "PENSTOCK_ALLOW_LOOPBACK": "true",
             **_rate_limits(layout),
             **_providers(layout),
         },

@@ -15,6 +15,8 @@ from services.auth.audit_trail import AuditTrail
 from services.auth.authorization import AuthorizationServicer, Pass
 from services.auth.callers import Callers
 from services.auth.config import Config
+from services.auth.connections import part
+from services.auth.connections.part import Shared
 from services.auth.domain import KeyHasher
 from services.auth.keyring import Keyring
 from services.auth.known_keys import KnownKeys
@@ -87,6 +89,9 @@ async def serve(config: Config, process: Process) -> None:
     )
     trail = AuditTrail(audit_store)
     await _hear(bus, known_keys, usage)
+    connections = await part.wire(
+        config, process, Shared(mongo=mongo, bus=bus, holders=store, page_tokens=page_tokens, clock=clock)
+    )
     process.loop("usage", usage.run)
     process.loop("trail", lambda: bus.consumer(AUDIT, audit_trail.CONSUMER).run(trail.handle))
     process.loop("notices", notices.run)
@@ -100,6 +105,7 @@ async def serve(config: Config, process: Process) -> None:
             authorization,
             "envoy.service.auth.v3.Authorization",
         ),
+        *connections,
     )
 
 

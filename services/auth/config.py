@@ -7,14 +7,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.auth.connections import provider_files
+from services.auth.connections import key_setup, provider_files
 from services.auth.connections.authorization import public_url_problem
+from services.auth.connections.key_setup import KmsSettings
 from services.auth.connections.provider_files import ProviderMistakes
 from services.auth.limiter import RateLimits
 from services.auth.signing_keys import SigningKeys
 from shared.config import ConfigError, Secret, ServiceConfig
 
 if TYPE_CHECKING:
+    from services.auth.connections.key_providers import KeyProviders
     from services.auth.connections.providers import Providers
 
 #: More requests a minute than a key or tenant can make.
@@ -23,6 +25,8 @@ _MAX_RATE_LIMIT = 1_000_000_000
 _PEPPER_LEAST_CHARACTERS = 32
 #: Somebody has to sign in and read what is asked for; a link that lies about longer is found by others.
 _AUTHORIZATION_LIFETIMES = (timedelta(minutes=1), timedelta(hours=1))
+#: A list of them all would be of no use to anybody.
+_MAX_CONNECTIONS = 1_000_000
 _NONE = Secret("")
 
 
@@ -60,8 +64,22 @@ class Config(ServiceConfig):
     provider_clients: Secret = _NONE
     #: For how long an authorization that was begun can be completed.
     authorization_lifetime: timedelta = timedelta(minutes=10)
-    #: Lets providers be on this machine: for development and tests alone.
+    #: Lets providers be on this machine, and connections be for hosts on it: for development and tests alone.
     allow_loopback: bool = False
+    #: How many connections a tenant may have.
+    max_connections: int = 10_000
+    #: What wraps the data keys, under which connections are sealed: `file` or `aws-kms`. Where the other one is set up
+    #: too, it unwraps what it has wrapped before.
+    key_provider: str = key_setup.DEFAULT
+    #: Of `file`: lines `name:key`, each key 32 bytes in base64, the same in every replica. The first one wraps. With
+    #: one that still wraps something, the connections beneath are lost.
+    master_keys: Secret = _NONE
+    #: Of `aws-kms`: the id, ARN or alias of a symmetric key.
+    kms_key: str = ""
+    #: Of `aws-kms`: where that is, such as `eu-central-1`.
+    kms_region: str = ""
+    #: Of `aws-kms`: another URL than the region's own.
+    kms_endpoint: str = ""
 
     def __post_init__(self) -> None:
         mistakes: list[str] = []
@@ -82,9 +100,20 @@ class Config(ServiceConfig):
             mistakes.append(
                 f"PENSTOCK_LIMIT_SHARE_WITHOUT_REDIS is {self.limit_share_without_redis}; it takes above 0 to 1"
             )
-        mistakes += [*self.mistakes_of_loopback(allowed=self.allow_loopback), *self._mistakes_of_authorizing()]
+        mistakes += self.mistakes_of_loopback(allowed=self.allow_loopback)
+        mistakes += self._mistakes_of_connections()
         if mistakes:
             raise ConfigError(mistakes)
+
+    def _mistakes_of_connections(self) -> list[str]:
+        mistakes: list[str] = []
+        if not 0 < self.max_connections <= _MAX_CONNECTIONS:
+            mistakes.append(f"PENSTOCK_MAX_CONNECTIONS is {self.max_connections}; it takes 1 to {_MAX_CONNECTIONS}")
+        try:
+            self.key_providers()
+        except ConfigError as error:
+            mistakes += error.mistakes
+        return mistakes + self._mistakes_of_authorizing()
 
     def _mistakes_of_authorizing(self) -> list[str]:
         mistakes: list[str] = []
@@ -110,6 +139,18 @@ class Config(ServiceConfig):
         """
         return provider_files.read(self.providers_file, self.provider_clients, allow_loopback=self.allow_loopback)
 
+    def key_providers(self) -> KeyProviders:
+        """What wraps data keys, and what unwraps those of before.
+
+        Raises:
+            ConfigError: Nothing does, or what is told of it cannot be used.
+        """
+        return key_setup.key_providers(
+            self.key_provider,
+            master_keys=self.master_keys,
+            kms=KmsSettings(key=self.kms_key, region=self.kms_region, endpoint=self.kms_endpoint),
+        )
+
     @property
     def rate_limits(self) -> RateLimits:
         """The limits that hold here."""
@@ -125,3 +166,6 @@ class BootstrapConfig(Config):
     service_key: Secret = _NONE
     nats_url: Secret = _NONE
     redis_url: Secret = _NONE
+
+    def _mistakes_of_connections(self) -> list[str]:
+        return []  # it makes none, and seals nothing

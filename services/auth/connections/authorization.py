@@ -29,9 +29,9 @@ _MAX_URL_CHARACTERS = 2048
 _WEB_URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
     r"([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%\[\]-]*)?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # or some letters beyond ASCII would pass for others
 )
-_THIS_MACHINE = re.compile(r"localhost|127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}|\[::1\]", re.IGNORECASE)
+_THIS_MACHINE = re.compile(r"localhost|127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}|\[::1\]", re.IGNORECASE | re.ASCII)
 
 
 def new_random() -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.mongo import Client, Document
 
 _END_INDEX = IndexModel("ends_at", name="end", expireAfterSeconds=0)
+_DATA_KEY_INDEX = IndexModel("sealed.data_key_id", name="data_key")
 
 
 class AuthorizationStore(Protocol):
@@ -68,9 +69,9 @@ class MongoAuthorizationStore:
         self._authorizations = mongo.database(client, DATABASE).get_collection("authorizations")
 
     async def prepare(self) -> None:
-        """Makes the index, where it is not there yet."""
+        """Makes the indexes, where they are not there yet."""
         async with translated():
-            await self._authorizations.create_indexes([_END_INDEX])
+            await self._authorizations.create_indexes([_END_INDEX, _DATA_KEY_INDEX])
 
     async def add(self, authorization: Authorization) -> None:
         """Adds an authorization."""
@@ -113,6 +114,11 @@ class MongoAuthorizationStore:
         """Ends an authorization."""
         async with translated():
             await self._authorizations.delete_one({"_id": digest})
+
+    async def count_sealed_under(self, data_key_id: str) -> int:
+        """How many a data key seals, those that are over and not yet removed among them."""
+        async with translated():
+            return await self._authorizations.count_documents({"sealed.data_key_id": data_key_id})
 
 
 _NOT_OVER: Document = {"$gt": ["$ends_at", "$$NOW"]}

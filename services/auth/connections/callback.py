@@ -124,7 +124,7 @@ class Callback:
             return await self._receive(request, call)
         except PenstockError as error:
             log.info("callback_refused", reason=error.reason, error=error.metadata.get("error"))
-            if not pages.is_wanted(call.metadata.get("accept", "")):
+            if not _reads_pages(call):
                 raise
             return _page_of(error)
 
@@ -157,6 +157,8 @@ class Callback:
         except PenstockError as error:
             self._note_refused(begun, call, error)
             if isinstance(error, AuthorizationNotFound | TenantSuspended):
+                raise
+            if not begun.order.return_url and not _reads_pages(call):
                 raise
             return self._ended(begun, error, request.error_description)
         await self._audit.acted(_entry(begun, call, outcome=OK, connection=connection.id))
@@ -220,6 +222,10 @@ class Callback:
         entry = _entry(begun, call, outcome=error.reason, connection=begun.order.connection_id, detail=detail)
         entry.refused = detail == OTHER_BROWSER
         self._audit.refused(entry)
+
+
+def _reads_pages(call: Call) -> bool:
+    return pages.is_wanted(call.metadata.get("accept", ""))
 
 
 def _denial(provider: Provider, request: connections_pb2.ReceiveCallbackRequest) -> str:

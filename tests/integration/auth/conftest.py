@@ -16,7 +16,7 @@ from services.auth.config import Config
 from services.auth.domain import Tenant
 from services.auth.store import MongoStore
 from shared.clock import SystemClock
-from shared.config import Secret
+from shared.config import Environment, Secret
 from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER
 from tests.service import channel, running
 
@@ -127,6 +127,9 @@ def config(mongo_url: str, redis_url: str, redis: kv.Client, nats_url: str, iden
         nats_url=Secret(nats_url),
         key_pepper=Secret(identities.key_pepper_file.read_text(encoding="utf-8").strip()),
         sealing_key=Secret(identities.signing_seal_file.read_text(encoding="utf-8").strip()),
+        master_keys=Secret(identities.master_keys_file.read_text(encoding="utf-8")),
+        allow_loopback=True,
+        environment=Environment.TEST,
         drain_timeout=timedelta(seconds=2),
     )
 

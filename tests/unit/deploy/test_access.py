@@ -161,8 +161,10 @@ def test_signals_and_facts_are_those_of_the_services() -> None:
     assert rows["intake"] == {submitted, finished, streams.JOBS_CHANGED_SIGNAL}
     assert rows["upstream"] == {streams.attempt_subject("*")}
     tenants = {streams.TENANT_SUSPENDED_SIGNAL, streams.TENANT_RESUMED_SIGNAL}
-    notices = {streams.notice_subject("tenant_suspended"), streams.notice_subject("tenant_resumed")}
-    assert rows["auth"] == {streams.AUTH_CHANGED_SIGNAL, streams.PRINCIPAL_REVOKED_SIGNAL, *tenants, *notices}
+    changed = {streams.AUTH_CHANGED_SIGNAL, streams.PRINCIPAL_REVOKED_SIGNAL, streams.CONNECTION_CHANGED_SIGNAL}
+    facts = ("tenant_suspended", "tenant_resumed")
+    facts += ("connection_needs_reauth", "connection_restored", "connection_deleted")
+    assert rows["auth"] == {*changed, *tenants, *map(streams.notice_subject, facts)}
     assert rows["webhooks"] == rows["history"] == set()
 
 
