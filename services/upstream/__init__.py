@@ -11,7 +11,8 @@ Emits      `attempts.<upstream>`: how each attempt came out.
 
 Read on in `__main__`, `servicer`, `domain`; then the way of a call: `worker` (a loop for each upstream), `leases` (what
 is at work), `attempts` (one call from begin to outcome), `requests` (what it is made of), `connections` (what it is
-made with), `cancels` (what breaks it off), `connector` and `limits` (what an upstream must bring), `connectors/`; what
-they speak HTTP with: `http_client`, `answers`, `sending`, `redirects`, `quotas`; and `contents`, what of a job lies in
-the object store.
+made with), `cancels` (what breaks it off), `connector` and `limits` (what an upstream must bring), `connectors/`, and
+`rest/` (those that are data); what they speak HTTP with: `http_client`, `answers`, `sending`, `multipart`,
+`authorization` (how a secret goes along), `calls` (time and losses), `redirects`, `quotas`, `wire`; `urls`, where an
+operator has upstreams called instead; and `contents`, what of a job lies in the object store.
 """

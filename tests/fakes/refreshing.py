@@ -17,6 +17,7 @@ from services.auth.connections.providers import ProviderClient, Providers
 from services.auth.connections.refreshes import Refreshes
 from services.auth.connections.secret_texts import kind_of
 from services.auth.connections.vault import Vault
+from services.auth.domain import to_milliseconds
 from shared.errors import AuthorizationRefused
 from tests.fakes.connections import make
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from services.auth.connections.domain import Secret
     from services.auth.connections.store import ConnectionStore
     from services.auth.connections.vault import Keys
+    from shared.clock import Clock
 
 #: Short, so that a claim's end is soon seen.
 TIMES = ClaimTimes(lasting=timedelta(seconds=0.3), grace=timedelta(seconds=0.9))
@@ -166,17 +168,19 @@ def access_token(usable: Usable) -> str:
 
 
 async def sealed_connection(
-    store: ConnectionStore, keys: Keys, secret: Secret, hands: Hands, **fields: Any
+    store: ConnectionStore, vault: Vault, secret: Secret, clock: Clock, **fields: Any
 ) -> Connection:
-    """A connection of `acme` with this secret."""
+    """A connection of `acme` with this secret, made now."""
+    now = to_milliseconds(clock.now())
+    ends = secret.expires_at if isinstance(secret, OAuth2Tokens) else None
     connection = make(
         kind=kind_of(secret),
-        created_at=hands.now(),
-        updated_at=hands.now(),
-        expires_at=secret.expires_at if isinstance(secret, OAuth2Tokens) else None,
+        created_at=now,
+        updated_at=now,
+        expires_at=to_milliseconds(ends) if ends is not None else None,
         **fields,
     )
-    sealed = await Vault(keys).seal(secret, tenant=connection.tenant, connection_id=connection.id)
+    sealed = await vault.seal(secret, tenant=connection.tenant, connection_id=connection.id)
     connection = replace(connection, sealed=sealed)
     await store.add(connection)
     return connection

@@ -74,7 +74,7 @@ def load(file: Path, *, urls: Mapping[str, URL] | None = None) -> RestData:
 class _StrictLoader(yaml.CSafeLoader):
     """Refuses a key that stands twice, of which YAML would take the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  PyYAML's
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  as PyYAML has it
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:
@@ -93,13 +93,13 @@ def _faults_of_form(document: Any) -> Iterator[str]:
     checks = {name: each.accepts for name, each in formats(AddressGuard()).items()}
     validator = jsonschema_rs.Draft202012Validator(_schema(), formats=checks, validate_formats=True, offline=True)
     for error in validator.iter_errors(document):
-        path = ".".join(str(part) for part in error.instance_path)
+        path = ".".join(str(part) for part in error.instance_path) or "it"
         kind = error.kind.as_dict()
         match error.kind.name:
             case "required":
-                yield f"{path or 'it'} lacks {kind['property']}"
+                yield f"{path} lacks {kind['property']}"
             case "additionalProperties" | "unevaluatedProperties":
-                yield f"{path or 'it'} has {', '.join(map(shown, kind['unexpected']))}, which is not known here"
+                yield f"{path} has {', '.join(map(shown, kind['unexpected']))}, which is not known here"
             case _:
                 yield f"{path} is {shown(str(error.instance))}; it takes {_taken(error.schema_path)}"
 
@@ -107,7 +107,7 @@ def _faults_of_form(document: Any) -> Iterator[str]:
 def _taken(schema_path: Iterable[str | int]) -> str:
     """What the schema's innermost description on the way to a keyword says."""
     node: Any = _schema()
-    taken = "something else"
+    taken = node["description"]
     for part in schema_path:
         node = node[part]
         if isinstance(node, dict):

@@ -39,6 +39,7 @@ class Bench:
     """A connector, its far end, and calls of it."""
 
     specimen: Specimen
+    client: HttpClient
     connector: Connector
     far: ScriptedFarEnd
     store: ContentStore = field(default_factory=ContentStore)
@@ -94,7 +95,7 @@ def specimen(request: pytest.FixtureRequest) -> Specimen:
 async def bench(specimen: Specimen) -> AsyncIterator[Bench]:
     client = HttpClient(AddressGuard(allow_loopback=True), limit=64)
     async with scripted_far_end() as far:
-        made = Bench(specimen, specimen.make(client, far.url), far)
+        made = Bench(specimen, client, specimen.make(client, far.url), far)
         await made.store.put(upload_key("acme", UPLOAD_ID), b"some bytes", content_type="image/png")
         yield made
     await client.close()

@@ -74,7 +74,7 @@ async def test_a_refused_connection_has_sent_nothing_and_may_be_tried_again(benc
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         bench.far.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    bench.connector = bench.specimen.make(bench.connector._client, bench.far.url)  # pyright: ignore[reportAttributeAccessIssue]
+    bench.connector = bench.specimen.make(bench.client, bench.far.url)
     for method in bench.methods:
         outcome, progress = await bench.call(method)
         failed = failure(outcome, method)

@@ -31,7 +31,7 @@ class FlickrCalls:
     connector: RestConnector
     user: User
     token: AccessToken
-    credential: Credential
+    credential: Credential | None
     store: ContentStore = field(default_factory=ContentStore)
     progress: Progress = field(default_factory=Progress)
 

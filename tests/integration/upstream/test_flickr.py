@@ -156,10 +156,9 @@ async def test_a_replacement_names_its_photo(flickr: FlickrCalls, upload: str) -
 
 
 async def test_an_upload_that_is_gone_meanwhile_is_gone(flickr: FlickrCalls, upload: str) -> None:
-    connector, uploads = flickr.connector, flickr.store.uploads()
+    uploads = flickr.store.uploads()
     flickr.store.objects.clear()
     flickr.store.uploads = lambda: uploads
-    assert connector.upstream.name == "flickr"
     assert fate(await flickr("upload", photo=upload)) == (Reason.CONTENT_GONE, False, False)
     assert not flickr.far.world.photos
 
@@ -284,6 +283,7 @@ async def test_a_401_that_says_nothing_revokes_nothing(flickr: FlickrCalls) -> N
 
 
 async def test_a_wrong_secret_is_not_signed_rightly(flickr: FlickrCalls) -> None:
+    assert flickr.credential is not None
     secret = flickr.credential.secret
     assert isinstance(secret, OAuth1Secret)
     flickr.credential = replace(flickr.credential, secret=replace(secret, client_secret="another"))
@@ -313,6 +313,7 @@ async def test_a_write_that_is_throttled_was_not_done_and_is_tried_again(flickr:
 
 async def test_a_call_without_a_connection_or_with_one_of_another_kind_does_not_go_out(flickr: FlickrCalls) -> None:
     credential = flickr.credential
+    assert credential is not None
     flickr.credential = replace(credential, secret=BearerSecret(token="canary"))
     failed = failure(await flickr("test.login"))
     assert (failed.reason, failed.retryable) == (Reason.CONNECTION_FORBIDDEN, False)
@@ -320,7 +321,7 @@ async def test_a_call_without_a_connection_or_with_one_of_another_kind_does_not_
     assert "canary" not in failed.message
     flickr.credential = replace(credential, hosts=frozenset({"api.other.example"}))
     assert failure(await flickr("test.login")).reason is Reason.CONNECTION_FORBIDDEN
-    flickr.credential = None  # pyright: ignore[reportAttributeAccessIssue]  as intake would not let it come
+    flickr.credential = None
     assert failure(await flickr("test.login")).reason is Reason.INVALID_ARGUMENT
     assert not flickr.far.asked
     assert not flickr.progress.sent

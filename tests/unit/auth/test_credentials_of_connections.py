@@ -47,7 +47,7 @@ class Desk:
         self.servicer = CredentialServicer(self.replica.credentials)
 
     async def connection(self, secret: Secret, **fields: Any) -> Connection:
-        return await sealed_connection(self.store, self.keys, secret, self.hands, **fields)
+        return await sealed_connection(self.store, self.replica.vault, secret, self.hands, **fields)
 
     async def get(self, connection: Connection, tenant: str = "acme") -> credentials_pb2.Credential:
         request = credentials_pb2.GetCredentialRequest(tenant=tenant, connection_id=connection.id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.auth.connections.domain import Change, GivenSecret, Kind, OAuth2Tokens, State
+from services.auth.connections.vault import Vault
 from shared.errors import ConnectionNeedsReauth, ConnectionNotFound, Unavailable
 from tests.fakes.connection_store import FakeConnectionStore
 from tests.fakes.data_keys import FakeKeys
@@ -37,7 +38,7 @@ class Scene:
         return Replica(self.store, self.provider, self.signals, hands or self.hands, keys or self.keys)
 
     async def begun(self) -> Scene:
-        self.connection = await sealed_connection(self.store, self.keys, self.provider.tokens(), self.hands)
+        self.connection = await sealed_connection(self.store, Vault(self.keys), self.provider.tokens(), self.hands)
         return self
 
     @property
