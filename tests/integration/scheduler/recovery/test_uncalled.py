@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.scheduler.limits import Budget, Limits, Rate, Rules
+from shared.errors import Unavailable
 from tests.integration.scheduler.conftest import error
 from tests.integration.scheduler.recovery.replica import LONG, UPSTREAM, enqueued, open_again, work_off
 
@@ -63,3 +64,26 @@ async def test_cached_answers_cost_no_quota_after_a_loss(replica: Replica, lossy
     await lossy.restart(keep=0)
     await open_again(replica, after=1)
     assert await used() == [(1,)]
+
+
+async def test_an_outcome_that_is_applied_again_because_its_event_was_not_published_gives_back_once(
+    replica: Replica, log: JobsLog
+) -> None:
+    rate = Rate(calls=3, window=timedelta(minutes=30))
+    await replica.queue.configure(UPSTREAM, Rules(limits=Limits(upstream=Budget(rates=(rate,)))))
+    jobs = [await replica.submit(timeout=LONG) for _ in range(3)]
+    called = [await replica.give() for _ in jobs]
+    published = 0
+
+    async def fail_once() -> None:
+        nonlocal published
+        published += 1
+        if published == 2:  # the first one is the outcome itself
+            raise Unavailable("the publish fails, for the test wants it to")
+
+    replica.bus.before_publish = fail_once
+    await replica.report(called[0], from_cache=True)
+    await log.until(called[0].lease.key.job_id, "RUNNING", "SUCCEEDED")
+    assert published > 2, "it came again"
+    (use,) = (await replica.queue.view(UPSTREAM, tenant="", lanes=0)).budgets
+    assert use.used == (2,)
