@@ -96,6 +96,7 @@ class Service:
 
 #: What keys have done at a service, which auth counts.
 _USES = "signal.auth.uses"
+_CONNECTIONS = "signal.auth.connection_changed"
 _TENANTS = ("signal.auth.tenant_suspended", "signal.auth.tenant_resumed")
 #: How scripts are run, and what a connection begins with.
 _SCRIPTS = ("PING", "SELECT", "EVALSHA", "SCRIPT|LOAD", "TIME")
@@ -106,9 +107,9 @@ SERVICES: Sequence[Service] = (
         nats=NatsRights(
             publishes=(
                 *("notices.tenant_suspended", "notices.tenant_resumed"),
-                *("signal.auth.changed", "signal.auth.revoked", *_TENANTS, _USES, "audit.auth"),
+                *("signal.auth.changed", "signal.auth.revoked", *_TENANTS, _CONNECTIONS, _USES, "audit.auth"),
             ),
-            hears=("signal.auth.changed", *_TENANTS, _USES),
+            hears=("signal.auth.changed", *_TENANTS, _CONNECTIONS, _USES),
             consumes={"AUDIT": ("auth",)},
         ),
         redis=RedisRights(
@@ -128,7 +129,7 @@ SERVICES: Sequence[Service] = (
         name="intake",
         nats=NatsRights(
             publishes=("jobs.submitted.*", "notices.batch_finished", "signal.jobs.changed", _USES, "audit.intake"),
-            hears=("signal.jobs.changed", "signal.auth.revoked", *_TENANTS),
+            hears=("signal.jobs.changed", "signal.auth.revoked", *_TENANTS, _CONNECTIONS),
             consumes={"JOBS": ("intake-view",)},
             reads=("JOBS",),
             follows=("JOBS",),
@@ -191,7 +192,7 @@ SERVICES: Sequence[Service] = (
     ),
     Service(
         name="upstream",
-        nats=NatsRights(publishes=("attempts.*", _USES, "audit.upstream"), hears=("signal.cancel.*",)),
+        nats=NatsRights(publishes=("attempts.*", _USES, "audit.upstream"), hears=("signal.cancel.*", _CONNECTIONS)),
         objects=ObjectRights(reads=("params/", "uploads/"), writes=("results/",), lists=("results/",)),
     ),
     Service(

@@ -171,6 +171,7 @@ _SERVICES = (
             "PENSTOCK_SCHEDULER_ADDRESS": layout.address("scheduler"),
             "PENSTOCK_UPSTREAM_ADDRESS": layout.address("upstream"),
             "PENSTOCK_HISTORY_ADDRESS": layout.address("history"),
+            "PENSTOCK_AUTH_ADDRESS": layout.address("auth"),
             "PENSTOCK_SEALING_KEY_FILE": str(keys.sealing_key_file(layout.secrets)),
             "PENSTOCK_ALLOW_LOOPBACK": "true",
         },
@@ -189,6 +190,7 @@ _SERVICES = (
         metrics=18204,
         environment=lambda layout: {
             "PENSTOCK_SCHEDULER_ADDRESS": layout.address("scheduler"),
+            "PENSTOCK_AUTH_ADDRESS": layout.address("auth"),
             "PENSTOCK_ALLOW_LOOPBACK": "true",
             **_upstream_urls(layout),
         },

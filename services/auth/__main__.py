@@ -19,10 +19,11 @@ from services.auth.domain import KeyHasher
 from services.auth.keyring import Keyring
 from services.auth.known_keys import KnownKeys
 from services.auth.limiter import Guesses, Limiter
+from services.auth.notices import Notices
 from services.auth.servicer import KeyServicer
 from services.auth.signing_keys import SigningKeys
 from services.auth.store import MongoStore
-from services.auth.tenant_notices import TenantNotices
+from services.auth.tenant_notices import UntoldTenants
 from services.auth.tenant_servicer import TenantServicer
 from services.auth.tenants import Tenants
 from services.auth.usage import Usage
@@ -67,7 +68,7 @@ async def serve(config: Config, process: Process) -> None:
         callers=Callers(usage=usage_store, keys=store, clock=clock),
         page_tokens=page_tokens,
     )
-    notices = TenantNotices(store=store, publisher=bus)
+    notices = Notices(UntoldTenants(store), bus)
     tenants = TenantServicer(
         tenants=Tenants(store=store, signals=bus, clock=clock, changed=notices.wake), page_tokens=page_tokens
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.upstream import urls
 from services.upstream.domain import MAX_INLINE_BYTES
 from shared.config import ConfigError, Secret
 from shared.objects import ObjectsConfig
@@ -21,12 +22,16 @@ class Config(ObjectsConfig):
     nats_url: Secret
     #: Where the scheduler answers, `host:port`: it gives the leases.
     scheduler_address: str
+    #: Where auth answers, `host:port`: it gives the credentials of connections.
+    auth_address: str
     #: Calls that this process makes at a time, for each upstream.
     concurrency: int = 64
     #: Bytes of a result at most; a larger answer fails its call.
     max_result_bytes: int = 100 * 1024 * 1024
     #: Lets calls lead to this machine: for a laptop, never for production.
     allow_loopback: bool = False
+    #: Where targets of upstreams are called instead of at their own URLs, each `upstream.target=url`.
+    upstream_urls: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         mistakes = self.mistakes_of_objects() + self.mistakes_of_loopback(allowed=self.allow_loopback)
@@ -38,5 +43,6 @@ class Config(ObjectsConfig):
             )
             if not least <= number <= most
         ]
+        mistakes += urls.mistakes_of(self.upstream_urls, allow_loopback=self.allow_loopback)
         if mistakes:
             raise ConfigError(mistakes)

@@ -236,6 +236,7 @@ def config(servers_of_intake: tuple[Secret, Secret], identities: Identities, sta
         redis_url=redis_url,
         nats_url=nats_url,
         scheduler_address=stand_ins,
+        auth_address=stand_ins,
         upstream_address=stand_ins,
         history_address=stand_ins,
         **object_stores.AWAY,

@@ -44,6 +44,7 @@ class Mesh:
             service_key=self.identities.service_key("upstream"),
             nats_url=Secret(self.nats_url),
             scheduler_address=self.scheduler.address,
+            auth_address=self.scheduler.address,
             environment=Environment.TEST,
             allow_loopback=True,
             **(object_stores.AWAY | settings),

@@ -11,7 +11,7 @@ from google.protobuf import json_format
 from penstock.upstream.v1 import limits_pb2, upstream_pb2
 
 from services.upstream.catalogue import Catalogue
-from services.upstream.connectors.http import UPSTREAM
+from services.upstream.connectors.http_methods import UPSTREAM
 from services.upstream.domain import Kind, Upstream
 from services.upstream.limits import BreakerPolicy, Budget, Limits, LimitsError, Rate
 from services.upstream.servicer import UpstreamServicer
