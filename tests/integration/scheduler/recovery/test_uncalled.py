@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from penstock.jobs.v1 import jobs_pb2
 
 from services.scheduler.limits import Budget, Limits, Rate, Rules
 from shared.errors import Unavailable
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from tests.integration.scheduler.recovery.lossy_redis import LossyRedis
     from tests.integration.scheduler.recovery.replica import Replica
 
+NOT_CALLED = jobs_pb2.JobError(reason="CONNECTION_NEEDS_REAUTH", retryable=True)
+
 
 @pytest.mark.parametrize("lost", ["all", "last writes"])
 async def test_attempts_that_did_not_count_do_not_count_after_a_loss(
@@ -27,7 +30,7 @@ async def test_attempts_that_did_not_count_do_not_count_after_a_loss(
     kept = 0 if lost == "all" else lossy.size
     uncounted = ("RUNNING", "RETRYING")
     for number in range(1, 4):
-        await replica.report(await replica.give(), error(retryable=True), uncounted=True)
+        await replica.report(await replica.give(), NOT_CALLED, uncounted=True)
         events = await log.until(job_id, *uncounted * number)
         assert [event.uncounted_attempts for event in events[1::2]] == list(range(1, number + 1))
     await lossy.restart(keep=kept)
@@ -60,10 +63,13 @@ async def test_cached_answers_cost_no_quota_after_a_loss(replica: Replica, lossy
         await replica.report(granted, from_cache=True)
         await log.until(granted.lease.key.job_id, "RUNNING", "SUCCEEDED")
     await log.until(called.lease.key.job_id, "RUNNING", "SUCCEEDED")
-    assert await used() == [(1,)]
+    refused = await replica.submit(timeout=LONG)  # the upstream was asked, though it does not count as an attempt
+    await replica.report(await replica.give(), error(retryable=True, status=401), uncounted=True)
+    await log.until(refused, "RUNNING", "RETRYING")
+    assert await used() == [(2,)]
     await lossy.restart(keep=0)
     await open_again(replica, after=1)
-    assert await used() == [(1,)]
+    assert await used() == [(2,)]
 
 
 async def test_an_outcome_that_is_applied_again_because_its_event_was_not_published_gives_back_once(
