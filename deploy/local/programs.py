@@ -86,10 +86,20 @@ def _service(
     )
 
 
+def _providers(layout: Layout) -> Mapping[str, str]:
+    """What was chosen of them."""
+    options = layout.options
+    chosen = {
+        "PENSTOCK_PROVIDERS_FILE": options.providers_file,
+        "PENSTOCK_PROVIDER_CLIENTS_FILE": options.provider_clients_file,
+    }
+    return {name: path for name, path in chosen.items() if path}
+
+
 def _upstream_urls(layout: Layout) -> Mapping[str, str]:
-    """The file that was chosen."""
-    chosen = layout.options.upstream_urls_file
-    return {"PENSTOCK_UPSTREAM_URLS_FILE": chosen} if chosen else {}
+    """Those that were chosen."""
+    chosen = layout.options.upstream_urls
+    return {"PENSTOCK_UPSTREAM_URLS": chosen} if chosen else {}
 
 
 def _rate_limits(layout: Layout) -> Mapping[str, str]:
@@ -101,16 +111,6 @@ def _rate_limits(layout: Layout) -> Mapping[str, str]:
         "PENSTOCK_ADDRESS_RATE_LIMIT": options.address_rate_limit,
     }
     return {name: limit for name, limit in chosen.items() if limit}
-
-
-def _providers(layout: Layout) -> Mapping[str, str]:
-    """Those files that were chosen."""
-    options = layout.options
-    chosen = {
-        "PENSTOCK_PROVIDERS_FILE": options.providers_file,
-        "PENSTOCK_PROVIDER_CLIENTS_FILE": options.provider_clients_file,
-    }
-    return {name: file for name, file in chosen.items() if file}
 
 
 _SERVERS = (

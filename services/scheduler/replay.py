@@ -137,6 +137,7 @@ def _values(happened: Happened) -> dict[str, object]:
         "attempt": event.attempt,
         "uncounted": event.uncounted_attempts,
         "from_cache": event.result.from_cache,
+        "answered": event.error.upstream_status > 0,
         "started": _milliseconds(event.started_at),
         "not_before": _milliseconds(event.not_before),
         "epoch": event.fence.epoch,

@@ -46,7 +46,7 @@ end
 
 restore[RETRYING] = function(job, event, gap)
   take_out(job, event.unspent)
-  if event.unspent then
+  if event.spared then
     job.in_row = job.in_row + 1
   elseif event.revision > job.revision then -- it is not the same event once more
     job.in_row = 0
@@ -78,7 +78,8 @@ local function apply(event, gap, margin_ms, remember_ms)
   if not job or is_over(job) or event.revision < job.revision then
     return false
   end
-  event.unspent = event.from_cache or event.uncounted > job.uncounted
+  event.spared = event.uncounted > job.uncounted
+  event.unspent = event.from_cache or (event.spared and not event.answered)
   job.attempt, job.uncounted, job.started, job.changed = event.attempt, event.uncounted, event.started, event.time
   if restore[event.state] then
     restore[event.state](job, event, gap, margin_ms)

@@ -111,14 +111,15 @@ local function strike(history, window, subwindows, noted_at)
   if ends + window <= now then
     return
   end
-  for position = 1, #history, 2 do
-    if history[position] >= ends then
-      history[position + 1] = history[position + 1] - 1
-      if history[position + 1] == 0 then
-        table.remove(history, position)
-        table.remove(history, position)
-      end
-      return
+  local position = #history - 1 -- a lease that ends is mostly a recent one
+  while position > 2 and history[position - 2] >= ends do
+    position = position - 2
+  end
+  if position > 0 and history[position] >= ends then
+    history[position + 1] = history[position + 1] - 1
+    if history[position + 1] == 0 then
+      table.remove(history, position)
+      table.remove(history, position)
     end
   end
 end

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
@@ -173,6 +173,10 @@ class _Context:
         self.metadata = metadata
 
 
+def query_of(url: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
 @dataclass
 class Browser:
     """Keeps cookies, and comes to the callback."""
@@ -185,17 +189,17 @@ class Browser:
         parts = urlsplit(url)
         assert f"{parts.scheme}://{parts.netloc}" == PUBLIC_URL
         assert parts.path == CALLBACK_PATH
-        query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-        return await self.bring(accept=accept, **query)
+        return await self.bring(accept=accept, **query_of(url))
 
     async def bring(self, *, accept: str = PAGES, **query: str) -> Reply:
         """Comes with such a query."""
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         metadata = {"accept": accept, "cookie": cookie, CLIENT_ADDRESS_HEADER: "192.0.2.7"}
         context = _Context()
-        call = Call(method=METHOD, service="auth", metadata=metadata, context=context, request_id="r-1")  # type: ignore[arg-type]
+        call = Call(method=METHOD, service="auth", metadata=metadata, context=cast("Any", context), request_id="r-1")
         current_call.enter(call)
-        body = await self.desk.authorizing.receive(connections_pb2.ReceiveCallbackRequest(**query), context)  # type: ignore[arg-type]
+        request = connections_pb2.ReceiveCallbackRequest(**query)
+        body = await self.desk.authorizing.receive(request, cast("Any", context))
         headers = list(context.metadata)
         status = next((int(value) for name, value in headers if name == HTTP_STATUS_HEADER), 200)
         for name, value in headers:
@@ -236,7 +240,7 @@ class Desk:
     def as_(self, key: str = "key_01890000-0000-7000-8000-000000000001", tenant: str = "acme") -> Principal:
         """Has what comes next be asked by this key."""
         principal = Principal(kind=PrincipalKind.KEY, id=key, tenant=tenant, scopes=frozenset())
-        call = Call(method="", service="auth", metadata={}, context=_Context(), principal=principal)  # type: ignore[arg-type]
+        call = Call(method="", service="auth", metadata={}, context=cast("Any", _Context()), principal=principal)
         current_call.enter(call)
         return principal
 

@@ -44,10 +44,9 @@ class Mesh:
             service_key=self.identities.service_key("upstream"),
             nats_url=Secret(self.nats_url),
             scheduler_address=self.scheduler.address,
-            auth_address=self.scheduler.address,
             environment=Environment.TEST,
             allow_loopback=True,
-            **(object_stores.AWAY | settings),
+            **(object_stores.AWAY | {"auth_address": self.scheduler.address} | settings),
         )
         process = Process("upstream", config)
         async with running_process(process, serve(config, process)):

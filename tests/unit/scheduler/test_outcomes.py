@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from services.scheduler.domain import Outcome
 
 FAILED = jobs_pb2.JobError(reason="CONNECTION_NEEDS_REAUTH", retryable=True)
+REFUSED = jobs_pb2.JobError(reason="CONNECTION_NEEDS_REAUTH", upstream_status=401, retryable=True)
 ANSWERED = jobs_pb2.JobResult(size=1)
 
 
@@ -44,8 +45,9 @@ class Told:
         (events_pb2.Attempt(result=jobs_pb2.JobResult(size=1, from_cache=True)), False, True),
         (events_pb2.Attempt(error=FAILED), False, False),
         (events_pb2.Attempt(error=FAILED, uncounted=True), True, True),
+        (events_pb2.Attempt(error=REFUSED, uncounted=True), True, False),
     ],
-    ids=["answered", "from the cache", "failed", "uncounted"],
+    ids=["answered", "from the cache", "failed", "uncounted", "uncounted, and refused by the upstream"],
 )
 async def test_what_did_not_go_out_spends_nothing(
     attempt: events_pb2.Attempt, *, uncounted: bool, unspent: bool

@@ -69,6 +69,7 @@ def test_an_event_is_told_with_its_fence() -> None:
             "attempt": 2,
             "uncounted": 1,
             "from_cache": False,
+            "answered": False,
             "started": NOW_MS,
             "not_before": 0,
             "epoch": 3,
