@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from services.auth.connections.vault import Vault
     from shared.audit import Audit
     from shared.clock import Clock
+    from shared.paging import PageTokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ def authorizing(
     http: ProviderHttp,
     public_url: str,
     lifetime: timedelta,
+    page_tokens: PageTokens,
     audit: Audit,
     clock: Clock,
 ) -> Authorizing:
@@ -67,6 +69,7 @@ def authorizing(
         http: Asks them.
         public_url: Where browsers reach the mesh; empty where none can.
         lifetime: For how long an authorization can be completed.
+        page_tokens: What pages are asked for by.
         audit: Is told of what was completed, and refused.
         clock: The time.
     """
@@ -90,4 +93,10 @@ def authorizing(
         audit=audit,
         clock=clock,
     )
-    return Authorizing(providers=providers, authorizations=authorizations, granted=granted, callback=callback)
+    return Authorizing(
+        providers=providers,
+        authorizations=authorizations,
+        granted=granted,
+        callback=callback,
+        page_tokens=page_tokens,
+    )

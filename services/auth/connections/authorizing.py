@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from penstock.auth.v1 import connections_pb2
@@ -11,8 +11,7 @@ from services.auth.connections.authorization import AuthorizationOrder
 from services.auth.connections.messages import policy_of
 from services.auth.connections.providers import ProviderKind
 from services.auth.times import timestamp
-from shared.errors import InvalidArgument
-from shared.paging import page_size
+from shared.paging import Position, page_size
 from shared.rpc import call as current_call
 from shared.rpc.call import current_principal, current_tenant
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from services.auth.connections.orders import ProviderOrder
     from services.auth.connections.providers import Provider, Providers
     from shared.identity import Principal
+    from shared.paging import PageTokens
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -41,29 +41,38 @@ class Authorizing:
         authorizations: What is begun and completed at them.
         granted: Keeps what they give to the client itself.
         callback: Answers browsers.
+        page_tokens: What pages are asked for by.
     """
 
     def __init__(
-        self, *, providers: Providers, authorizations: Authorizations, granted: Granted, callback: Callback
+        self,
+        *,
+        providers: Providers,
+        authorizations: Authorizations,
+        granted: Granted,
+        callback: Callback,
+        page_tokens: PageTokens,
     ) -> None:
         self._providers = providers
         self._authorizations = authorizations
         self._granted = granted
         self._callback = callback
+        self._page_tokens = page_tokens
 
     async def list_providers(
         self, request: connections_pb2.ListProvidersRequest
     ) -> connections_pb2.ListProvidersResponse:
-        """Answers with a page of the providers, in the order of their names; a page's token is the last one's name."""
-        current_tenant()
-        size, after = page_size(request.page_size), request.page_token
-        if after and after not in {provider.name for provider in self._providers.all}:
-            raise InvalidArgument.field("pageToken", "is none that was answered here; ask for the first page again")
-        left = [provider for provider in self._providers.all if provider.name > after]
-        page = list(itertools.islice(left, size))
+        """Answers with a page of the providers, in the order of their names."""
+        list_ = f"providers {current_tenant()}"
+        size = page_size(request.page_size)
+        after = self._page_tokens.read(request.page_token, bound_to=list_)
+        left = [each for each in self._providers.all if after is None or each.name > after.id]
+        token = ""
+        if len(left) > size:
+            last = Position(created_at=datetime.fromtimestamp(0, UTC), id=left[size - 1].name)  # names are the order
+            token = self._page_tokens.make(last, bound_to=list_)
         return connections_pb2.ListProvidersResponse(
-            providers=[self._message(provider) for provider in page],
-            next_page_token=page[-1].name if len(left) > size else "",
+            providers=[self._message(provider) for provider in left[:size]], next_page_token=token
         )
 
     async def create(self, order: ProviderOrder, *, maker: Principal) -> Connection:

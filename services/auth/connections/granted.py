@@ -188,6 +188,7 @@ class Granted:
             at=to_milliseconds(self._clock.now()),
             display_name=order.display_name or None,
             reauth_policy=order.reauth_policy,
+            hosts=provider.hosts or None,
             given=given,
         )
         changed = await self._store.change(before.tenant, before.id, change, provider=provider.name)

@@ -67,6 +67,11 @@ class KeyProviders:
         self._wraps = providers[0]
         self._by_name = {provider.name: provider for provider in providers}
 
+    @property
+    def names(self) -> list[str]:
+        """What they are called, the one that wraps first."""
+        return list(self._by_name)
+
     async def wrap(self, key: bytes, *, data_key_id: str) -> Wrapped:
         """A data key, to be kept; raises `Unavailable`."""
         return await self._wraps.wrap(key, data_key_id=data_key_id)

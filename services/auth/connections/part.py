@@ -168,6 +168,7 @@ def _connections(config: Config, process: Process, shared: Shared, base: _Base) 
         http=base.http,
         public_url=config.public_url,
         lifetime=config.authorization_lifetime,
+        page_tokens=shared.page_tokens,
         audit=process.audit,
         clock=shared.clock,
     )

@@ -11,6 +11,7 @@ from services.upstream import redirects
 from services.upstream.answers import Edges
 from services.upstream.authorization import UnsignableError, authorized, is_refusal, may_go_to, without_secrets
 from services.upstream.calls import RETRY_IDEMPOTENT, RETRY_REFUSED, OngoingCall, pause_of
+from services.upstream.credentials import OAuth1Secret
 from services.upstream.domain import ConnectionUse, Failure, Outcome, Reason, Success, Upstream, lost
 from services.upstream.rest.data import Retry, kind_of
 from services.upstream.rest.reading import Received, Refusal, UnreadableError, read_json
@@ -112,7 +113,7 @@ class RestConnector:
                     call.lost(Reason.UPSTREAM_PROTOCOL, f"{request.host} {error}"), upstream_status=answer.status
                 )
             if refusal is not None:
-                return self._refused(refusal, answer, call)
+                return self._refused(refusal, answer, call, Failure(reason=Reason.UPSTREAM_REFUSED, message=""))
             return Success(status=answer.status, headers=headers, body=body, quotas=call.quotas)
 
     async def _error(self, request: HttpRequest, route: Route, answer: Answer, call: OngoingCall) -> Failure:
@@ -125,11 +126,10 @@ class RestConnector:
             refusal = self._read(_received(call, route, answer, start, edges))
         except UnreadableError:  # a proxy's page, or a part of one
             return by_status
-        if refusal is not None:
-            return self._refused(refusal, answer, call)
-        credential = call.request.credential
-        refused = credential is not None and is_refusal(answer.status, answer.field, credential.secret)
-        return replace(by_status, credential_refused=refused)
+        secret = call.request.credential.secret if call.request.credential is not None else None
+        refused = secret is not None and is_refusal(answer.status, answer.field, secret)
+        by_status = replace(by_status, credential_refused=refused)
+        return by_status if refusal is None else self._refused(refusal, answer, call, by_status)
 
     def _redirected(self, request: HttpRequest, answer: Answer, call: OngoingCall) -> Failure:
         sent = redirects.is_performed(request.verb, answer.status)
@@ -137,29 +137,34 @@ class RestConnector:
         failure = lost(Reason.UPSTREAM_PROTOCOL, message, idempotent=call.request.method.idempotent, sent=sent)
         return replace(failure, upstream_status=answer.status, quotas=call.quotas)
 
-    def _refused(self, refusal: Refusal, answer: Answer, call: OngoingCall) -> Failure:
-        """The failure of a call that the upstream has refused in its own way."""
+    def _refused(self, refusal: Refusal, answer: Answer, call: OngoingCall, by_status: Failure) -> Failure:
+        """The failure of a call that the upstream has refused in its own way.
+
+        Args:
+            refusal: How.
+            answer: Which says so.
+            call: The call.
+            by_status: What the answer's status alone says, for a code that no table has.
+        """
         request = call.request
         secret = request.credential.secret if request.credential else None
         code, said = (without_secrets(text, secret) for text in (refusal.code, refusal.message))
         rule = self._data.rule(request.method, refusal.code)
-        if rule is None:
-            return Failure(
-                reason=Reason.UPSTREAM_REFUSED,
-                message=f"{self.upstream.title} refuses with code {code}: {shown(said)}",
-                upstream_status=answer.status,
-                upstream_code=code,
-                retry_after=pause_of(answer, self._clock.now()),
-                quotas=call.quotas,
-            )
-        return Failure(
+        failure = Failure(
             reason=Reason.UPSTREAM_REFUSED,
-            message=f"{self.upstream.title} refuses with code {code}: {rule.message}",
+            message=f"{self.upstream.title} refuses with code {code}: {rule.message if rule else shown(said)}",
             upstream_status=answer.status,
             upstream_code=code,
-            retryable=rule.retry is Retry.ALWAYS or (rule.retry is Retry.IDEMPOTENT and request.method.idempotent),
             retry_after=pause_of(answer, self._clock.now()),
             quotas=call.quotas,
+        )
+        if rule is None:
+            # a token is refused by 401 for one reason, and a signature for many, of which this is none that is known
+            refused = by_status.credential_refused and not isinstance(secret, OAuth1Secret)
+            return replace(failure, retryable=by_status.retryable, credential_refused=refused)
+        return replace(
+            failure,
+            retryable=rule.retry is Retry.ALWAYS or (rule.retry is Retry.IDEMPOTENT and request.method.idempotent),
             judged=rule.health,
             credential_refused=rule.credential_refused,
         )

@@ -85,6 +85,7 @@ class Target:
         constants: Params that are always sent, whatever the job says.
         method_param: The param that has the method's name; empty where the path tells.
         truths: What no and yes are written as in queries and forms.
+        posts_long_queries: A query that is too long for a URL goes by POST, in the body, and means the same.
     """
 
     url: URL
@@ -92,6 +93,7 @@ class Target:
     constants: Mapping[str, str] = field(default_factory=dict[str, str])
     method_param: str = ""
     truths: tuple[str, str] = ("false", "true")
+    posts_long_queries: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,6 +210,7 @@ def _target(document: Mapping[str, Any], url: URL | None) -> Target:
         body=BodyForm(document.get("body", "json")),
         constants=MappingProxyType(document.get("constants", {})),
         method_param=document.get("method_param", ""),
+        posts_long_queries=document.get("posts_long_queries", False),
     )
     return replace(target, truths=tuple(document["truths"])) if "truths" in document else target
 

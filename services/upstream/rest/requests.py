@@ -15,6 +15,7 @@ from services.upstream.http_client import HttpRequest
 from services.upstream.multipart import form_with_file
 from services.upstream.rest.data import BodyForm
 from services.upstream.wire import text_of
+from shared.addresses import MAX_URL_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,17 +28,18 @@ _PLACEHOLDER = re.compile(r"\{([^}]*)\}")
 
 
 class UnsendableError(ValueError):
-    """Params that make no request; the message names the param."""
+    """Params that make no request; the message says why."""
 
 
 def request_of(call: CallRequest, route: Route, target: Target) -> HttpRequest:
     """The request of a call, without its credential.
 
     Raises:
-        UnsendableError: A param cannot stand in the path.
+        UnsendableError: A param cannot stand in the path, or all of them make too long a URL.
     """
     params = dict(call.params)
-    url = str(target.url) + _PLACEHOLDER.sub(lambda match: _segment(match[1], params.pop(match[1])), route.path)
+    path = _PLACEHOLDER.sub(lambda match: _segment(match[1], params.pop(match[1])), route.path)
+    url = f"{str(target.url).rstrip('/')}/{path}" if path else str(target.url)
     file = next((name for name in call.method.upload_params if name in params), None)
     upload = call.uploads[params.pop(file)] if file is not None else None
     params |= target.constants  # these win: what a job says changes neither the method nor the form of the answer
@@ -46,20 +48,26 @@ def request_of(call: CallRequest, route: Route, target: Target) -> HttpRequest:
     headers = CIMultiDict[str]()
     if route.idempotency_header:
         headers[route.idempotency_header] = call.idempotency_key
-    if route.verb in _IN_QUERY:
-        query = urlencode(list(_pairs(params, target)))
-        return HttpRequest(verb=route.verb, url=URL(f"{url}?{query}" if query else url, encoded=True), headers=headers)
+    verb = route.verb
+    if verb in _IN_QUERY:
+        whole = f"{url}?{urlencode(list(_pairs(params, target)))}" if params else url
+        if len(whole) <= MAX_URL_CHARACTERS:
+            return HttpRequest(verb=verb, url=URL(whole, encoded=True), headers=headers)
+        if not target.posts_long_queries:
+            raise UnsendableError(
+                f"params make a URL of {len(whole)} characters; at most {MAX_URL_CHARACTERS} are sent"
+            )
+        verb = "POST"
     if file is not None and upload is not None:
-        form = form_with_file(list(_pairs(params, target)), file, upload)
-        headers["Content-Type"] = form.content_type
-        return HttpRequest(verb=route.verb, url=URL(url, encoded=True), headers=headers, body=form)
-    if target.body is BodyForm.JSON:
-        headers["Content-Type"] = "application/json"
+        body = form_with_file(list(_pairs(params, target)), file, upload)
+        headers["Content-Type"] = body.content_type
+    elif target.body is BodyForm.JSON:
         body = json.dumps(params, ensure_ascii=False, separators=(",", ":")).encode()
+        headers["Content-Type"] = "application/json"
     else:
-        headers["Content-Type"] = FORM
         body = urlencode(list(_pairs(params, target))).encode()
-    return HttpRequest(verb=route.verb, url=URL(url, encoded=True), headers=headers, body=body)
+        headers["Content-Type"] = FORM
+    return HttpRequest(verb=verb, url=URL(url, encoded=True), headers=headers, body=body)
 
 
 def _segment(name: str, value: object) -> str:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
@@ -26,6 +26,7 @@ from shared.audit import Audit
 from shared.clock import SystemClock
 from shared.config import Secret
 from shared.identity import CLIENT_ADDRESS_HEADER, Principal, PrincipalKind
+from shared.paging import PageTokens
 from shared.rpc import call as current_call
 from shared.rpc.call import Call
 from shared.rpc.status import HTTP_STATUS_HEADER
@@ -192,9 +193,10 @@ class Browser:
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         metadata = {"accept": accept, "cookie": cookie, CLIENT_ADDRESS_HEADER: "192.0.2.7"}
         context = _Context()
-        call = Call(method=METHOD, service="auth", metadata=metadata, context=context, request_id="r-1")  # type: ignore[arg-type]
+        call = Call(method=METHOD, service="auth", metadata=metadata, context=cast("Any", context), request_id="r-1")
         current_call.enter(call)
-        body = await self.desk.authorizing.receive(connections_pb2.ReceiveCallbackRequest(**query), context)  # type: ignore[arg-type]
+        request = connections_pb2.ReceiveCallbackRequest(**query)
+        body = await self.desk.authorizing.receive(request, cast("Any", context))
         headers = list(context.metadata)
         status = next((int(value) for name, value in headers if name == HTTP_STATUS_HEADER), 200)
         for name, value in headers:
@@ -235,7 +237,7 @@ class Desk:
     def as_(self, key: str = "key_01890000-0000-7000-8000-000000000001", tenant: str = "acme") -> Principal:
         """Has what comes next be asked by this key."""
         principal = Principal(kind=PrincipalKind.KEY, id=key, tenant=tenant, scopes=frozenset())
-        call = Call(method="", service="auth", metadata={}, context=_Context(), principal=principal)  # type: ignore[arg-type]
+        call = Call(method="", service="auth", metadata={}, context=cast("Any", _Context()), principal=principal)
         current_call.enter(call)
         return principal
 
@@ -330,6 +332,7 @@ async def desk(
             http=http,
             public_url=public_url,
             lifetime=timedelta(minutes=10),
+            page_tokens=PageTokens(b"a key of the tests"),
             audit=audit,
             clock=time,
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from penstock.auth.v1 import connections_pb2
 
 from services.auth.connections.domain import Account, Kind, OAuth1Token, OAuth2Tokens, ReauthPolicy, State
 from shared.errors import (
@@ -24,8 +25,6 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
-
-    from penstock.auth.v1 import connections_pb2
 
 OTHER_KEY = "key_01890000-0000-7000-8000-000000000002"
 
@@ -306,9 +305,9 @@ async def test_a_connection_that_was_deleted_meanwhile_is_not_authorized_anew(at
         ({"provider": "github"}, "provider"),
     ],
 )
-async def test_what_is_wrong_with_an_order_is_named(at_desk: Desk, fields: dict[str, object], wrong: str) -> None:
+async def test_what_is_wrong_with_an_order_is_named(at_desk: Desk, fields: dict[str, Any], wrong: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        await at_desk.authorize(**{"provider": "shop", **fields})  # type: ignore[arg-type]
+        await at_desk.authorize(**{"provider": "shop", **fields})
     assert [violation.field for violation in refused.value.violations] == [wrong]
     assert at_desk.authorizations.by_digest == {}
 
@@ -329,3 +328,30 @@ async def test_without_a_public_url_nothing_is_authorized_by_browsers(tmp_path: 
             await at_desk.authorize()
         begun, code = await out_of_band(at_desk)
         assert await at_desk.complete(begun.state, code)
+
+
+async def test_providers_are_listed_by_name_page_by_page(at_desk: Desk) -> None:
+    at_desk.as_()
+    found: list[connections_pb2.Provider] = []
+    token = ""
+    for _ in range(3):
+        request = connections_pb2.ListProvidersRequest(page_size=2, page_token=token)
+        page = await at_desk.authorizing.list_providers(request)
+        found += page.providers
+        token = page.next_page_token
+    assert token == ""
+    assert [each.name for each in found] == ["flickr", "github", "google", "shop", "slack"]
+    assert [each.name for each in found if each.configured] == ["flickr", "shop"]
+    flickr = found[0]
+    assert (flickr.kind, flickr.upstream, list(flickr.default_scopes)) == (flickr.OAUTH1, "flickr", ["read"])
+    assert (flickr.out_of_band, flickr.client_credentials) == (True, False)
+    assert found[3].client_credentials
+
+
+@pytest.mark.parametrize("token", ["flickr", "x" * 1000, "!"])
+async def test_a_page_token_that_was_not_made_here_is_refused(at_desk: Desk, token: str) -> None:
+    at_desk.as_()
+    with pytest.raises(InvalidArgument):
+        await at_desk.authorizing.list_providers(connections_pb2.ListProvidersRequest(page_token=token))
+    with pytest.raises(InvalidArgument):
+        await at_desk.authorizing.list_providers(connections_pb2.ListProvidersRequest(page_size=-1))

@@ -106,6 +106,14 @@ async def test_reads_are_gets_writes_are_posts_and_no_secret_is_in_a_url(flickr:
     assert not any("oauth_token" in asked.params for asked in flickr.far.asked)
 
 
+async def test_a_read_with_more_than_a_url_holds_is_posted(flickr: FlickrCalls) -> None:
+    outcome = success(await flickr("photosets.getList", photo_ids=",".join(["52000000001"] * 500)))
+    assert isinstance(outcome.body, bytes)
+    assert b'"photosets"' in outcome.body
+    (asked,) = flickr.far.asked
+    assert (asked.verb, len(asked.params["photo_ids"])) == ("POST", 5999)
+
+
 async def test_every_attempt_is_signed_anew(flickr: FlickrCalls) -> None:
     for _ in range(3):
         success(await flickr("test.login"))

@@ -19,7 +19,7 @@ from services.history.projection import CONSUMER as HISTORY
 from services.intake.projection import CONSUMER as INTAKE
 from services.scheduler import events
 from services.scheduler.recovery import submitted_consumer
-from services.scheduler.suspensions import CONSUMER as SUSPENSIONS
+from services.scheduler.standings import CONSUMER as STANDINGS
 from services.webhooks.collector import CONSUMER as WEBHOOKS
 from services.webhooks.notices import CONSUMER as NOTICES
 from shared import streams
@@ -136,7 +136,7 @@ def test_facts_go_to_the_streams_and_each_has_one_publisher() -> None:
         ("intake", streams.JOBS, INTAKE),
         ("webhooks", streams.JOBS, WEBHOOKS),
         ("webhooks", streams.NOTICES, NOTICES),
-        ("scheduler", streams.NOTICES, SUSPENSIONS),
+        ("scheduler", streams.NOTICES, STANDINGS),
     ],
 )
 def test_consumers_are_those_of_the_services(service: str, stream: str, consumer: ConsumerConfig) -> None:
