@@ -86,6 +86,16 @@ def _service(
     )
 
 
+def _providers(layout: Layout) -> Mapping[str, str]:
+    """What was chosen of them."""
+    options = layout.options
+    chosen = {
+        "PENSTOCK_PROVIDERS_FILE": options.providers_file,
+        "PENSTOCK_PROVIDER_CLIENTS_FILE": options.provider_clients_file,
+    }
+    return {name: path for name, path in chosen.items() if path}
+
+
 def _upstream_urls(layout: Layout) -> Mapping[str, str]:
     """Those that were chosen."""
     chosen = layout.options.upstream_urls

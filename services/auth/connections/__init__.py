@@ -11,8 +11,8 @@ sealing them  `vault` with `secret_texts`, over `data_keys` and their store, whi
               `aws_kms`, as `key_setup` has it); `resealing` with `sealed_store` rotates, for `data_key_servicer`.
 authorizing   `providers` and `provider_files` (data), `authorization` with its store, and `authorizations` (their way),
               `flows` over `oauth1` and `oauth2`, which ask by `provider_http` and answer with `grants`; `granted` makes
-              connections of those. `authorizing` answers callers, `callback` browsers, with `cookies` and `pages`;
-              `assembly` puts it together.
+              connections of those. `authorizing` answers callers, `callback` browsers, with `cookies` and `pages`, to
+              the end whoever leaves (`undisturbed`); `assembly` puts it together.
 using them    `credentials` for `credential_servicer`, over `known` (the cache); `refreshes` with `claims`, `refresher`,
               `faults` and `token_times` (fresh tokens, made once for all replicas).
 """
