@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,11 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
         return job_id
 
     async def Lease(self, request: scheduler_pb2.LeaseRequest, context: Any) -> scheduler_pb2.LeaseResponse:
+        if request.upstream != "http":  # of others there are no jobs
+            with suppress(TimeoutError):
+                async with asyncio.timeout(request.wait.ToTimedelta().total_seconds()):
+                    await asyncio.Event().wait()
+            return scheduler_pb2.LeaseResponse()
         self.leases.append(request)
         if self.empty:
             return scheduler_pb2.LeaseResponse()
