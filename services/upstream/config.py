@@ -22,6 +22,8 @@ class Config(ObjectsConfig):
     nats_url: Secret
     #: Where the scheduler answers, `host:port`: it gives the leases.
     scheduler_address: str
+    #: Where auth answers, `host:port`: it gives the credentials of connections.
+    auth_address: str
     #: Calls that this process makes at a time, for each upstream.
     concurrency: int = 64
     #: Bytes of a result at most; a larger answer fails its call.

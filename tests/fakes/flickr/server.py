@@ -18,6 +18,7 @@ from tests.fakes.flickr.accounts import Accounts, permits
 from tests.fakes.flickr.faults import KINDS, Fault
 from tests.fakes.flickr.methods import Caller
 from tests.fakes.flickr.more_methods import METHODS
+from tests.fakes.flickr.oauth import OAuth
 from tests.fakes.flickr.validator import Validator, problem_of
 from tests.fakes.flickr.world import ApiError, World
 
@@ -242,6 +243,7 @@ def application(far: FlickrFarEnd) -> web.Application:
     """The server's application, to which more routes can be added."""
     app = web.Application(client_max_size=256 * 1024 * 1024)
     app.add_routes(_Handlers(far).routes())
+    app.add_routes(OAuth(far.accounts).routes())
     return app
 
 

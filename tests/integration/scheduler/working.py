@@ -84,6 +84,7 @@ async def working(
         service_key=identities.service_key("upstream"),
         nats_url=config.nats_url,
         scheduler_address=free.address("scheduler"),
+        auth_address=free.address("auth"),
         environment=Environment.TEST,
         allow_loopback=True,
     )

@@ -76,6 +76,7 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
         traceparent: str = "",
         stored_params: events_pb2.StoredParams | None = None,
         uploads: Sequence[events_pb2.AttachedUpload] = (),
+        connection: str = "",
         **params: Any,
     ) -> str:
         """Has a job leased to the next who asks; answers with its id."""
@@ -86,7 +87,7 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
             fence=events_pb2.Fence(epoch=1, count=1),
             attempt=1,
             submission=events_pb2.Submission(
-                job=jobs_pb2.Job(id=job_id, upstream="http", method=f"http.{method}"),
+                job=jobs_pb2.Job(id=job_id, upstream="http", method=f"http.{method}", connection_id=connection),
                 idempotent=method in {"get", "head", "put", "delete"},
                 params=raw_params if raw_params is not None else json.dumps({"url": url, **params}).encode(),
                 stored_params=stored_params,

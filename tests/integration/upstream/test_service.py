@@ -34,6 +34,7 @@ async def address(empty_nats: Bus, identities: Identities, nats_url: str) -> Asy
         service_key=identities.service_key("upstream"),
         nats_url=Secret(nats_url),
         scheduler_address="127.0.0.1:1",
+        auth_address="127.0.0.1:1",
     )
     async with running("upstream", serve, config) as address:
         yield address
