@@ -213,7 +213,12 @@ def _environment(text: str) -> Environment:
         raise ValueError(f"is {text!r}; it takes {', '.join(Environment)}") from None
 
 
-def _duration(text: str) -> timedelta:
+def duration(text: str) -> timedelta:
+    """A span of time as settings have it.
+
+    Raises:
+        ValueError: It is none.
+    """
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError(f"is {text!r}; it takes a number with its unit, ms, s, m, h or d, such as 30s")
@@ -226,7 +231,7 @@ _PARSERS: Mapping[Any, Callable[[str], Any]] = types.MappingProxyType(
         int: _integer,
         float: _number,
         bool: _boolean,
-        timedelta: _duration,
+        timedelta: duration,
         Path: Path,
         Environment: _environment,
         Secret: Secret,

@@ -25,7 +25,7 @@ from shared.retry import Backoff, until_done
 from shared.streams import attempt_subject
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Awaitable, Callable, Container
     from datetime import datetime
 
     from penstock.events.v1 import events_pb2
@@ -63,6 +63,16 @@ class Publisher(Protocol):
         ...
 
 
+class Answering(Protocol):
+    """Stands between a call that could be made and the call; see `cache.cache.Cache`."""
+
+    async def answer(
+        self, lease: scheduler_pb2.Call, request: CallRequest, call: Callable[[CallRequest], Awaitable[Outcome]]
+    ) -> Outcome:
+        """How the call comes out: served, or made."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Start:
     """When a call was begun."""
@@ -82,6 +92,7 @@ class Attempts:
         contents: Has what is too large to travel in messages.
         scheduler: Lets calls that are not idempotent begin.
         publisher: Takes the outcomes.
+        cache: Serves calls whose answers are there.
         cancels: Breaks off the calls of jobs that are canceled.
         clock: For the times in outcomes.
         worker: In whose name.
@@ -95,6 +106,7 @@ class Attempts:
         contents: Contents,
         scheduler: SchedulerServiceAsyncStub,
         publisher: Publisher,
+        cache: Answering,
         cancels: Cancels,
         clock: Clock,
         worker: str,
@@ -104,6 +116,7 @@ class Attempts:
         self._contents = contents
         self._scheduler = scheduler
         self._publisher = publisher
+        self._cache = cache
         self._cancels = cancels
         self._clock = clock
         self._worker = worker
@@ -135,7 +148,7 @@ class Attempts:
                         await self._begin(call)
                     start = self._start()
                     crash_points.reach(CrashPoint.UPSTREAM_STARTED)
-                    outcome = await self._call(request)
+                    outcome = await self._cache.answer(call, request, self._call)
         except JobCanceledError:
             outcome = domain.canceled(idempotent=call.submission.idempotent, sent=progress.sent)
         crash_points.reach(CrashPoint.UPSTREAM_CALLED)
@@ -243,14 +256,17 @@ class Attempts:
         reason = "OK" if succeeded else outcome.reason
         status = outcome.status if succeeded else outcome.upstream_status
         label = method if self._connector.upstream.method(method) is not None else "unknown"
-        CALLS.labels(upstream, label, reason).inc()
-        CALL_SECONDS.labels(upstream, label).observe(seconds)
+        from_cache = succeeded and outcome.from_cache
+        if not from_cache:
+            CALLS.labels(upstream, label, reason).inc()
+            CALL_SECONDS.labels(upstream, label).observe(seconds)
         log.info(
             "attempt_made",
             upstream=upstream,
             method=method,
             reason=reason,
             upstream_status=status,
+            from_cache=from_cache,
             duration_ms=round(seconds * 1000, 2),
             trace_id=observability.current_trace_id(),
         )

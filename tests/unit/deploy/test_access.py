@@ -159,7 +159,7 @@ def test_signals_and_facts_are_those_of_the_services() -> None:
     assert rows["scheduler"] == changes | {streams.work_signal("*"), streams.cancel_signal("*")}
     submitted, finished = streams.job_subject("submitted", "*"), streams.notice_subject("batch_finished")
     assert rows["intake"] == {submitted, finished, streams.JOBS_CHANGED_SIGNAL}
-    assert rows["upstream"] == {streams.attempt_subject("*")}
+    assert rows["upstream"] == {streams.attempt_subject("*"), streams.CACHE_ANSWERED_SIGNAL}
     tenants = {streams.TENANT_SUSPENDED_SIGNAL, streams.TENANT_RESUMED_SIGNAL}
     notices = {streams.notice_subject("tenant_suspended"), streams.notice_subject("tenant_resumed")}
     assert rows["auth"] == {streams.AUTH_CHANGED_SIGNAL, streams.PRINCIPAL_REVOKED_SIGNAL, *tenants, *notices}

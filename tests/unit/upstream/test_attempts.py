@@ -21,6 +21,7 @@ from shared.addresses import AddressGuard
 from shared.clock import SystemClock
 from shared.errors import LeaseLost, PenstockError, PermissionDenied, Unavailable
 from shared.objects import params_key
+from tests.fakes.cached_answers import Uncached
 from tests.fakes.contents import ContentStore
 from tests.waiting import eventually
 
@@ -127,6 +128,7 @@ async def make(
         contents=Contents(store or ContentStore(), max_result_bytes=1024, patience=PATIENCE),
         scheduler=cast("SchedulerServiceAsyncStub", scheduler or Scheduler()),
         publisher=published,
+        cache=Uncached(),
         cancels=cancels or Cancels(),
         clock=SystemClock(),
         worker="w",
