@@ -38,6 +38,8 @@ _RETRY_REFUSED = frozenset({429, 503})
 #: Calls that one tenant may have at one host at a time: half of what a worker makes unless told otherwise, so that a
 #: host on which each of them hangs for its whole time leaves the other half to everybody else.
 _LANE_CONCURRENCY = 32
+#: The param that says for how many seconds an answer to a read may serve again.
+_CACHE_TTL = "cacheTtlS"
 #: The param that names an upload.
 _UPLOAD = "upload"
 #: Whole numbers up to here are exact in JSON's doubles.
@@ -226,7 +228,14 @@ def _schema(*, has_body: bool) -> Mapping[str, Any]:
         "required": ["url"],
         "additionalProperties": False,
     }
-    if has_body:
+    if not has_body:
+        properties[_CACHE_TTL] = {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 86400,
+            "description": "Seconds for which an answer of 2xx is kept and serves the same call again; without it none is.",
+        }
+    else:
         properties["json"] = {"description": "The body, as JSON."}
         properties["text"] = {"type": "string", "description": "The body, as text in UTF-8."}
         properties[_UPLOAD] = {
@@ -246,6 +255,7 @@ def _method(verb: str, title: str, kind: Kind, *, idempotent: bool) -> Method:
         idempotent=idempotent,
         timeout=_TIMEOUT,
         params_schema=_schema(has_body=kind is not Kind.READ),
+        cache_ttl_param=_CACHE_TTL if kind is Kind.READ else "",
         upload_params=() if kind is Kind.READ else (_UPLOAD,),
     )
 
