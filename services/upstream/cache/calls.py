@@ -95,7 +95,7 @@ class Calls:
             read: The call.
             flight: Of those of this process who wait for it; None where they wait for another one.
         """
-        holding = asyncio.create_task(self._hold(read), name="cache")
+        holding = asyncio.create_task(self._hold(read, flight), name="cache")
         with_cache = replace(read.request.result, key=cache_key(read.spot.tenant, read.spot.digest, read.token))
         answer: Answer | None = None
         try:
@@ -124,8 +124,8 @@ class Calls:
             return replace(failure, quotas=outcome.quotas, judged=outcome.health)
         return outcome
 
-    async def _hold(self, read: Read) -> None:
-        """Says now and again that this replica still calls."""
+    async def _hold(self, read: Read, flight: Flight | None) -> None:
+        """Says now and again that this replica still calls; where the call is its own no more, nobody waits for it."""
         while True:
             await asyncio.sleep(self.believed.total_seconds() / _HELD_PARTS)
             try:
@@ -133,6 +133,8 @@ class Calls:
             except Unavailable:  # others may take the call over, and one more is made
                 continue
             if not held.own:
+                if flight is not None:
+                    flight.land(None)
                 return
 
     async def _land(

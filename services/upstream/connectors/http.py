@@ -233,7 +233,7 @@ def _schema(*, has_body: bool) -> Mapping[str, Any]:
             "type": "integer",
             "minimum": 1,
             "maximum": 86400,
-            "description": "Seconds for which an answer of 2xx is kept and serves the same call again; without it none is.",
+            "description": "Seconds for which an answer of 2xx is kept and serves the same call again; none without.",
         }
     else:
         properties["json"] = {"description": "The body, as JSON."}

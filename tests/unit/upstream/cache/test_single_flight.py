@@ -277,6 +277,18 @@ async def test_what_is_forgotten_during_a_call_is_not_served_by_that_call(
     assert success(await replica.job()).body == b"new"
 
 
+async def test_nobody_here_waits_on_for_a_call_whose_answer_was_forgotten(world: World, shelf: Shelf) -> None:
+    replica = world.replica(FakeAnswers(shelf), believed=timedelta(milliseconds=300))
+    world.shop.gate.clear()
+    jobs = started(replica, jobs=4)
+    await all_wait(world.shop, replica)
+    await forget(replica)
+    await eventually(lambda: world.shop.under_way == 2, within=5, what="a call of those who waited")
+    world.shop.gate.set()
+    await asyncio.gather(*jobs)
+    assert len(world.shop.calls) == 2
+
+
 async def test_a_call_of_another_tenant_or_method_is_left_alone(replica: Replica, shop: Shop) -> None:
     shop.gate.clear()
     jobs = [asyncio.create_task(replica.job(tenant="globex")), asyncio.create_task(replica.job(name="shop.list"))]
