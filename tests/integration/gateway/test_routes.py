@@ -78,10 +78,10 @@ _ROUTES = [
         _FORGET,
         {"connection_id": "c", "method": "m"},
     ),
-    ("POST", "/api/v1/cache/invalidate", {"tokenId": "c"}, _FORGET, {"token_id": "c"}),
-    ("POST", "/api/v1/cache/invalidate", {"token_id": "c"}, _FORGET, {"token_id": "c"}),
+    ("POST", "/api/v1/cache:invalidate", {"token_id": "c"}, _FORGET, {"token_id": "c"}),
+    ("POST", "/api/v1/cache/invalidate", None, _FORGET, {}),
     ("POST", "/api/v1/cache/invalidate?token_id=c", None, _FORGET, {"token_id": "c"}),
-    ("POST", "/api/v1/cache/invalidate?tokenId=c", {}, _FORGET, {"token_id": "c"}),
+    ("POST", "/api/v1/cache/invalidate?tokenId=c", None, _FORGET, {"token_id": "c"}),
     ("DELETE", "/api/v1/cache/invalidate", None, _FORGET, {}),
     ("DELETE", "/api/v1/cache/invalidate?token_id=c", None, _FORGET, {"token_id": "c"}),
     (
@@ -125,6 +125,16 @@ def test_a_call_whose_fields_are_all_in_the_path_needs_no_body(
 ) -> None:
     assert envoy.call("POST", "/api/v1/jobs/j-1:cancel", body).status == 200
     assert services.received[0].request == jobs_pb2.CancelJobRequest(job_id="j-1")
+
+
+@pytest.mark.parametrize("verb", ["POST", "DELETE"])
+def test_a_body_where_the_query_says_which_answers_go_is_refused_and_forgets_nothing(
+    envoy: Envoy, services: Services, verb: str
+) -> None:
+    answer = envoy.call(verb, "/api/v1/cache/invalidate", {"tokenId": "c"})
+    assert answer.status == 400, answer
+    assert "takes no body" in answer.json["error"]["message"]
+    assert not services.received
 
 
 def test_a_body_may_be_one_field_of_the_request(envoy: Envoy, services: Services) -> None:
