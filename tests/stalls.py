@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: What conventions allow one step of the loop.
 MAX_CPU_S = 0.1
 #: Of a call that only waits, on a machine that may be busy with other things.
-MAX_WALL_S = 2.0
+MAX_WALL_S = 5.0
 #: What a step costs more while coverage counts every line of it.
 _TRACED_FACTOR = 4
 

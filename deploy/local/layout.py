@@ -51,6 +51,12 @@ class Options:
     key_rate_limit: str = ""
     tenant_rate_limit: str = ""
     address_rate_limit: str = ""
+    #: A file with providers of your own, as auth's `PENSTOCK_PROVIDERS_FILE` takes it; empty for none.
+    providers_file: str = ""
+    #: A file with what this mesh is known by at providers (`PENSTOCK_PROVIDER_CLIENTS_FILE`); empty for none.
+    provider_clients_file: str = ""
+    #: A file with other addresses of upstreams, as upstream's `PENSTOCK_UPSTREAM_URLS_FILE` takes it; empty for none.
+    upstream_urls_file: str = ""
     #: Envoy's worker threads; the machine has other things to do.
     envoy_concurrency: str = "1"
 

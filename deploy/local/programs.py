@@ -86,6 +86,22 @@ def _service(
     )
 
 
+def _providers(layout: Layout) -> Mapping[str, str]:
+    """What was chosen of them."""
+    options = layout.options
+    chosen = {
+        "PENSTOCK_PROVIDERS_FILE": options.providers_file,
+        "PENSTOCK_PROVIDER_CLIENTS_FILE": options.provider_clients_file,
+    }
+    return {name: path for name, path in chosen.items() if path}
+
+
+def _upstream_urls(layout: Layout) -> Mapping[str, str]:
+    """The file that was chosen."""
+    chosen = layout.options.upstream_urls_file
+    return {"PENSTOCK_UPSTREAM_URLS_FILE": chosen} if chosen else {}
+
+
 def _rate_limits(layout: Layout) -> Mapping[str, str]:
     """Those that were chosen."""
     options = layout.options
@@ -144,6 +160,7 @@ _SERVICES = (
             "PENSTOCK_KEY_PEPPER_FILE": str(keys.key_pepper_file(layout.secrets)),
             "PENSTOCK_SEALING_KEY_FILE": str(keys.signing_seal_file(layout.secrets)),
             **_rate_limits(layout),
+            **_providers(layout),
         },
     ),
     _service(
@@ -173,6 +190,7 @@ _SERVICES = (
         environment=lambda layout: {
             "PENSTOCK_SCHEDULER_ADDRESS": layout.address("scheduler"),
             "PENSTOCK_ALLOW_LOOPBACK": "true",
+            **_upstream_urls(layout),
         },
     ),
     _service(

@@ -38,8 +38,10 @@ _KEY_SECRET = re.compile(r"(psk_live_[0-9A-Za-z]{7})[0-9A-Za-z]+")
 _LANE = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,280}")
 #: What each part of a target's id must look like, by the name of its field.
 FORMS: Mapping[str, Callable[[str], bool]] = {
+    "connection_id": ids.is_connection_id,
     "key_id": ids.is_key_id,
     "name": ids.is_slug,
+    "provider": ids.is_slug,
     "tenant": ids.is_slug,
     "upstream": ids.is_slug,
     "lane": lambda text: _LANE.fullmatch(text) is not None,

@@ -107,13 +107,13 @@ class Interceptor(grpc.aio.ServerInterceptor):
         # Writes by itself: a generator that yields to gRPC would be ended after a cancel in another task.
         async def answer(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             async def work(call: Call) -> None:
-                held = nullcontext() if call.principal is None else self._streams.held_by(call.principal)
                 call.request = _read(handler, request)
-                with held:
+                with self._streams.held_by(call.principal) as stream:
                     async with aclosing(handler.unary_stream(call.request, context)) as responses:
                         async for response in responses:
                             call.begun = True
-                            await context.write(response)
+                            with stream.writing():
+                                await context.write(response)
 
             await self._answer(method, context, work)
 

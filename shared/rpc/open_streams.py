@@ -48,13 +48,47 @@ class _Holder:
         return Unauthenticated("the API key was revoked, and its streams end with it; use another one")
 
 
-@dataclass(eq=False, slots=True)
-class _Stream:
+class Stream:
     """One stream, and the task that answers it."""
 
-    task: asyncio.Task[object]
-    #: Who was revoked or suspended, so that it ends.
-    ended_with: _Holder | None = None
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a stream is answered by a task"  # noqa: S101  what every caller of it is
+        self._task: asyncio.Task[object] = task
+        self._ended_with: _Holder | None = None
+        self._writing = False
+
+    @contextmanager
+    def writing(self) -> Generator[None]:
+        """While the body sends a message, the stream is not broken off, but right after it.
+
+        Broken off in the middle, gRPC would refuse to send why: a call takes one message at a time. The client would
+        wait for an end that never comes.
+
+        Raises:
+            Unauthenticated: The principal was revoked meanwhile.
+            TenantSuspended: Its tenant was suspended.
+        """
+        self._writing = True
+        try:
+            yield
+        finally:
+            self._writing = False
+        if self._ended_with is not None:
+            raise self._ended_with.refusal()
+
+    def end(self, holder: _Holder) -> bool:
+        """Breaks it off, because this one may have none any more; whether that is new."""
+        if self._ended_with is not None:
+            return False
+        self._ended_with = holder
+        if not self._writing:
+            self._task.cancel()
+        return True
+
+    def refusal(self) -> PenstockError | None:
+        """Why it was broken off, where it was this that has canceled its task, and nobody else."""
+        return self._ended_with.refusal() if self._ended_with is not None and self._task.uncancel() == 0 else None
 
 
 class OpenStreams:
@@ -66,33 +100,32 @@ class OpenStreams:
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._streams: dict[_Holder, set[_Stream]] = {}
+        self._streams: dict[_Holder, set[Stream]] = {}
         self._refused: OrderedDict[_Holder, float] = OrderedDict()
 
     @contextmanager
-    def held_by(self, principal: Principal) -> Generator[None]:
+    def held_by(self, principal: Principal | None) -> Generator[Stream]:
         """While the body runs, a stream of this principal is open; it is broken off when it may have none any more.
+
+        Args:
+            principal: None for nobody, whom nothing ends.
 
         Raises:
             Unauthenticated: The principal was revoked, before or meanwhile.
             TenantSuspended: Its tenant was suspended.
         """
-        holders = [_Holder("principal", principal.id)]
-        if principal.tenant:  # a service has none
-            holders.append(_Holder("tenant", principal.tenant))
+        holders = _holders(principal)
         for holder in holders:
             if self._monotonic() < self._refused.get(holder, 0.0):
                 raise holder.refusal()
-        task = asyncio.current_task()
-        assert task is not None, "a stream is answered by a task"  # noqa: S101  what every caller of it is
-        stream = _Stream(task)
+        stream = Stream()
         for holder in holders:
             self._streams.setdefault(holder, set()).add(stream)
         try:
-            yield
+            yield stream
         except asyncio.CancelledError:
-            if stream.ended_with is not None and task.uncancel() == 0:  # it was this that canceled it, and nobody else
-                raise stream.ended_with.refusal() from None
+            if (refusal := stream.refusal()) is not None:
+                raise refusal from None
             raise
         finally:
             for holder in holders:
@@ -117,9 +150,13 @@ class OpenStreams:
         self._refused[holder] = self._monotonic() + _REMEMBERED_S
         if len(self._refused) > MAX_REMEMBERED:
             self._refused.popitem(last=False)
-        streams = [stream for stream in self._streams.get(holder, ()) if stream.ended_with is None]
-        for stream in streams:
-            stream.ended_with = holder
-            stream.task.cancel()
-        if streams:
-            log.info("streams_ended", holder=holder.kind, name=holder.name, count=len(streams))
+        ended = sum(stream.end(holder) for stream in self._streams.get(holder, ()))
+        if ended:
+            log.info("streams_ended", holder=holder.kind, name=holder.name, count=ended)
+
+
+def _holders(principal: Principal | None) -> list[_Holder]:
+    if principal is None:
+        return []
+    own = _Holder("principal", principal.id)
+    return [own, _Holder("tenant", principal.tenant)] if principal.tenant else [own]  # a service has none

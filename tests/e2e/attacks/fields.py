@@ -30,6 +30,7 @@ KINDS: Mapping[str, str] = {
     "lane": "lane",
     "sha256": "content",
     "connection_id": "connection",
+    "state": "authorization",
     "token_id": "connection",
     "params": "upload",
     "principal": "audited key",
@@ -42,6 +43,7 @@ NAMELESS = frozenset(
         *("upstream", "method", "name", "reason", "metadata", "scopes", "allowed_cidrs"),
         *("content_type", "callback_url", "callback_secret"),
         *("display_name", "action", "outcome", "client_address"),
+        *("provider", "hosts", "return_url", "code", "token", "value", "username", "password"),
     }
 )
 #: Kinds whose things must not be told from things that are nowhere by a refusal: a request that names one is accepted.
@@ -112,7 +114,11 @@ def good_request(message: Descriptor, own: Mapping[str, list[str]], url: str, *,
 
 
 #: What a request wants beside the fields that the contract calls required.
-_WANTED = {"SubmitJobRequest": ("params", "not_before"), "CreateKeyRequest": ("scopes",)}
+_WANTED = {
+    "SubmitJobRequest": ("params", "not_before"),
+    "CreateKeyRequest": ("scopes",),
+    "CreateConnectionRequest": ("hosts", "secret"),
+}
 _PLAIN: Mapping[str, Any] = {
     "method": "http.post",
     "name": "a name",
@@ -120,6 +126,8 @@ _PLAIN: Mapping[str, Any] = {
     "scopes": ["jobs:read"],
     "size": "3",
     "settings": {},
+    "hosts": ["api.example.com"],
+    "secret": {"bearer": {"token": "a token"}},
 }
 
 

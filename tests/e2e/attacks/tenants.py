@@ -66,6 +66,14 @@ async def furnished(mesh: Mesh, name: str, channel: grpc.Channel) -> Tenant:
     keys = [
         made(api, "/api/v1/keys", {"name": f"{CANARY} {n}", "scopes": ["jobs:read"]})["key"]["id"] for n in range(2)
     ]
+    connections = [
+        made(
+            api,
+            "/api/v1/connections",
+            {"displayName": f"{CANARY} {n}", "hosts": ["api.example.com"], "secret": {"bearer": {"token": CANARY}}},
+        )["id"]
+        for n in range(2)
+    ]
     request = f"a-request-of-{name}"
     named = api.call(
         "POST", "/api/v1/keys", {"name": "audited", "scopes": ["jobs:read"]}, headers={"X-Request-Id": request}
@@ -76,13 +84,14 @@ async def furnished(mesh: Mesh, name: str, channel: grpc.Channel) -> Tenant:
         "batch": [batch["id"]],
         "upload": [upload(api, complete=True), upload(api, complete=False)],
         "key": keys,
+        "connection": connections,
         "audited key": [named.json["key"]["id"]],
         "request": [request],
         "content": [hashlib.sha256(_CONTENT).hexdigest()],
         "idempotency key": idempotency_keys,
         "lane": [urlsplit(mesh.far_end).netloc],
         "tenant": [name],
-        "page token": [await page_token(api, path) for path in ("/api/v1/keys", "/api/v1/jobs")],
+        "page token": [await page_token(api, path) for path in ("/api/v1/keys", "/api/v1/jobs", "/api/v1/connections")],
     }
     return Tenant(name=name, api=api, channel=channel, things=things)
 
@@ -122,6 +131,7 @@ def everything_of(tenant: Tenant) -> dict[str, Any]:
         *(f"/api/v1/jobs/{job}" for job in tenant.things["job"]),
         *(f"/api/v1/batches/{batch}" for batch in tenant.things["batch"]),
         *(f"/api/v1/uploads/{upload}" for upload in tenant.things["upload"]),
+        *(f"/api/v1/connections/{connection}" for connection in tenant.things["connection"]),
         *("/api/v1/keys", "/api/v1/jobs", "/api/v1/callbackSecret", "/api/v1/queues/http"),
     ]
     seen = {}
@@ -154,7 +164,8 @@ _NOWHERE: Mapping[str, Callable[[], str]] = {
     "idempotency key": ids.new_request_id,
     "lane": lambda: "nowhere.example",
     "tenant": lambda: "nobody-at-all",
-    "connection": lambda: f"con_{ids.uuid7()}",
+    "connection": ids.new_connection_id,
+    "authorization": lambda: hashlib.sha256(ids.new_request_id().encode()).hexdigest(),
     "page token": lambda: hashlib.sha512(ids.new_request_id().encode()).hexdigest(),
 }
 

@@ -41,6 +41,17 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
             self.open -= 1
 
 
+class Large(Jobs):
+    """Tells, first of all, more than a client has room for that does not read."""
+
+    async def WatchJob(self, request: Any, context: Any) -> AsyncGenerator[jobs_pb2.WatchJobResponse]:
+        self.open += 1
+        try:
+            yield jobs_pb2.WatchJobResponse(job=jobs_pb2.Job(metadata={"padding": "x" * 8 * 1024 * 1024}))
+        finally:
+            self.open -= 1
+
+
 @asynccontextmanager
 async def serving(identities: Identities, jobs: Jobs, streams: OpenStreams) -> AsyncIterator[str]:
     server = Server("intake", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}), streams=streams)
@@ -63,10 +74,14 @@ async def watching(address: str, token: str) -> AsyncIterator[Any]:
 
 
 async def end_of(stream: Any) -> grpc.aio.AioRpcError:
-    with pytest.raises(grpc.aio.AioRpcError) as ended:
-        async with asyncio.timeout(5):
-            await stream.read()
-    return ended.value
+    """How the stream ends, after what is still on its way."""
+    async with asyncio.timeout(5):
+        try:
+            while await stream.read() is not grpc.aio.EOF:
+                pass
+        except grpc.aio.AioRpcError as error:
+            return error
+    raise AssertionError("the stream came to a good end")
 
 
 async def test_all_streams_of_who_was_revoked_end_and_nobody_elses(identities: Identities) -> None:
@@ -140,6 +155,18 @@ async def test_a_revoked_key_of_a_resumed_tenant_stays_revoked(identities: Ident
             stub = cast("Any", job_service_pb2_grpc.JobServiceStub(connection))
             refused = await end_of(stub.WatchJob(jobs_pb2.WatchJobRequest(job_id="x")))
             assert refused.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_stream_is_told_its_end_also_while_its_first_message_is_on_its_way(identities: Identities) -> None:
+    jobs, streams = Large(), OpenStreams()
+    async with serving(identities, jobs, streams) as address, channel(address, identities.mint(key_id="key_1")) as made:
+        stub = cast("Any", job_service_pb2_grpc.JobServiceStub(made))
+        slow, quick = (stub.WatchJob(jobs_pb2.WatchJobRequest(), timeout=60) for _ in range(2))
+        await eventually(lambda: jobs.open == 2, within=5, what="messages that have no room")
+        await streams.end(b"key_1")
+        for stream in (quick, slow):  # the slow one reads when the other has seen its end
+            assert (await end_of(stream)).code() is grpc.StatusCode.UNAUTHENTICATED
+        await eventually(lambda: jobs.open == 0 and not streams._streams, within=5, what="the end of the handlers")
 
 
 async def test_a_client_that_goes_leaves_nothing_behind(identities: Identities) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Whom anyone may ask; an RPC that joins them is looked at twice here.
 ANONYMOUS = {
     "/envoy.service.auth.v3.Authorization/Check",
+    "/penstock.auth.v1.ConnectionService/ReceiveCallback",
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/List",
     "/grpc.health.v1.Health/Watch",

@@ -28,12 +28,21 @@ VIEWERS = {
     "jobs.v1.UploadService": {"GetUpload"},
     "scheduler.v1.QueueService": {"ListQueues", "GetQueue"},
     "upstream.v1.UpstreamService": {"ListUpstreams", "GetUpstream"},
+    "auth.v1.ConnectionService": {"ListProviders", "ListConnections", "GetConnection"},
     "auth.v1.KeyService": {"ListKeys", "GetKey", "GetKeyUsage", "ListTopCallers"},
     "history.v1.HistoryService": {"ListJobs", "GetRecordedJob", "GetRecordedBatch"},
 }
 DEVELOPERS = {
     "jobs.v1.JobService": {"SubmitJob", "CancelJob", "SubmitBatch", "CancelBatch"},
     "jobs.v1.UploadService": {"CreateUpload", "CompleteUpload", "DeleteUpload"},
+    "upstream.v1.CacheService": {"InvalidateCache"},
+    "auth.v1.ConnectionService": {
+        "CreateConnection",
+        "AuthorizeConnection",
+        "CompleteConnection",
+        "UpdateConnection",
+        "DeleteConnection",
+    },
     "webhooks.v1.CallbackSecretService": {"GetCallbackSecret"},
 }
 ADMINS = {
@@ -43,10 +52,14 @@ ADMINS = {
 }
 OPERATORS = {
     "scheduler.v1.QueueService": {"GetQueueSettings", "SetQueueSettings", "RecoverQueue"},
+    "auth.v1.DataKeyService": {"ListDataKeys", "RotateDataKey"},
     "auth.v1.TenantService": {"CreateTenant", "ListTenants", "GetTenant", "SuspendTenant", "ResumeTenant"},
 }
 #: What services alone call.
-NOBODY = {"scheduler.v1.SchedulerService": {"Lease", "Begin", "Extend", "Cancel", "Explain"}}
+NOBODY = {
+    "scheduler.v1.SchedulerService": {"Lease", "Begin", "Extend", "Cancel", "Explain"},
+    "auth.v1.CredentialService": {"DescribeConnection", "GetCredential", "ReportRefusedCredential"},
+}
 TABLE = {rpc: permission for rpc, permission in PERMISSIONS.items() if not permission.anonymous}
 
 
