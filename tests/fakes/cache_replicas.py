@@ -89,6 +89,7 @@ class Shop:
         self.answer: Outcome = Success(status=200, headers={"etag": "1"}, body=b"cats")
         #: A body that the HTTP client stores where the request says; None for `answer`.
         self.large: bytes | None = None
+        self.large_status = 200
 
     async def call(self, request: CallRequest) -> Outcome:
         self.calls.append(request)
@@ -111,7 +112,7 @@ class Shop:
             yield body
 
         stored: Stored = await request.result.put(chunks(), size=len(body), content_type="image/png")
-        return Success(status=200, headers={"content-type": "image/png"}, body=stored)
+        return Success(status=self.large_status, headers={"content-type": "image/png"}, body=stored)
 
 
 FAILED = Failure(reason=Reason.UPSTREAM_STATUS, message="503", upstream_status=503, retryable=True)

@@ -113,6 +113,10 @@ class FakeAnswers:
 
     async def evict(self, tenant: str, *, in_redis: int, in_all: int) -> Evicted:
         self._ask()
+        if not in_redis and not in_all:
+            for place, flight in list(self.shelf.flights.items()):
+                if place[0] == tenant and flight.ends < self.shelf.now_ms - 3_600_000:
+                    del self.shelf.flights[place]
         before = self._takes(tenant)
         over, stale = self._reap(tenant)
         scopes: list[Scope] = []

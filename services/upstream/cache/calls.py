@@ -98,13 +98,15 @@ class Calls:
         holding = asyncio.create_task(self._hold(read, flight), name="cache")
         with_cache = replace(read.request.result, key=cache_key(read.spot.tenant, read.spot.digest, read.token))
         answer: Answer | None = None
+        stored = False
         try:
             outcome = await read.call(replace(read.request, result=with_cache))
             answer = answer_of(outcome, object_name=read.token)
             if isinstance(outcome, Success) and isinstance(outcome.body, Stored):
+                stored = True
                 outcome = await self._as_result(read, outcome)
         finally:  # a cancel too: the next one calls
-            self._spawn(self._land(read, flight, holding, answer))
+            self._spawn(self._land(read, flight, holding, answer=answer, stored=stored))
         return outcome
 
     async def close(self) -> None:
@@ -138,9 +140,17 @@ class Calls:
                 return
 
     async def _land(
-        self, read: Read, flight: Flight | None, holding: asyncio.Task[None], answer: Answer | None
+        self, read: Read, flight: Flight | None, holding: asyncio.Task[None], *, answer: Answer | None, stored: bool
     ) -> None:
-        """Keeps an answer, or lets the call go where there is none to keep; tells all who wait."""
+        """Keeps an answer, or lets the call go where there is none to keep; tells all who wait.
+
+        Args:
+            read: The call.
+            flight: Of those of this process who wait for it.
+            holding: Says that it goes on.
+            answer: What may serve again of what came.
+            stored: Whether a body came that lies with the cache.
+        """
         kept = Kept(takes=None, waited=True)
         shelved: Answer | None = None
         try:
@@ -160,9 +170,10 @@ class Calls:
                 flight.land(Landed(answer=shelved, called=True) if shelved is not None and serves else None)
         if kept.waited:
             await self._flights.tell([read.spot.digest])
-        left = Stale(tenant=read.spot.tenant, digest=read.spot.digest, name=read.token)
-        has_object = any(each is not None and each.object for each in (answer, shelved))
-        await self._bodies.delete([*kept.stale, *([left] if has_object and kept.takes is None else ())])
+        stale = list(kept.stale)
+        if kept.takes is None and (stored or (shelved is not None and shelved.object)):
+            stale.append(Stale(tenant=read.spot.tenant, digest=read.spot.digest, name=read.token))
+        await self._bodies.delete(stale)
         if kept.takes is not None:
             await self._note(kept.takes)
 

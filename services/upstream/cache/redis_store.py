@@ -65,7 +65,7 @@ class RedisAnswers:
         self._look = GatheredScript(script("entries", "flights", "look"), client, patience=patience)
         self._hold = GatheredScript(script("entries", "flights", "hold"), client, patience=patience)
         self._keep = GatheredScript(script("entries", "flights", "keep"), client, patience=patience)
-        self._evict = script("entries", "evict")
+        self._evict = script("entries", "flights", "evict")
         self._forget = script("entries", "flights", "forget")
         self._note = script("note")
         self._tenants = script("tenants")

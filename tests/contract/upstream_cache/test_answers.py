@@ -104,6 +104,16 @@ async def test_who_refreshes_calls_whatever_there_is_and_takes_the_waiters_over(
     assert (await store.store(spot("new"), "t3")).waited
 
 
+async def test_a_call_that_nobody_has_said_a_word_of_for_an_hour_is_swept(store: Store) -> None:
+    for token in ("t1", "t2"):
+        assert await store.look(spot(token), token) == Lead()
+    await store.at(3605)
+    assert (await store.hold(spot("t2"), "t2")).own
+    await store.at(3607)
+    await store.one.evict("acme", in_redis=0, in_all=0)
+    assert [(await store.hold(spot(token), token)).own for token in ("t1", "t2")] == [False, True]
+
+
 CON_1, CON_2 = "con_1", "con_2"
 SCOPES = [
     Scope(connection=connection, upstream="flickr", method=method)

@@ -12,11 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.upstream.cache.bodies import Bodies
+from services.upstream.cache.bound import Bound
 from services.upstream.cache.entries import OVERHEAD_BYTES, bytes_of
+from services.upstream.cache.metrics import Labels
 from services.upstream.cache.store import Bounds, Takes
 from shared import kv
 from shared.config import Secret
 from tests.contract.upstream_cache.conftest import UNBOUND, answer, in_redis, large, spot
+from tests.fakes.objects import FakeObjects
 
 if TYPE_CHECKING:
     from services.upstream.cache.entries import Answer, Spot
@@ -98,6 +102,27 @@ async def test_one_replica_at_a_time_makes_room(store: Store) -> None:
     assert (await store.one.note(evicted.takes, bounds)).room is None
     takes = await store.keep(spot())
     assert (await store.other.note(takes, bounds)).room is not None, "the first has ended"
+
+
+async def test_replicas_that_keep_at_the_same_time_stay_within_the_bound_together(redis_store: Store) -> None:
+    each = bytes_of(answer(b"x" * 2000), spot(tenant="globex").scope)[0]
+    bounds = Bounds(in_redis=40 * each, in_all=60 * each)
+    bodies, labels = Bodies(FakeObjects()), Labels(())
+    replicas = [
+        Bound(store, bodies=bodies, bounds=bounds, labels=labels) for store in (redis_store.one, redis_store.other)
+    ]
+
+    async def keep(number: int) -> None:
+        tenant = ("acme", "globex", "initech")[number % 3]
+        takes = await redis_store.keep(spot(number, tenant=tenant), answer(b"x" * 2000))
+        await replicas[number % 2].note(takes)
+
+    await asyncio.gather(*(keep(number) for number in range(300)))
+    sums = await redis_store.one.note(None, UNBOUND)
+    assert 30 * each <= sums.in_redis <= bounds.in_redis, "and not much more went than had to"
+    left = [(await redis_store.one.evict(name, in_redis=0, in_all=0)).takes for name in ("acme", "globex", "initech")]
+    assert sum(takes.in_redis for takes in left) == sums.in_redis
+    assert max(takes.in_redis for takes in left) - min(takes.in_redis for takes in left) < 10 * each
 
 
 async def test_ten_thousand_answers_are_evicted_in_steps_of_milliseconds(redis_store: Store) -> None:

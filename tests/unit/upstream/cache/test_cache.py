@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from services.upstream.cache.entries import MAX_BODY_IN_REDIS, Scope
 from services.upstream.cache.store import Bounds
+from services.upstream.credentials import BearerSecret
 from services.upstream.domain import MAX_INLINE_BYTES, Health, Stored, Success
 from shared.objects import cache_key, result_key
 from tests.fakes.cache_replicas import FAILED
@@ -163,6 +164,25 @@ async def test_of_an_answer_that_would_take_too_much_of_the_room_nothing_is_kept
     assert sorted(world.objects.contents) == [result_key("acme", f"shop-{job}", 1) for job in (1, 2)]
     world.shop.large, world.shop.answer = None, Success(status=200, body=b"x" * 200_000)
     assert await repeated(replica) == [False, True]
+
+
+async def test_a_large_answer_that_may_not_serve_again_leaves_nothing_with_the_cache(
+    replica: Replica, world: World
+) -> None:
+    world.shop.large, world.shop.large_status = b"x" * (MAX_INLINE_BYTES + 1), 300
+    assert await repeated(replica) == [False, False]
+    assert sorted(world.objects.contents) == [result_key("acme", f"shop-{job}", 1) for job in (1, 2)]
+
+
+async def test_no_secret_is_in_what_is_kept_or_told_of_a_call(replica: Replica, shelf: Shelf) -> None:
+    lease, request = replica.leased(connection="con_1", version=1)
+    assert request.credential is not None
+    request = replace(request, credential=replace(request.credential, secret=BearerSecret(token="canary")))
+    read = replica.cache._read(lease, request, replica.world.shop.call)
+    with capture_logs() as logs:
+        await replica.cache.answer(lease, request, replica.world.shop.call)
+        await replica.settled()
+    assert "canary" not in f"{read}{logs}{shelf.entries}{shelf.noted}"
 
 
 async def test_a_body_that_is_gone_is_called_for_again(replica: Replica, world: World) -> None:
