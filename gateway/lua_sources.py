@@ -43,13 +43,15 @@ def _read(name: str) -> str:
 def _routes(table: RouteTable) -> dict[str, LuaValue]:
     """By a route's name: the request's message, what its body is, and which field each segment gives.
 
-    `within` is the field that the body is, where it is not the whole request.
+    `within` is the field that the body is, where it is not the whole request; `foreign` says whether the query may hold
+    what is not ours.
     """
     return {
         binding.name: {
             "message": binding.message,
             "body": binding.body_message,
             "within": fields.json_name(binding.message, binding.body) if binding.body not in {"", "*"} else "",
+            "foreign": binding.foreign,
             "action": binding.template.action,
             "path": {
                 place: fields.json_name(binding.message, variable)

@@ -91,6 +91,8 @@ class Binding:
     waits: bool
     #: Whether it streams what happens.
     streams: bool
+    #: Whether its query may hold what is not ours, which is left out.
+    foreign: bool
 
     @property
     def name(self) -> str:
@@ -139,6 +141,7 @@ class RouteData:
     packages: Mapping[str, str]
     waiting: Sequence[str]
     streaming: Sequence[str] = field(default_factory=tuple)
+    foreign: Sequence[str] = field(default_factory=tuple)
     anonymous: Sequence[Mapping[str, str]] = field(default_factory=tuple)
 
     @classmethod
@@ -177,6 +180,7 @@ def route_table(
                     cluster=_cluster(service, data),
                     waits=method.full_name in data.waiting,
                     streams=method.full_name in data.streaming,
+                    foreign=method.full_name in data.foreign,
                 )
                 if binding.cluster in clusters:
                     _add(paths.setdefault(binding.template, []), binding)

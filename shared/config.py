@@ -214,10 +214,10 @@ def _environment(text: str) -> Environment:
 
 
 def duration(text: str) -> timedelta:
-    """A span of time as settings have it.
+    """A span of time as settings and data files write it.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is none; to be read behind its name.
     """
     match = _DURATION.fullmatch(text)
     if match is None:

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 class CrashPoint(StrEnum):
     """Each is a row of the crash table."""
 
+    #: Auth, after a connection was changed or deleted and before anyone is told.
+    AUTH_CONNECTION_CHANGED = "auth-connection-changed"
+    #: Auth, after some secrets were sealed anew and before the rest is.
+    AUTH_RESEALING = "auth-resealing"
+    #: Auth, after a refresh was claimed and before the provider is asked.
+    AUTH_REFRESHING = "auth-refreshing"
+    #: Auth, after the provider has answered and before anything of it is kept.
+    AUTH_REFRESHED = "auth-refreshed"
     #: Auth, after a tenant was suspended or resumed and before anyone is told.
     AUTH_TENANT_CHANGED = "auth-tenant-changed"
     #: Intake, after Redis and before the publish.

@@ -19,6 +19,7 @@
     │   └── UpstreamNotFound
     ├── FailedPrecondition        400
     │   ├── AuthorizationRefused
+    │   ├── ConnectionLimitReached
     │   ├── ConnectionNeedsReauth
     │   ├── JobRunning
     │   ├── JobFinished
@@ -228,6 +229,12 @@ class AuthorizationRefused(FailedPrecondition):
     """The provider gives no token."""
 
     reason = "AUTHORIZATION_REFUSED"
+
+
+class ConnectionLimitReached(FailedPrecondition):
+    """The tenant has as many connections as it may have."""
+
+    reason = "CONNECTION_LIMIT_REACHED"
 
 
 class ConnectionNeedsReauth(FailedPrecondition):

@@ -82,27 +82,33 @@ def formats(guard: AddressGuard) -> Mapping[str, Format]:
         {
             PUBLIC_URL: Format(url_problem),
             CALLABLE_HEADER: Format(_header_name_problem),
-            HEADER_VALUE: Format(_header_value_problem),
+            HEADER_VALUE: Format(header_value_problem),
             UPLOAD_ID: Format(_upload_id_problem),
         }
     )
 
 
-def _header_name_problem(text: str) -> str | None:
+def credential_header_problem(text: str) -> str | None:
+    """What is wrong with the name of a header that a connection's secret goes in; None where it is well."""
     name = text.lower()
     if _TOKEN.fullmatch(text) is None:
         return "is not the name of a header; use 1 to 128 letters, digits and !#$%&'*+-.^_`|~"
-    if name in _CREDENTIALS:
-        return f"must not set {text}; credentials come from connections"
     if name in _OWN or name.startswith(_OWN_PREFIXES):
         return f"must not set {text}, which Penstock sets itself; leave it out"
     return None
 
 
-def _header_value_problem(text: str) -> str | None:
+def header_value_problem(text: str) -> str | None:
+    """What is wrong with the value of a header; None where it is well."""
     if _FIELD_VALUE.fullmatch(text) is None:
         return "must be visible ASCII characters, spaces and tabs"
     return None
+
+
+def _header_name_problem(text: str) -> str | None:
+    if text.lower() in _CREDENTIALS:
+        return f"must not set {text}; credentials come from connections"
+    return credential_header_problem(text)
 
 
 def _upload_id_problem(text: str) -> str | None:

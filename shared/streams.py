@@ -25,6 +25,8 @@ NOTICES = "NOTICES"
 AUDIT = "AUDIT"
 #: Of JOBS: history's consumer. What it has acknowledged, history has.
 HISTORY_CONSUMER = "history"
+#: No notice comes later.
+NOTICES_KEPT = timedelta(days=7)
 #: Longer than any redelivery that follows from a publish whose acknowledgement was lost.
 _DUPLICATE_WINDOW = timedelta(minutes=2)
 #: Sent again when it was not acknowledged by then; a batch is handled in milliseconds.
@@ -71,7 +73,7 @@ def stream_configs(limits: StreamLimits) -> list[StreamConfig]:
         description="Facts about other things than jobs, which tenants may be told of.",
         subjects=["notices.*"],
         retention=RetentionPolicy.LIMITS,
-        max_age=timedelta(days=7).total_seconds(),
+        max_age=NOTICES_KEPT.total_seconds(),
     )
     audit = StreamConfig(
         name=AUDIT,

@@ -46,6 +46,11 @@ class Identities:
         return keys.signing_seal_file(self.folder)
 
     @property
+    def master_keys_file(self) -> Path:
+        """Auth's master keys."""
+        return keys.master_keys_file(self.folder)
+
+    @property
     def sealing_key_file(self) -> Path:
         """Intake's sealing key."""
         return keys.sealing_key_file(self.folder)

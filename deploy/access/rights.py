@@ -96,6 +96,7 @@ class Service:
 
 #: What keys have done at a service, which auth counts.
 _USES = "signal.auth.uses"
+_CONNECTIONS = "signal.auth.connection_changed"
 _TENANTS = ("signal.auth.tenant_suspended", "signal.auth.tenant_resumed")
 #: How scripts are run, and what a connection begins with.
 _SCRIPTS = ("PING", "SELECT", "EVALSHA", "SCRIPT|LOAD", "TIME")
@@ -106,9 +107,10 @@ SERVICES: Sequence[Service] = (
         nats=NatsRights(
             publishes=(
                 *("notices.tenant_suspended", "notices.tenant_resumed"),
-                *("signal.auth.changed", "signal.auth.revoked", *_TENANTS, _USES, "audit.auth"),
+                *("notices.connection_needs_reauth", "notices.connection_restored", "notices.connection_deleted"),
+                *("signal.auth.changed", "signal.auth.revoked", *_TENANTS, _CONNECTIONS, _USES, "audit.auth"),
             ),
-            hears=("signal.auth.changed", *_TENANTS, _USES),
+            hears=("signal.auth.changed", *_TENANTS, _CONNECTIONS, _USES),
             consumes={"AUDIT": ("auth",)},
         ),
         redis=RedisRights(
@@ -121,14 +123,17 @@ SERVICES: Sequence[Service] = (
         ),
         mongo=MongoRights(
             database="auth",
-            collections={"tenants": READ_AND_WRITE, "keys": READ_AND_WRITE, "audit": APPEND_ONLY},
+            collections={
+                **dict.fromkeys(("tenants", "keys", "connections", "authorizations", "data_keys"), READ_AND_WRITE),
+                "audit": APPEND_ONLY,
+            },
         ),
     ),
     Service(
         name="intake",
         nats=NatsRights(
             publishes=("jobs.submitted.*", "notices.batch_finished", "signal.jobs.changed", _USES, "audit.intake"),
-            hears=("signal.jobs.changed", "signal.auth.revoked", *_TENANTS),
+            hears=("signal.jobs.changed", "signal.auth.revoked", *_TENANTS, _CONNECTIONS),
             consumes={"JOBS": ("intake-view",)},
             reads=("JOBS",),
             follows=("JOBS",),
@@ -193,7 +198,7 @@ SERVICES: Sequence[Service] = (
         name="upstream",
         nats=NatsRights(
             publishes=("attempts.*", "signal.cache.answered", _USES, "audit.upstream"),
-            hears=("signal.cancel.*", "signal.cache.answered"),
+            hears=("signal.cancel.*", "signal.cache.answered", _CONNECTIONS),
         ),
         redis=RedisRights(
             keys=("{cache:*", "{cache}:*"),

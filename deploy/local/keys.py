@@ -32,6 +32,11 @@ def sealing_key_file(folder: Path) -> Path:
     return folder / "sealing-key"
 
 
+def master_keys_file(folder: Path) -> Path:
+    """The keys that wrap what connections are sealed under: lines `name:key`, the key 32 bytes in base64."""
+    return folder / "master-keys"
+
+
 def callback_key_file(folder: Path) -> Path:
     """The key that tenants' callback secrets are made from: 32 bytes, base64."""
     return folder / "callback-key"
@@ -54,6 +59,8 @@ def make_secrets(folder: Path, issuers: Iterable[str] = identity_keys.ISSUERS) -
     ):
         if not path.exists():
             write_private(path, random_base64() + "\n")
+    if not master_keys_file(folder).exists():
+        write_private(master_keys_file(folder), f"local:{random_base64()}\n")
 
 
 def random_base64() -> str:

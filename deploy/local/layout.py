@@ -55,8 +55,8 @@ class Options:
     providers_file: str = ""
     #: A file with what this mesh is known by at providers (`PENSTOCK_PROVIDER_CLIENTS_FILE`); empty for none.
     provider_clients_file: str = ""
-    #: A file with other addresses of upstreams, as upstream's `PENSTOCK_UPSTREAM_URLS_FILE` takes it; empty for none.
-    upstream_urls_file: str = ""
+    #: Other URLs of upstreams' targets, as upstream's `PENSTOCK_UPSTREAM_URLS` takes them; empty for none.
+    upstream_urls: str = ""
     #: Envoy's worker threads; the machine has other things to do.
     envoy_concurrency: str = "1"
 

@@ -97,9 +97,9 @@ def _providers(layout: Layout) -> Mapping[str, str]:
 
 
 def _upstream_urls(layout: Layout) -> Mapping[str, str]:
-    """The file that was chosen."""
-    chosen = layout.options.upstream_urls_file
-    return {"PENSTOCK_UPSTREAM_URLS_FILE": chosen} if chosen else {}
+    """Those that were chosen."""
+    chosen = layout.options.upstream_urls
+    return {"PENSTOCK_UPSTREAM_URLS": chosen} if chosen else {}
 
 
 def _rate_limits(layout: Layout) -> Mapping[str, str]:
@@ -159,6 +159,9 @@ _SERVICES = (
         environment=lambda layout: {
             "PENSTOCK_KEY_PEPPER_FILE": str(keys.key_pepper_file(layout.secrets)),
             "PENSTOCK_SEALING_KEY_FILE": str(keys.signing_seal_file(layout.secrets)),
+            "PENSTOCK_MASTER_KEYS_FILE": str(keys.master_keys_file(layout.secrets)),
+            "PENSTOCK_PUBLIC_URL": layout.url,
+            "PENSTOCK_ALLOW_LOOPBACK": "true",
             **_rate_limits(layout),
             **_providers(layout),
         },
@@ -171,6 +174,7 @@ _SERVICES = (
             "PENSTOCK_SCHEDULER_ADDRESS": layout.address("scheduler"),
             "PENSTOCK_UPSTREAM_ADDRESS": layout.address("upstream"),
             "PENSTOCK_HISTORY_ADDRESS": layout.address("history"),
+            "PENSTOCK_AUTH_ADDRESS": layout.address("auth"),
             "PENSTOCK_SEALING_KEY_FILE": str(keys.sealing_key_file(layout.secrets)),
             "PENSTOCK_ALLOW_LOOPBACK": "true",
         },
@@ -189,6 +193,7 @@ _SERVICES = (
         metrics=18204,
         environment=lambda layout: {
             "PENSTOCK_SCHEDULER_ADDRESS": layout.address("scheduler"),
+            "PENSTOCK_AUTH_ADDRESS": layout.address("auth"),
             "PENSTOCK_ALLOW_LOOPBACK": "true",
             **_upstream_urls(layout),
         },

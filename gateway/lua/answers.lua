@@ -4,12 +4,13 @@
 local HTTP_STATUS_HEADER = "x-penstock-http-status"
 -- What a service may answer with instead of 200, and the headers that do not go with it: those of a body where it is empty,
 -- and its length where there can be none (RFC 9110, 8.6). 204 stands for a stream on which nothing will come: the client need
--- not take it up again.
+-- not take it up again. From 400 on they stand before a page for people, in place of an error for programs.
 local CHOSEN = {
   ["204"] = { "content-type", "content-length" },
   ["206"] = {},
   ["302"] = { "content-type" },
   ["304"] = { "content-type", "content-length" },
+  ["400"] = {}, ["403"] = {}, ["404"] = {}, ["429"] = {}, ["503"] = {}, ["504"] = {},
 }
 local GRPC_HEADERS = { "grpc-status", "grpc-message", "grpc-accept-encoding", "grpc-status-details-bin" }
 -- How the catch-all route's answer begins; the path follows.

@@ -38,6 +38,16 @@ local function query_violations(query, fields, said)
   return violations
 end
 
+-- What is left of a query without what is no field of the request, in the order and the encoding in which it came.
+local function known_query(query, fields)
+  local kept = {}
+  for pair in string.gmatch(query, "[^&]+") do
+    local name = percent_decoded((gsub(match(pair, "^[^=]*"), "%+", " ")))
+    if name and field_at(fields, name) then kept[#kept + 1] = pair end
+  end
+  return concat(kept, "&")
+end
+
 -- The fields that the path gives, by their JSON names, and all that is wrong with the path.
 -- `names` has the name of the field that a segment stands for, by the segment's place.
 local function path_fields(path, names, action)

@@ -120,6 +120,10 @@ local function check(handle)
   end
   local path, query = match(header(headers, ":path"), "^([^?]*)%??(.*)$")
   local route = ROUTES[handle:streamInfo():routeName()]
+  if route and route.foreign and query ~= "" then
+    query = known_query(query, MESSAGES[route.message])
+    headers:replace(":path", query == "" and path or path .. "?" .. query)
+  end
   local said, violations = path_fields(path, route and route.path, route and route.action)
   if query ~= "" then
     local fields = route and (route.body == "" and MESSAGES[route.message] or {})

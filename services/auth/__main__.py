@@ -15,14 +15,17 @@ from services.auth.audit_trail import AuditTrail
 from services.auth.authorization import AuthorizationServicer, Pass
 from services.auth.callers import Callers
 from services.auth.config import Config
+from services.auth.connections import part
+from services.auth.connections.part import Shared
 from services.auth.domain import KeyHasher
 from services.auth.keyring import Keyring
 from services.auth.known_keys import KnownKeys
 from services.auth.limiter import Guesses, Limiter
+from services.auth.notices import Notices
 from services.auth.servicer import KeyServicer
 from services.auth.signing_keys import SigningKeys
 from services.auth.store import MongoStore
-from services.auth.tenant_notices import TenantNotices
+from services.auth.tenant_notices import UntoldTenants
 from services.auth.tenant_servicer import TenantServicer
 from services.auth.tenants import Tenants
 from services.auth.usage import Usage
@@ -67,7 +70,7 @@ async def serve(config: Config, process: Process) -> None:
         callers=Callers(usage=usage_store, keys=store, clock=clock),
         page_tokens=page_tokens,
     )
-    notices = TenantNotices(store=store, publisher=bus)
+    notices = Notices(UntoldTenants(store), bus)
     tenants = TenantServicer(
         tenants=Tenants(store=store, signals=bus, clock=clock, changed=notices.wake), page_tokens=page_tokens
     )
@@ -86,6 +89,9 @@ async def serve(config: Config, process: Process) -> None:
     )
     trail = AuditTrail(audit_store)
     await _hear(bus, known_keys, usage)
+    connections = await part.wire(
+        config, process, Shared(mongo=mongo, bus=bus, holders=store, page_tokens=page_tokens, clock=clock)
+    )
     process.loop("usage", usage.run)
     process.loop("trail", lambda: bus.consumer(AUDIT, audit_trail.CONSUMER).run(trail.handle))
     process.loop("notices", notices.run)
@@ -99,6 +105,7 @@ async def serve(config: Config, process: Process) -> None:
             authorization,
             "envoy.service.auth.v3.Authorization",
         ),
+        *connections,
     )
 
 

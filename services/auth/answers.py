@@ -58,6 +58,17 @@ def with_standing(
     return response
 
 
+def of_nobody(verdict: Verdict) -> envoy.CheckResponse:
+    """The pass of a request that asks for nobody: it carries no identity on, and nothing that could prove one."""
+    windows = [standing.window for standing in verdict.standings]
+    return envoy.CheckResponse(
+        ok_response=envoy.OkHttpResponse(
+            headers_to_remove=(*HEADERS, IDENTITY_HEADER),
+            response_headers_to_add=[_header(POLICY_HEADER, policy(windows)), _header(LIMIT_HEADER, _limits(verdict))],
+        )
+    )
+
+
 def over_limit(verdict: Verdict) -> RateLimited:
     """The error of a request that was not admitted."""
     last = max(verdict.full, key=lambda standing: standing.more_in_s)

@@ -5,7 +5,8 @@ service behind the gateway ever sees one. A signature made with the key stands f
 that was signed alone; the gateway is told what its body must be. Once a key is known, its answer stands ready: nothing
 is made or looked up, and all that is asked of another process is whether its limits have room. What proves no identity
 is counted by the address that it comes from; an address that has guessed too much is heard only with a key that is
-known here already.
+known here already. Where the route leads to an RPC that asks for nobody, nobody is looked for: such a request passes
+without an identity, whatever key it shows, and is counted by its address too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from services.auth.windows import Repeated
 from shared import observability
 from shared.errors import PermissionDenied, TenantSuspended, Unavailable
 from shared.identity import CLIENT_ADDRESS_HEADER, Principal, PrincipalKind
+from shared.permissions import PERMISSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +60,10 @@ _ALLOWED = CHECKS.labels("allowed")
 TOKEN_LIFETIME = timedelta(seconds=60)
 #: It is made anew when half of that is over, so that whoever gets one can use it for at least this long.
 _RENEW_AFTER = 0.5
+#: RPCs that ask for nobody, as the gateway names them.
+_OF_ANYONE = frozenset(
+    rpc.removeprefix("/").replace("/", ".") for rpc, permission in PERMISSIONS.items() if permission.anonymous
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +127,8 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         http = request.attributes.request.http
         address = networks.address(http.headers.get(CLIENT_ADDRESS_HEADER, ""))
         grpc_call = http.headers.get("content-type", "").startswith("application/grpc")
+        if request.attributes.context_extensions.get(refused.RPC_EXTENSION) in _OF_ANYONE:
+            return await self._of_anyone(request, address, grpc_call=grpc_call)
         try:
             credential = credentials.shown_by(http, self._clock.now(), grpc_call=grpc_call)
             known = await self._known(credential.prefix, address)
@@ -210,15 +218,9 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         """The refusal, or what an address is told instead that has been refused too often."""
         if refusal.key is not None:
             self._usage.count(refusal.key, Counted.REFUSED, self._clock.now())
-        full = self._guesses.refusal(address)
-        if full is None:
-            verdict = await self._guesses.note(address)
-            full = None if verdict.admitted else verdict
-        if full is not None:
-            CHECKS.labels("guesses_limited").inc()
-            error = answers.over_limit(full)
-            self._audit.refused(refused.entry_of(request, error, "guesses", address=address))
-            return answers.denial(error, grpc_call=grpc_call, verdict=full)
+        verdict = await self._counted_by_address(address)
+        if not verdict.admitted:
+            return self._guessed_too_much(verdict, request, address, grpc_call=grpc_call)
         CHECKS.labels(refusal.outcome).inc()
         log.info("key_refused", outcome=refusal.outcome, prefix=refusal.prefix, address=str(address))
         entry = refused.entry_of(
@@ -226,6 +228,29 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         )
         self._audit.refused(entry)
         return answers.denial(refusal.error, grpc_call=grpc_call)
+
+    async def _of_anyone(
+        self, request: envoy.CheckRequest, address: Address | None, *, grpc_call: bool
+    ) -> envoy.CheckResponse:
+        """Lets pass whoever it is, as often as an address may come without a key that works."""
+        verdict = await self._counted_by_address(address)
+        if not verdict.admitted:
+            return self._guessed_too_much(verdict, request, address, grpc_call=grpc_call)
+        CHECKS.labels("anonymous").inc()
+        return answers.of_nobody(verdict)
+
+    async def _counted_by_address(self, address: Address | None) -> Verdict:
+        """Counts a request that proves no identity, unless its address is known to have made too many."""
+        full = self._guesses.refusal(address)
+        return full if full is not None else await self._guesses.note(address)
+
+    def _guessed_too_much(
+        self, verdict: Verdict, request: envoy.CheckRequest, address: Address | None, *, grpc_call: bool
+    ) -> envoy.CheckResponse:
+        CHECKS.labels("guesses_limited").inc()
+        error = answers.over_limit(verdict)
+        self._audit.refused(refused.entry_of(request, error, "guesses", address=address))
+        return answers.denial(error, grpc_call=grpc_call, verdict=verdict)
 
 
 def _check_works(found: FoundKey, prefix: str, now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from services.auth.display_names import display_name_violations
 from services.auth.domain import Suspension, Tenant, to_milliseconds
 from shared import crash_points, ids, observability
 from shared.crash_points import CrashPoint
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 log = observability.logger()
 
-MAX_DISPLAY_NAME_CHARACTERS = 100
 #: As of a pause: it is shown as one.
 MAX_REASON_CHARACTERS = 256
 
@@ -41,15 +41,7 @@ class TenantOrder:
                 "name",
                 f"{shown(self.name)} is no lower-case slug of at most 40 characters, such as acme-eu",
             )
-        if len(self.display_name) > MAX_DISPLAY_NAME_CHARACTERS:
-            yield FieldViolation(
-                "displayName",
-                f"has {len(self.display_name)} characters; at most {MAX_DISPLAY_NAME_CHARACTERS} are kept",
-            )
-        elif not self.display_name.isprintable():
-            yield FieldViolation(
-                "displayName", f"{shown(self.display_name)} holds characters that cannot be shown; leave them out"
-            )
+        yield from display_name_violations(self.display_name)
 
 
 class Tenants:

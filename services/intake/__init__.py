@@ -5,7 +5,8 @@ of every job and batch until a day after its end; `{intake}:*`: how many unfinis
 ones take, and up to where the log has been applied. The bucket `intake` at NATS: which Redis servers hold all that the
 log tells.
 Answers: `penstock.jobs.v1.JobService` and `UploadService`.
-Calls: `UpstreamService.ListUpstreams` for the catalogue, `SchedulerService.Cancel` and `Explain`, and
+Calls: `UpstreamService.ListUpstreams` for the catalogue, `CredentialService.DescribeConnection` for what connections
+are for (forgotten on `signal.auth.connection_changed`), `SchedulerService.Cancel` and `Explain`, and
 `HistoryService.GetRecordedJob` and `GetRecordedBatch` for what has left the hot view.
 Publishes: `jobs.submitted.<upstream>`, `notices.batch_finished`; signals `signal.jobs.changed`.
 Consumes: `jobs.>`, from which the hot view is made; the newer revision wins.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from penstock.auth.v1 import credentials_pb2_grpc
 from penstock.history.v1 import history_pb2_grpc
 from penstock.jobs.v1 import job_service_pb2_grpc, uploads_pb2_grpc
 from penstock.scheduler.v1 import scheduler_pb2_grpc
@@ -17,6 +18,7 @@ from services.intake.batch_submitter import BatchSubmitter
 from services.intake.canceler import Canceler
 from services.intake.catalogue import Catalogue
 from services.intake.config import Config
+from services.intake.connections import Connections
 from services.intake.explainer import Explainer
 from services.intake.holding import hold
 from services.intake.judge import Judge
@@ -74,7 +76,13 @@ async def serve(config: Config, process: Process) -> None:
     objects = await _objects(config, process, clock)
     uploads = Uploads(store=RedisUploadStore(redis), objects=objects, clock=clock)
     validator = Validator(guard=guard, digest=sealer.digest)
-    judge = Judge(catalogue=catalogue, attacher=Attacher(uploads), validator=validator, store=store)
+    judge = Judge(
+        catalogue=catalogue,
+        connections=await _connections(config, process, bus),
+        attacher=Attacher(uploads),
+        validator=validator,
+        store=store,
+    )
     acceptor = Acceptor(
         store=store, publisher=publisher, offloader=Offloader(objects), limits=config.pending_limits, tally=held.tally
     )
@@ -118,6 +126,15 @@ async def _waiters(process: Process, bus: Bus) -> Waiters:
     bus.on_reconnect(waiters.wake_all)
     process.on_drain(waiters.release)
     return waiters
+
+
+async def _connections(config: Config, process: Process, bus: Bus) -> Connections:
+    """What jobs are called with; forgotten when auth says that it has changed, or may have."""
+    auth = credentials_pb2_grpc.CredentialServiceStub(process.channel(config.auth_address))
+    connections = Connections(auth)
+    await bus.on_signal(streams.CONNECTION_CHANGED_SIGNAL, connections.changed)
+    bus.on_reconnect(connections.forget_all)
+    return connections
 
 
 async def _objects(config: Config, process: Process, clock: Clock) -> Objects:

@@ -75,7 +75,7 @@ def _named(draft: Draft, upstreams: Mapping[str, Upstream]) -> dict[str, str]:
 
 def _method(draft: Draft, upstreams: Mapping[str, Upstream]) -> Method | None:
     upstream = upstreams.get(draft.upstream)
-    return upstream.methods.get(draft.method) if upstream is not None else None
+    return upstream.method(draft.method) if upstream is not None else None
 
 
 def _attached(draft: Draft, names: Mapping[str, str], known: Mapping[str, Upload | str]) -> Draft:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from penstock.upstream.v1 import upstream_pb2
@@ -48,6 +49,25 @@ class Method:
     upload_params: tuple[str, ...] = ()
 
 
+class ConnectionUse(StrEnum):
+    """Whether the jobs of an upstream name a connection."""
+
+    #: They must not.
+    NONE = "none"
+    #: They may.
+    OPTIONAL = "optional"
+    #: They must.
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherMethods:
+    """What holds for every method that is not listed, and whose name begins with the prefix."""
+
+    prefix: str
+    template: Method
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
     """An upstream and its methods, by their names."""
@@ -56,6 +76,25 @@ class Upstream:
     methods: Mapping[str, Method]
     #: The param that holds the URL to call, by whose host its jobs stand in line; empty where it has none.
     lane_param: str = ""
+    connection_use: ConnectionUse = ConnectionUse.NONE
+    #: None where only those that are listed can be called.
+    others: OtherMethods | None = None
+
+    def method(self, name: str) -> Method | None:
+        """The method of this name, or None."""
+        listed = self.methods.get(name)
+        if listed is not None or self.others is None or not name.startswith(self.others.prefix):
+            return listed
+        return self.others.template
+
+
+#: An upstream that says nothing of it has no use for connections; what this program does not know the worker judges.
+_CONNECTION_USES = {
+    upstream_pb2.Upstream.CONNECTION_USE_UNSPECIFIED: ConnectionUse.NONE,
+    upstream_pb2.Upstream.NONE: ConnectionUse.NONE,
+    upstream_pb2.Upstream.OPTIONAL: ConnectionUse.OPTIONAL,
+    upstream_pb2.Upstream.REQUIRED: ConnectionUse.REQUIRED,
+}
 
 
 class Catalogue:
@@ -114,22 +153,32 @@ class Catalogue:
             log.info("catalogue_loaded", upstreams=len(found), methods=methods)
 
     def _compiled(self, upstream: upstream_pb2.Upstream) -> Upstream:
-        methods = {}
-        for method in upstream.methods:
-            try:
-                schema = ParamsSchema(read_struct(method.params_schema), formats=self._formats)
-            except ValueError as error:  # a fault of its connector; the others can be called
-                log.exception("schema_refused", upstream=upstream.name, method=method.name, error=str(error))
-                continue
-            methods[method.name] = Method(
-                name=method.name,
-                kind=upstream_pb2.Method.Kind.Name(method.kind).lower(),
-                idempotent=method.idempotent,
-                timeout=method.timeout.ToTimedelta() if method.HasField("timeout") else _DEFAULT_TIMEOUT,
-                schema=schema,
-                upload_params=tuple(method.upload_params),
-            )
-        return Upstream(name=upstream.name, methods=methods, lane_param=upstream.lane_param)
+        compiled = [self._method(upstream.name, method) for method in upstream.methods]
+        others = upstream.other_methods
+        template = self._method(upstream.name, others.method) if upstream.HasField("other_methods") else None
+        return Upstream(
+            name=upstream.name,
+            methods={method.name: method for method in compiled if method is not None},
+            lane_param=upstream.lane_param,
+            connection_use=_CONNECTION_USES.get(upstream.connection_use, ConnectionUse.OPTIONAL),
+            others=OtherMethods(prefix=others.prefix, template=template) if template is not None else None,
+        )
+
+    def _method(self, upstream: str, method: upstream_pb2.Method) -> Method | None:
+        """The method with its schema compiled, or None where that is none."""
+        try:
+            schema = ParamsSchema(read_struct(method.params_schema), formats=self._formats)
+        except ValueError as error:  # a fault of its connector; the others can be called
+            log.exception("schema_refused", upstream=upstream, method=method.name, error=str(error))
+            return None
+        return Method(
+            name=method.name,
+            kind=upstream_pb2.Method.Kind.Name(method.kind).lower(),
+            idempotent=method.idempotent,
+            timeout=method.timeout.ToTimedelta() if method.HasField("timeout") else _DEFAULT_TIMEOUT,
+            schema=schema,
+            upload_params=tuple(method.upload_params),
+        )
 
     @staticmethod
     def _warn(error: Exception, pause: timedelta) -> None:

@@ -27,6 +27,8 @@ class Config(ObjectsConfig):
     upstream_address: str
     #: Where history answers, `host:port`: it knows the jobs that have left the hot view.
     history_address: str
+    #: Where auth answers, `host:port`: it knows what connections are for.
+    auth_address: str
     #: 32 bytes in base64; callback secrets are sealed under a key made from it. The same for all replicas.
     sealing_key: Secret
     #: Lets callbacks lead to this machine: for a laptop, never for production.

@@ -29,6 +29,7 @@ def first_job(request: JobRequest, *, now: datetime, trace_id: str) -> jobs_pb2.
     job = jobs_pb2.Job(
         upstream=request.upstream,
         method=request.method,
+        connection_id=request.connection,
         state=jobs_pb2.Job.QUEUED,
         priority=jobs_pb2.Job.Priority.Value(request.priority),
         max_attempts=request.retry.max_attempts,

@@ -101,17 +101,35 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionFacts:
+    """What auth says of a connection.
+
+    Args:
+        exists: Whether the tenant has it.
+        upstream: What it is for.
+        hosts: That may be called with it; empty where the upstream has its own.
+        needs_reauth: It has to be authorized anew first; its jobs fail unless `jobs_wait`.
+    """
+
+    exists: bool = True
+    upstream: str = ""
+    hosts: tuple[str, ...] = ()
+    needs_reauth: bool = False
+    jobs_wait: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A request as it was read: of the right types, and not yet judged.
 
     Args:
-        params: Empty where they are too large to be read.
-        params_bytes: How much there was to read.
+        params: Empty where they are too large to be read, as `params_bytes` tells.
         connection_field: Which of `connectionId` and `tokenId` was given, or an empty text.
         priority: None where the number is outside the enum.
         cache_mode: The same.
         max_attempts: 0 where it was left to the default.
         attachments: The uploads that the params name, when they have been looked up.
+        connection_facts: What is known of the connection, when it has been looked up; None where nobody could tell.
         faults: What could not be read at all; judging adds to them.
     """
 
@@ -134,6 +152,7 @@ class Draft:
     metadata: Mapping[str, str]
     idempotency_key: str = ""
     attachments: tuple[Attachment, ...] = ()
+    connection_facts: ConnectionFacts | None = None
     faults: tuple[FieldViolation, ...] = ()
 
 
@@ -159,6 +178,7 @@ class JobRequest:
 
     Args:
         params: Canonical JSON.
+        connection: The id of the one that it is called with; empty for none.
         lane: Where it stands in line within its tenant; empty for the common lane.
         attachments: The uploads that the params name.
         fingerprint: Equal for equal requests, whenever they are made.
@@ -178,6 +198,7 @@ class JobRequest:
     method_class: str
     idempotent: bool
     attempt_timeout: timedelta
+    connection: str = ""
     lane: str
     attachments: tuple[Attachment, ...] = ()
     idempotency_key: str

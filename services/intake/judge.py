@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from services.intake import canonical
+from services.intake import canonical, naming
 from services.intake.aside import aside
 from shared import errors
 
@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
     from services.intake.attachments import Attacher
     from services.intake.catalogue import Catalogue
+    from services.intake.connections import Connections
     from services.intake.domain import BatchDraft, BatchRequest, Draft, JobRequest
     from services.intake.store import JobStore
     from services.intake.validation import Validator
+
+#: What a request is refused with that is not good now, and may have been once.
+_REFUSALS = (errors.InvalidArgument, errors.ConnectionNeedsReauth)
 
 
 class Judge:
@@ -27,13 +31,23 @@ class Judge:
 
     Args:
         catalogue: What can be called.
+        connections: Know what connections are for.
         attacher: Looks up the uploads that params name.
         validator: Knows the rules.
         store: Knows what keys stand for.
     """
 
-    def __init__(self, *, catalogue: Catalogue, attacher: Attacher, validator: Validator, store: JobStore) -> None:
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        connections: Connections,
+        attacher: Attacher,
+        validator: Validator,
+        store: JobStore,
+    ) -> None:
         self._catalogue = catalogue
+        self._connections = connections
         self._attacher = attacher
         self._validator = validator
         self._store = store
@@ -48,33 +62,40 @@ class Judge:
 
         Raises:
             InvalidArgument: Fields are wrong.
+            ConnectionNeedsReauth: The connection has to be authorized anew, and its jobs do not wait for that.
             Unavailable: What can be called, or what is there, is not known now.
         """
         upstreams = self._catalogue.upstreams()
+        [draft] = await self._connections.look_up([draft], tenant)
         [draft] = await self._attacher.attach([draft], tenant, upstreams)
         try:
-            return await aside(
+            request = await aside(
                 lambda: self._validator.judge(draft, upstreams=upstreams, now=now), size=draft.params_bytes
             )
-        except errors.InvalidArgument:
+            naming.check_authorized([draft])
+        except _REFUSALS:
             if (known := await self._made_before(draft.idempotency_key, self._fingerprint(draft), tenant)) is None:
                 raise
             return known
+        return request
 
     async def batch(self, draft: BatchDraft, tenant: str, now: datetime) -> BatchRequest | str:
         """The same for a batch."""
         upstreams = self._catalogue.upstreams()
-        draft = replace(draft, jobs=tuple(await self._attacher.attach(draft.jobs, tenant, upstreams)))
+        jobs = await self._connections.look_up(draft.jobs, tenant)
+        draft = replace(draft, jobs=tuple(await self._attacher.attach(jobs, tenant, upstreams)))
         try:
-            return await aside(
+            request = await aside(
                 lambda: self._validator.judge_batch(draft, upstreams=upstreams, now=now),
                 size=sum(job.params_bytes for job in draft.jobs),
             )
-        except errors.InvalidArgument:
+            naming.check_authorized(draft.jobs)
+        except _REFUSALS:
             fingerprint = self._fingerprint_of_batch(draft)
             if (known := await self._made_before(draft.idempotency_key, fingerprint, tenant)) is None:
                 raise
             return known
+        return request
 
     async def _made_before(self, idempotency_key: str, fingerprint: bytes | None, tenant: str) -> str | None:
         """What the request has made, where it is known; None for one that was never good."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import difflib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from services.intake import canonical
-from services.intake.canonical import join, shortened
+from services.intake import canonical, naming
+from services.intake.canonical import join
 from services.intake.domain import DEFAULT_LIFETIME, MAX_AHEAD, MAX_PARAMS_BYTES, BatchRequest, JobRequest, RetryPolicy
 from services.intake.lanes import lane_of
 from shared.addresses import ForbiddenAddressError
@@ -34,8 +33,6 @@ CALLBACK_SECRET_CHARACTERS = range(24, 129)
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105  how such a secret begins
 #: Told at once; what is wrong with a request in more places is told when these are mended. Errors travel in headers.
 MAX_FAULTS = 32
-_MAX_SHOWN_CHARACTERS = 60
-_MAX_LISTED = 20
 _TOO_LARGE = FieldViolation("params", f"are too large; at most {MAX_PARAMS_BYTES} bytes of JSON are allowed")
 #: The param by which a method lets its caller say how long one attempt may take.
 _TIMEOUT_PARAM = "timeoutS"
@@ -97,10 +94,10 @@ class Validator:
     ) -> JobRequest | list[FieldViolation]:
         """The request, or all that is wrong with it."""
         faults = list(draft.faults)
-        method = _method(draft, upstreams, faults)
+        method = naming.method(draft, upstreams, faults)
         params, params_faults = _params(draft, method)
         faults += params_faults
-        faults += _connection_faults(draft)
+        faults += naming.connection_faults(draft, upstreams.get(draft.upstream))
         faults += _metadata_faults(draft.metadata)
         faults += self._callback_faults(draft.callback_url, draft.callback_secret)
         faults += _retry_faults(draft)
@@ -124,6 +121,7 @@ class Validator:
             idempotent=method.idempotent,
             attempt_timeout=_attempt_timeout(draft.params, method),
             attachments=draft.attachments,
+            connection=draft.connection,
             lane=lane_of(draft.params, connection=draft.connection, lane_param=upstreams[draft.upstream].lane_param),
             idempotency_key=draft.idempotency_key,
             fingerprint=self.fingerprint(draft, params),
@@ -176,35 +174,6 @@ def _is_base64(text: str) -> bool:
     return True
 
 
-def _method(draft: Draft, upstreams: Mapping[str, Upstream], faults: list[FieldViolation]) -> Method | None:
-    """The method that the draft names, or None and a fault.
-
-    An unknown upstream is a wrong field and not a missing resource: the request is about a job, which is not there yet.
-    """
-    upstream = upstreams.get(draft.upstream)
-    if upstream is None:
-        faults.append(FieldViolation("upstream", _unknown("upstream", draft.upstream, upstreams)))
-        if not draft.method:
-            faults.append(FieldViolation("method", "is missing; name a method of the upstream"))
-        return None
-    method = upstream.methods.get(draft.method)
-    if method is None:
-        faults.append(FieldViolation("method", _unknown(f"method of {upstream.name}", draft.method, upstream.methods)))
-    return method
-
-
-def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    near = difflib.get_close_matches(name[:_MAX_SHOWN_CHARACTERS], names, n=3)
-    listed = near or names[:_MAX_LISTED]
-    more = f" and {len(names) - len(listed)} more" if len(names) > len(listed) and not near else ""
-    hint = f"{'near to it are' if near else 'known are'} {', '.join(listed)}{more}" if names else "there is none yet"
-    subject = (
-        f"is {shortened(name, _MAX_SHOWN_CHARACTERS)!r}, which is no {what}" if name else f"is missing; name a {what}"
-    )
-    return f"{subject}; {hint}"
-
-
 def _params(draft: Draft, method: Method | None) -> tuple[bytes | None, list[FieldViolation]]:
     """The params as canonical JSON, and what is wrong with them."""
     try:
@@ -215,12 +184,6 @@ def _params(draft: Draft, method: Method | None) -> tuple[bytes | None, list[Fie
     if draft.params_too_large or len(params) > MAX_PARAMS_BYTES:
         return None, [_TOO_LARGE]
     return params, method.schema.faults(draft.params) if method is not None else []
-
-
-def _connection_faults(draft: Draft) -> Iterable[FieldViolation]:
-    if draft.connection_field:
-        shown = shortened(draft.connection, _MAX_SHOWN_CHARACTERS)
-        yield FieldViolation(draft.connection_field, f"is {shown!r}; there is no such connection; leave it out")
 
 
 def _metadata_faults(metadata: Mapping[str, str]) -> Iterable[FieldViolation]:

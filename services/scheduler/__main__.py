@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from penstock.scheduler.v1 import queues_pb2_grpc, scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2_grpc
 
-from services.scheduler import suspensions
+from services.scheduler import standings
 from services.scheduler.checkpoints import Checkpoints
 from services.scheduler.config import Config
 from services.scheduler.domain import QueueSettings
@@ -50,7 +50,7 @@ async def serve(config: Config, process: Process) -> None:
     outbox = Outbox(queue=queue, log=log)
     signals = Work(bus)
     queue_settings = Settings(bucket=bucket, queue=queue, signals=signals, clock=SystemClock())
-    tenant_suspensions = Suspensions(bucket=bucket, queue=queue, signals=signals)
+    suspensions = Suspensions(bucket=bucket, queue=queue, signals=signals)
     rebuild, checkpoints = Rebuild(redis, settings), Checkpoints(bucket)
     recovery = Recovery(bus=bus, rebuild=rebuild, checkpoints=checkpoints, outbox=outbox, signals=signals)
     keeper = QueueKeeper(
@@ -62,17 +62,17 @@ async def serve(config: Config, process: Process) -> None:
         latecomers=Latecomers(bus=bus, rebuild=rebuild, recovery=recovery),
     )
     stub: UpstreamServiceAsyncStub = upstream_pb2_grpc.UpstreamServiceStub(process.channel(config.upstream_address))
-    upstreams = Upstreams(stub, keeper=keeper, settings=queue_settings, suspensions=tenant_suspensions)
+    upstreams = Upstreams(stub, keeper=keeper, settings=queue_settings, suspensions=suspensions)
     recovery.on_recovered(queue_settings.restore)
-    recovery.on_recovered(tenant_suspensions.restore)
+    recovery.on_recovered(suspensions.restore)
     recovery.follow(lambda recovered: upstreams.renew(recovered.upstream))
     leases = Leases(queue=queue, log=log, outbox=outbox, signals=signals)
 
     process.loop("log", log.run)
     process.loop("upstreams", upstreams.run)
     process.loop("settings", queue_settings.follow)
-    process.loop("suspensions", tenant_suspensions.follow)
-    process.loop("notices", lambda: bus.consumer(streams.NOTICES, suspensions.CONSUMER).run(tenant_suspensions.take))
+    process.loop("suspensions", suspensions.follow)
+    process.loop("notices", lambda: bus.consumer(streams.NOTICES, standings.CONSUMER).run(suspensions.take))
     process.on_drain(signals.release)
     await process.serve(
         (

@@ -56,6 +56,8 @@ def dump_outcomes(outcomes: Sequence[Outcome]) -> str:
                 "retryable": outcome.retryable,
                 "retry_after": outcome.retry_after_ms,
                 "jitter": outcome.jitter,
+                "uncounted": outcome.uncounted,
+                "unspent": outcome.unspent,
                 "reason": outcome.reason,
                 "health": outcome.health,
                 "quotas": [
@@ -82,6 +84,7 @@ def read_fact(values: Mapping[str, Any], *, posted: str = "") -> Fact:
         time_ms=values["time"],
         state=State(values["state"]),
         attempt=values["attempt"],
+        uncounted=values.get("uncounted", 0),  # a fact may have stood in the outbox since before there was this
         started_at_ms=values["started"],
         not_before_ms=values["not_before"],
         finished_at_ms=values["finished"],

@@ -117,6 +117,7 @@ class Fact:
     """What has happened to a job: all that its event needs but the payloads.
 
     Args:
+        uncounted: Of its attempts, those that do not count against the most that it may have.
         reason: A name of `ErrorReason`, where the scheduler itself has ended an attempt or the job; else empty.
         sequence: Of the job's `submitted` in JOBS; 0 where the job has not been enqueued.
         fence: Of the job's newest lease.
@@ -139,6 +140,7 @@ class Fact:
     has_callback: bool
     fence: Fence
     worker: str
+    uncounted: int = 0
     posted: str = ""
 
 
@@ -194,6 +196,8 @@ class Outcome:
 
     Args:
         unknown: The call may have reached the upstream, and its answer is lost.
+        uncounted: As retryable, it leaves the job as many attempts as before.
+        unspent: No call went out: what its lease took of rates and quotas is given back.
         retry_after_ms: The upstream asked for this pause.
         jitter: From 0 to 1: which part of the longest pause is taken before another attempt, and by a breaker.
         reason: A name of `ErrorReason`, where the scheduler itself gives the job up before any attempt.
@@ -205,6 +209,8 @@ class Outcome:
     succeeded: bool = False
     unknown: bool = False
     retryable: bool = False
+    uncounted: bool = False
+    unspent: bool = False
     retry_after_ms: int = 0
     jitter: float = 1.0
     reason: str = ""

@@ -57,6 +57,7 @@ def event_of(upstream: str, fact: Fact, attempt: events_pb2.Attempt | None = Non
         time=timestamp(fact.time_ms),
         state=jobs_pb2.Job.State.ValueType(fact.state),
         attempt=fact.attempt,
+        uncounted_attempts=fact.uncounted,
         started_at=timestamp(fact.started_at_ms),
         finished_at=timestamp(fact.finished_at_ms),
         not_before=timestamp(fact.not_before_ms),

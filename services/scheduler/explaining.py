@@ -19,6 +19,7 @@ _KINDS = {
     HoldKind.NOT_BEFORE: jobs_pb2.Hold.NOT_BEFORE,
     HoldKind.PAUSED: jobs_pb2.Hold.PAUSED,
     HoldKind.SUSPENDED: jobs_pb2.Hold.SUSPENDED,
+    HoldKind.NEEDS_REAUTH: jobs_pb2.Hold.NEEDS_REAUTH,
     HoldKind.BREAKER: jobs_pb2.Hold.BREAKER,
     HoldKind.RATE: jobs_pb2.Hold.RATE,
     HoldKind.CONCURRENCY: jobs_pb2.Hold.CONCURRENCY,
@@ -30,7 +31,7 @@ _PAUSED = {
     "lane": "the job's lane is paused",
 }
 #: Until somebody ends them, the widest first.
-_OPEN_ENDED = (HoldKind.SUSPENDED, HoldKind.PAUSED)
+_OPEN_ENDED = (HoldKind.SUSPENDED, HoldKind.PAUSED, HoldKind.NEEDS_REAUTH)
 _CAUSES = {"throttled": "it asked for fewer calls", "failing": "it fails"}
 #: No job waits longer: a longer estimate says that none can be made.
 _LONGEST_WAIT = timedelta(days=7)
@@ -126,6 +127,10 @@ def _suspended(_: Explanation, hold: Hold) -> str:
     return "the tenant is suspended" + (f": {hold.text}" if hold.text else "")
 
 
+def _needs_reauth(_: Explanation, hold: Hold) -> str:
+    return "the job's connection needs to be authorized anew" + (f": {hold.text}" if hold.text else "")
+
+
 def _rate(explanation: Explanation, hold: Hold) -> str:
     budget = f"{_calls(explanation, hold, hold.limit)} may begin in any {hold.window_ms / 1000:g} s"
     return f"{budget}, and there is room from {_time(hold.until_ms)} on"
@@ -155,6 +160,7 @@ _REASONS = {
     HoldKind.NOT_BEFORE: _not_before,
     HoldKind.PAUSED: _paused,
     HoldKind.SUSPENDED: _suspended,
+    HoldKind.NEEDS_REAUTH: _needs_reauth,
     HoldKind.BREAKER: _open_breaker,
     HoldKind.RATE: _rate,
     HoldKind.CONCURRENCY: _concurrency,

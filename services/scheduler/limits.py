@@ -111,16 +111,24 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspension:
-    """Holds a tenant's jobs back in every queue until it is resumed, whatever is paused or not.
+    """Holds jobs back until it is lifted, whatever is paused or not.
+
+    A tenant's in every queue, because the tenant is suspended; or one lane's, because its connection needs to be
+    authorized anew.
 
     Args:
+        tenant: Whose.
+        lane: Of one lane of the tenant; empty for all of them.
         reason: For whoever asks.
         suspended_at_ms: Since when.
+        revision: Of the word that said so. One about the same that has a lower one tells nothing new.
     """
 
     tenant: str
+    lane: str = ""
     reason: str
     suspended_at_ms: int
+    revision: int
 
 
 class QuotaScope(StrEnum):

@@ -99,6 +99,8 @@ def _outcome(attempt: events_pb2.Attempt) -> Outcome:
         succeeded=attempt.WhichOneof("outcome") == "result",
         unknown=attempt.outcome_unknown,
         retryable=attempt.error.retryable,
+        uncounted=attempt.uncounted,
+        unspent=_is_unspent(attempt),
         retry_after_ms=max(0, attempt.retry_after.ToMilliseconds()),
         jitter=random.random(),  # noqa: S311  jitter needs no secrecy
         health=Health(attempt.health) if attempt.health in events_pb2.Attempt.Health.values() else Health.NOTHING,
@@ -112,6 +114,11 @@ def _outcome(attempt: events_pb2.Attempt) -> Outcome:
             if quota.scope in _QUOTA_SCOPES
         ),
     )
+
+
+def _is_unspent(attempt: events_pb2.Attempt) -> bool:
+    """Whether the upstream was asked nothing. One that has refused a credential was, though that may not count."""
+    return attempt.result.from_cache or (attempt.uncounted and not attempt.error.upstream_status)
 
 
 def _tell_opened(upstream: str, opened: Opened) -> None:

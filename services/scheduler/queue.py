@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from services.scheduler import codec, view_codec
 from services.scheduler.domain import MAX_BATCH, Begun, Canceled, Depth, Enqueued, Finished, Leased, State, Swept
+from services.scheduler.refusals import job_finished, job_not_found, job_running
 from services.scheduler.scripts import QueueScript, milliseconds, parts, prefix
-from shared import errors, kv
+from shared import kv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,15 +76,19 @@ class Queue(Protocol):
         """Takes back the pause of exactly this; an empty text stands for all."""
         ...
 
-    async def suspend(self, upstream: str, suspension: Suspension, *, revision: int) -> None:
-        """Gives no lease to the tenant until it is reinstated, whatever is paused or resumed.
+    async def suspend(self, upstream: str, suspension: Suspension) -> None:
+        """Gives no lease to the tenant, or the lane, until it is reinstated, whatever is paused or resumed.
 
-        A word about a tenant that is of a lower revision than one that was heard changes nothing.
+        A word that is of a lower revision than one that was heard about the same changes nothing.
         """
         ...
 
-    async def reinstate(self, upstream: str, *, tenant: str, revision: int) -> None:
-        """Takes a suspension back, where there is one; what is paused stays so."""
+    async def reinstate(self, upstream: str, *, tenant: str, lane: str, revision: int) -> None:
+        """Takes a suspension back, where there is one; what is paused stays so. An empty `lane` is for the tenant's."""
+        ...
+
+    async def suspensions(self, upstream: str) -> list[Suspension]:
+        """All that are in force."""
         ...
 
     async def explain(self, upstream: str, job_id: str, *, tenant: str) -> Explanation:
@@ -97,8 +102,8 @@ class Queue(Protocol):
     async def view(self, upstream: str, *, tenant: str, lanes: int) -> QueueView:
         """How a queue stands: with the jobs, pauses and suspension of one tenant, or of all where `tenant` is empty.
 
-        At most so many lanes are shown, the deepest first; of all tenants' lanes, those of the ten tenants with the
-        most jobs that wait are looked at.
+        At most so many lanes are shown, the deepest first, and the suspensions of these; of all tenants' lanes, those
+        of the ten tenants with the most jobs that wait are looked at.
         """
         ...
 
@@ -134,6 +139,7 @@ class RedisQueue:
         self._resume = QueueScript(clock, "resume", *whole)
         self._suspend = QueueScript(clock, "suspend", "job", "standing")
         self._reinstate = QueueScript(clock, "reinstate", *whole, "standing")
+        self._suspensions = QueueScript(clock, "suspensions", "job", "guard")
         self._explain = QueueScript(clock, "explain", *whole, "looking")
         self._view = QueueScript(clock, "view", *whole, "looking")
 
@@ -246,14 +252,18 @@ class RedisQueue:
         """See `Queue`."""
         await self._resume.run(self._client, upstream, tenant, lane)
 
-    async def suspend(self, upstream: str, suspension: Suspension, *, revision: int) -> None:
+    async def suspend(self, upstream: str, suspension: Suspension) -> None:
         """See `Queue`."""
-        what, at_ms = suspension.tenant, suspension.suspended_at_ms
-        await self._suspend.run(self._client, upstream, what, revision, suspension.reason, at_ms)
+        whose = (suspension.tenant, suspension.lane, suspension.revision)
+        await self._suspend.run(self._client, upstream, *whose, suspension.reason, suspension.suspended_at_ms)
 
-    async def reinstate(self, upstream: str, *, tenant: str, revision: int) -> None:
+    async def reinstate(self, upstream: str, *, tenant: str, lane: str, revision: int) -> None:
         """See `Queue`."""
-        await self._reinstate.run(self._client, upstream, tenant, revision)
+        await self._reinstate.run(self._client, upstream, tenant, lane, revision, self._memory_ms)
+
+    async def suspensions(self, upstream: str) -> list[Suspension]:
+        """See `Queue`."""
+        return view_codec.read_suspensions(await self._suspensions.run(self._client, upstream))
 
     async def explain(self, upstream: str, job_id: str, *, tenant: str) -> Explanation:
         """See `Queue`."""
@@ -266,23 +276,3 @@ class RedisQueue:
         """See `Queue`."""
         view, pauses, suspensions = await self._view.run(self._client, upstream, tenant, lanes)
         return view_codec.read_view(json.loads(view), pauses, suspensions, tenant=tenant)
-
-
-def job_not_found(job_id: str) -> errors.JobNotFound:
-    """The error for a job that the tenant does not have."""
-    return errors.JobNotFound(f"there is no job {job_id}; check its id", metadata={"job": job_id})
-
-
-def job_running(job_id: str) -> errors.JobRunning:
-    """The error for a job that cannot be canceled any more."""
-    return errors.JobRunning(
-        f"the job {job_id} runs; cancel it with force to break its call off", metadata={"job": job_id}
-    )
-
-
-def job_finished(job_id: str, state: State) -> errors.JobFinished:
-    """The error for a job that has ended."""
-    return errors.JobFinished(
-        f"the job {job_id} has ended as {state.name}, so it cannot be canceled",
-        metadata={"job": job_id, "state": state.name},
-    )

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from services.scheduler.replay import Chapter, Happened
 
 #: What is set for a queue, and what no event of the log tells: a rebuild from nothing leaves it.
-_KEPT = ("epoch", "outbox", "rules", "weights", "pauses", "suspended", "standings")
-_KEPT_MARKS = "cancel:"
+_KEPT = ("epoch", "outbox", "rules", "weights", "pauses", "suspended", "held")
+_KEPT_MARKS = ("cancel:", "lifted:")
 #: Revisions that a job leaves out after what the log tells of it; see `replay.lua`.
 _GAP = 1
 #: Keys looked at, and removed, in one round trip.

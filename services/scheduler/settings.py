@@ -20,6 +20,7 @@ from shared.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
+    from datetime import timedelta
 
     from services.scheduler.queue import Queue
     from services.scheduler.rules import Offer
@@ -41,12 +42,12 @@ class Bucket(Protocol):
         """The newest value."""
         ...
 
-    async def create(self, key: str, value: bytes) -> int:
-        """Puts a key's first value."""
+    async def create(self, key: str, value: bytes, *, ttl: timedelta | None = None) -> int:
+        """Puts a key's first value, which goes by itself after that time."""
         ...
 
-    async def update(self, key: str, value: bytes, revision: int) -> int:
-        """Puts another value in the place of the one of this revision."""
+    async def update(self, key: str, value: bytes, revision: int, *, ttl: timedelta | None = None) -> int:
+        """Puts another value in the place of the one of this revision, which goes by itself after that time."""
         ...
 
     async def put(self, key: str, value: bytes) -> int:
@@ -55,6 +56,10 @@ class Bucket(Protocol):
 
     async def keys(self) -> list[str]:
         """Every key that has a value."""
+        ...
+
+    async def entries(self) -> dict[str, Entry]:
+        """Every key and its value."""
         ...
 
     async def watch(self, handle: Callable[[str, bytes | None], Awaitable[None]]) -> None:

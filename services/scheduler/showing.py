@@ -74,6 +74,7 @@ def _pause(pause: Pause) -> queues_pb2.Pause:
 def _suspension(suspension: Suspension) -> queues_pb2.Pause:
     return queues_pb2.Pause(
         tenant=suspension.tenant,
+        lane=suspension.lane,
         reason=suspension.reason,
         paused_at=timestamp(suspension.suspended_at_ms),
         suspension=True,

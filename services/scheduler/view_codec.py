@@ -12,7 +12,7 @@ from services.scheduler.scripts import milliseconds
 from services.scheduler.views import BreakerView, BudgetUse, Explanation, Hold, HoldKind, LaneView, QueueView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from services.scheduler.limits import BreakerPolicy, Rules
 
@@ -70,7 +70,7 @@ def read_view(
     Args:
         values: As the script wrote them.
         pauses: By turns what is paused, and how.
-        suspensions: By turns which tenant is suspended, and how.
+        suspensions: By turns which tenant or lane is suspended, and how.
         tenant: Whose pauses, with those of all, and whose suspension are shown; empty for everyone's.
     """
     found = [_read_pause(what, how) for what, how in zip(pauses[::2], pauses[1::2], strict=True)]
@@ -92,10 +92,7 @@ def read_view(
             )
         ),
         suspensions=tuple(
-            sorted(
-                (each for each in _read_suspensions(suspensions) if not tenant or each.tenant == tenant),
-                key=lambda suspension: suspension.tenant,
-            )
+            suspension for suspension in read_suspensions(suspensions) if not tenant or suspension.tenant == tenant
         ),
         lanes=tuple(
             LaneView(
@@ -108,6 +105,16 @@ def read_view(
             for lane in json.loads(values["lanes"])
         ),
     )
+
+
+def read_suspensions(texts: Sequence[bytes]) -> list[Suspension]:
+    """Suspensions, in order.
+
+    Args:
+        texts: By turns what is suspended, and how.
+    """
+    found = [_read_suspension(what, how) for what, how in zip(texts[::2], texts[1::2], strict=True)]
+    return sorted(found, key=lambda suspension: (suspension.tenant, suspension.lane))
 
 
 def _budget(budget: Budget) -> dict[str, Any]:
@@ -164,11 +171,17 @@ def _read_pause(what: bytes, how: bytes) -> Pause:
     return Pause(tenant=tenant, lane=lane, reason=values["reason"], paused_at_ms=int(values["at"]))
 
 
-def _read_suspensions(texts: Sequence[bytes]) -> Iterator[Suspension]:
-    for tenant, how in zip(texts[::2], texts[1::2], strict=True):
-        values = json.loads(how)
-        yield Suspension(tenant=tenant.decode(), reason=values["reason"], suspended_at_ms=int(values["at"]))
+def _read_suspension(what: bytes, how: bytes) -> Suspension:
+    tenant, _, lane = what.decode().partition(":")
+    values = json.loads(how)
+    return Suspension(
+        tenant=tenant,
+        lane=lane,
+        reason=values["reason"],
+        suspended_at_ms=int(values["at"]),
+        revision=int(values.get("revision", 0)),
+    )
 
 
 def _dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)  # the same rules are the same text

@@ -17,6 +17,7 @@ class HoldKind(StrEnum):
     NOT_BEFORE = "not_before"
     PAUSED = "paused"
     SUSPENDED = "suspended"
+    NEEDS_REAUTH = "needs_reauth"
     BREAKER = "breaker"
     RATE = "rate"
     CONCURRENCY = "concurrency"
@@ -32,7 +33,7 @@ class Hold:
         until_ms: 0 where it is not known.
         limit: For RATE and CONCURRENCY: how many calls are allowed; for QUOTA: 0.
         window_ms: For RATE.
-        text: Why it is paused or suspended, or why the breaker opened.
+        text: Why it is paused or suspended, why the connection does not work, or why the breaker opened.
     """
 
     kind: HoldKind
@@ -133,6 +134,7 @@ class QueueView:
         drain_rate: Jobs of all tenants that ended per second, over the last minute.
         tenants: Those that have their turn now.
         budgets: The upstream's.
+        suspensions: Of tenants, and of the lanes that are shown.
         lanes: The deepest first.
     """
 

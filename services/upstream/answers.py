@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from typing import TYPE_CHECKING
+
+import aiohttp
 
 from services.upstream.domain import MAX_HEADER_BYTES, MAX_INLINE_BYTES, Reason
 from shared.errors import Unavailable
@@ -11,8 +14,8 @@ from shared.media_types import media_type
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from datetime import timedelta
 
-    import aiohttp
     from multidict import CIMultiDictProxy
 
     from services.upstream.contents import ResultPlace
@@ -25,6 +28,7 @@ _CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 #: The low bits of the first byte of a zlib stream (RFC 1950, 2.2); servers that send bare deflate have others there.
 _ZLIB_METHOD = 8
 _CHUNK_BYTES = 64 * 1024
+_EDGE_BYTES = 1024
 #: No body ever comes with these (RFC 9110, 6.4.1).
 _WITHOUT_BODY = frozenset({204, 304})
 #: Tell of the message on the wire, and no longer of the body once its coding is undone.
@@ -45,6 +49,22 @@ class AnswerError(Exception):
         self.reason = reason
         self.message = message
         self.status = status
+
+
+class Edges:
+    """The first and the last bytes of a body: what can be told of one that is too large to be looked at whole."""
+
+    def __init__(self) -> None:
+        self.head = b""
+        self.tail = b""
+
+    async def of(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The chunks as they are, seen."""
+        async for chunk in chunks:
+            if len(self.head) < _EDGE_BYTES:
+                self.head = (self.head + chunk)[:_EDGE_BYTES]
+            self.tail = (self.tail + chunk)[-_EDGE_BYTES:] if len(chunk) < _EDGE_BYTES else chunk[-_EDGE_BYTES:]
+            yield chunk
 
 
 class Answer:
@@ -87,18 +107,43 @@ class Answer:
             )
         return shown
 
-    async def body(self) -> bytes | Stored:
+    async def start(self, *, at_most: int, within: timedelta) -> bytes:
+        """What can be had of the body, content coding undone: the rest is not read, and nothing is stored or raised.
+
+        For the body of an error, which tells more where it is there, and whose status tells enough where it is not.
+
+        Args:
+            at_most: Bytes.
+            within: How long to wait for them.
+        """
+        if self._has_no_body:
+            return b""
+        start = bytearray()
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                async for chunk in self._chunks():
+                    start += chunk
+                    if len(start) >= at_most:
+                        break
+        except (TimeoutError, AnswerError, aiohttp.ClientError, OSError):
+            pass  # what has come stands for itself
+        return bytes(start[:at_most])
+
+    async def body(self, edges: Edges | None = None) -> bytes | Stored:
         """The body, content coding undone: itself, or, where it is too large to travel in messages, that it is stored.
+
+        Args:
+            edges: Is shown what comes.
 
         Raises:
             AnswerError: It is larger than a result may be, its coding is broken, or it cannot be stored.
         """
-        if self._response.method == "HEAD" or self.status in _WITHOUT_BODY:
-            return b""  # whatever its `Content-Length` says of another answer
-        chunks = self._response.content.iter_chunked(_CHUNK_BYTES)
-        if self._coding is not None:
-            chunks = _decoded(chunks, self._coding)
-        elif (length := self._response.content_length or 0) > MAX_INLINE_BYTES:
+        if self._has_no_body:
+            return b""
+        chunks = self._chunks()
+        if edges is not None:
+            chunks = edges.of(chunks)
+        if self._coding is None and (length := self._response.content_length or 0) > MAX_INLINE_BYTES:
             return await self._store(chunks, size=length)
         start = bytearray()
         async for chunk in chunks:
@@ -106,6 +151,16 @@ class Answer:
             if len(start) > MAX_INLINE_BYTES:
                 return await self._store(_continued(start, chunks), size=None)
         return bytes(start)
+
+    @property
+    def _has_no_body(self) -> bool:
+        """Whatever its `Content-Length` says of another answer."""
+        return self._response.method == "HEAD" or self.status in _WITHOUT_BODY
+
+    def _chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes, content coding undone."""
+        chunks = self._response.content.iter_chunked(_CHUNK_BYTES)
+        return chunks if self._coding is None else _decoded(chunks, self._coding)
 
     async def _store(self, chunks: AsyncIterator[bytes], *, size: int | None) -> Stored:
         most = self._place.at_most

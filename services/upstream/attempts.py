@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 from penstock.scheduler.v1 import scheduler_pb2
@@ -14,8 +14,8 @@ from prometheus_client import Counter, Histogram
 
 from services.upstream import domain, outcomes
 from services.upstream.cancels import JobCanceledError
-from services.upstream.connector import CallRequest, Progress
-from services.upstream.contents import ContentGoneError
+from services.upstream.connector import Progress
+from services.upstream.credentials import Credential
 from services.upstream.domain import Failure, Reason, Success
 from shared import crash_points, ids, observability
 from shared.bus import Outgoing
@@ -25,17 +25,16 @@ from shared.retry import Backoff, until_done
 from shared.streams import attempt_subject
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Container
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from penstock.events.v1 import events_pb2
     from penstock.scheduler.v1.scheduler_pb2_grpc import SchedulerServiceAsyncStub
 
     from services.upstream.cancels import Cancels
-    from services.upstream.catalogue import Catalogue
-    from services.upstream.connector import Connector
-    from services.upstream.contents import Contents
-    from services.upstream.domain import Method, Outcome
+    from services.upstream.connector import CallRequest, Connector
+    from services.upstream.domain import Outcome
+    from services.upstream.requests import Requests
     from shared.clock import Clock
 
 log = observability.logger()
@@ -47,6 +46,7 @@ CALL_SECONDS = Histogram(
     ("upstream", "method"),
     buckets=observability.LATENCY_BUCKETS_S,
 )
+REFUSED = Counter("penstock_upstream_credentials_refused", "Credentials that upstreams have refused.", ("upstream",))
 _BEGIN_TIMEOUT_S = 5.0
 _BACKOFF = Backoff(initial=timedelta(milliseconds=50), maximum=timedelta(seconds=2))
 
@@ -88,8 +88,7 @@ class Attempts:
 
     Args:
         connector: Speaks to the upstream.
-        catalogue: Judges the params.
-        contents: Has what is too large to travel in messages.
+        requests: Knows what a leased job asks to have called.
         scheduler: Lets calls that are not idempotent begin.
         publisher: Takes the outcomes.
         cache: Serves calls whose answers are there.
@@ -102,8 +101,7 @@ class Attempts:
         self,
         connector: Connector,
         *,
-        catalogue: Catalogue,
-        contents: Contents,
+        requests: Requests,
         scheduler: SchedulerServiceAsyncStub,
         publisher: Publisher,
         cache: Answering,
@@ -112,8 +110,7 @@ class Attempts:
         worker: str,
     ) -> None:
         self._connector = connector
-        self._catalogue = catalogue
-        self._contents = contents
+        self._requests = requests
         self._scheduler = scheduler
         self._publisher = publisher
         self._cache = cache
@@ -140,7 +137,7 @@ class Attempts:
         start = self._start()
         try:
             async with self._cancels.obeyed(call.job_id):
-                request = await self._request(call, progress)
+                request = await self._requests.request(call, progress)
                 if isinstance(request, Failure):
                     outcome = request
                 else:
@@ -148,7 +145,7 @@ class Attempts:
                         await self._begin(call)
                     start = self._start()
                     crash_points.reach(CrashPoint.UPSTREAM_STARTED)
-                    outcome = await self._cache.answer(call, request, self._call)
+                    outcome = await self._cache.answer(call, request, lambda asked: self._answered(call, asked))
         except JobCanceledError:
             outcome = domain.canceled(idempotent=call.submission.idempotent, sent=progress.sent)
         crash_points.reach(CrashPoint.UPSTREAM_CALLED)
@@ -175,54 +172,6 @@ class Attempts:
     def _start(self) -> _Start:
         return _Start(time=self._clock.now(), counter_s=time.perf_counter())
 
-    async def _request(self, call: scheduler_pb2.Call, progress: Progress) -> CallRequest | Failure:
-        """The call to make, or why it cannot be made at all; intake judged it, perhaps by another catalogue.
-
-        Raises:
-            Unavailable: Its content cannot be had now. Nothing is on disk yet that counts the attempt: once the lease
-                has run out, the job waits for its turn again.
-        """
-        upstream = self._connector.upstream
-        method = upstream.method(call.submission.job.method)
-        if method is None:
-            return _refused(f"the upstream {upstream.name} has no method {call.submission.job.method!r} any more")
-        try:
-            params = json.loads(await self._contents.params(call) or b"{}")
-            uploads = await self._contents.uploads(call)
-        except ValueError:
-            return _refused("params are not JSON")
-        except ContentGoneError as error:
-            return Failure(reason=Reason.CONTENT_GONE, message=str(error))
-        except Unavailable as error:
-            if not call.submission.idempotent:
-                raise
-            # the attempt was counted with its lease, and ends sooner so than the lease does
-            return Failure(reason=Reason.UNAVAILABLE, message=error.message, retryable=True)
-        fault = self._fault(method, params, uploads)
-        if fault is not None:
-            return _refused(fault)
-        method = replace(method, idempotent=call.submission.idempotent)  # as accepted: the scheduler goes by that too
-        asked = call.submission.attempt_timeout.ToTimedelta()
-        return CallRequest(
-            job_id=call.job_id,
-            tenant=call.tenant,
-            method=method,
-            params=params,
-            timeout=asked or method.timeout,
-            result=self._contents.result_place(call),
-            uploads=uploads,
-            progress=progress,
-        )
-
-    def _fault(self, method: Method, params: Any, uploads: Container[str]) -> str | None:
-        """What is wrong with the params, or None."""
-        fault = self._catalogue.fault(self._connector.upstream.name, method.name, params)
-        if fault is not None:
-            return fault
-        named = [params[name] for name in method.upload_params if name in params]
-        missing = next((upload for upload in named if upload not in uploads), None)
-        return f"the upload {missing} was not attached to the job; submit it again" if missing else None
-
     async def _begin(self, call: scheduler_pb2.Call) -> None:
         """Has the start put on disk.
 
@@ -236,6 +185,34 @@ class Attempts:
             backoff=_BACKOFF,
             on_failure=lambda error, _: log.warning("attempt_not_begun", error=str(error)),
         )
+
+    async def _answered(self, call: scheduler_pb2.Call, request: CallRequest) -> Outcome:
+        """How the call came out; with a fresh credential where the upstream has refused the first, and done nothing."""
+        begun_s = time.perf_counter()
+        outcome = await self._call(request)
+        fresh = await self._fresh(call, request, outcome)
+        if not isinstance(fresh, Credential):
+            return fresh
+        left = request.timeout - timedelta(seconds=time.perf_counter() - begun_s)
+        request = replace(request, credential=fresh, timeout=left)
+        try:
+            async with asyncio.timeout(left.total_seconds()):  # the params may ask for longer
+                outcome = await self._call(request)
+        except TimeoutError:
+            idempotent, sent = request.method.idempotent, request.progress.sent
+            message = "no answer to the call with a fresh credential came in what was left of its time"
+            return domain.lost(Reason.UPSTREAM_TIMEOUT, message, idempotent=idempotent, sent=sent)
+        again = await self._fresh(call, request, outcome)
+        return outcome if isinstance(again, Credential) else again
+
+    async def _fresh(self, call: scheduler_pb2.Call, request: CallRequest, outcome: Outcome) -> Credential | Outcome:
+        """Another credential to call with, where the first was refused; otherwise how the call came out."""
+        if isinstance(outcome, Success) or not outcome.credential_refused or request.credential is None:
+            return outcome
+        REFUSED.labels(self._connector.upstream.name).inc()
+        request.progress.sent = outcome.outcome_unknown  # what was refused has done nothing
+        fresh = await self._requests.instead_of(request.credential, call, outcome)
+        return outcome if outcome.outcome_unknown else fresh
 
     async def _call(self, request: CallRequest) -> Outcome:
         try:
@@ -255,7 +232,7 @@ class Attempts:
         succeeded = isinstance(outcome, Success)
         reason = "OK" if succeeded else outcome.reason
         status = outcome.status if succeeded else outcome.upstream_status
-        label = method if self._connector.upstream.method(method) is not None else "unknown"
+        label = self._connector.upstream.label(method)
         from_cache = succeeded and outcome.from_cache
         if not from_cache:
             CALLS.labels(upstream, label, reason).inc()
@@ -270,7 +247,3 @@ class Attempts:
             duration_ms=round(seconds * 1000, 2),
             trace_id=observability.current_trace_id(),
         )
-
-
-def _refused(message: str) -> Failure:
-    return Failure(reason=Reason.INVALID_ARGUMENT, message=message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from services.upstream.connector import Connector
-    from services.upstream.domain import Upstream
+    from services.upstream.domain import Method, Upstream
     from shared.addresses import AddressGuard
 
 #: Of a wrong name that is shown again in an error.
 _SHOWN_CHARACTERS = 60
+#: Stands for every method that is not listed.
+_OTHERS = ""
 
 
 class Catalogue:
@@ -42,7 +45,7 @@ class Catalogue:
                 dict(method.params_schema), formats=checks, validate_formats=True, offline=True
             )
             for connector in connectors
-            for method in connector.upstream.methods
+            for method in _judged(connector.upstream)
         }
 
     def __iter__(self) -> Iterator[Connector]:
@@ -69,10 +72,18 @@ class Catalogue:
         return connector.upstream
 
     def fault(self, upstream: str, method: str, params: Any) -> str | None:
-        """What is wrong with a call's params, or None."""
+        """What is wrong with the params of a call to a method that there is, or None."""
+        validator = self._validators.get((upstream, method)) or self._validators[upstream, _OTHERS]
         try:
-            self._validators[upstream, method].validate(params)
+            validator.validate(params)
         except jsonschema_rs.ValidationError as error:
             path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
             return f"params{path} does not keep to the method's schema ({error.kind.name})"
         return None
+
+
+def _judged(upstream: Upstream) -> Iterator[Method]:
+    """Every method that has a schema of its own."""
+    yield from upstream.methods
+    if upstream.other_methods is not None:
+        yield replace(upstream.other_methods.template, name=_OTHERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.upstream import urls
 from services.upstream.cache.store import Bounds
 from services.upstream.cache.ttls import read_ttls
 from services.upstream.domain import MAX_INLINE_BYTES
@@ -28,6 +29,8 @@ class Config(ObjectsConfig):
     redis_url: Secret
     #: Where the scheduler answers, `host:port`: it gives the leases.
     scheduler_address: str
+    #: Where auth answers, `host:port`: it gives the credentials of connections.
+    auth_address: str
     #: Calls that this process makes at a time, for each upstream.
     concurrency: int = 64
     #: Bytes of a result at most; a larger answer fails its call.
@@ -41,6 +44,8 @@ class Config(ObjectsConfig):
     cache_ttls: tuple[str, ...] = ()
     #: Lets calls lead to this machine: for a laptop, never for production.
     allow_loopback: bool = False
+    #: Where targets of upstreams are called instead of at their own URLs, each `upstream.target=url`.
+    upstream_urls: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         mistakes = self.mistakes_of_objects() + self.mistakes_of_loopback(allowed=self.allow_loopback)
@@ -58,6 +63,7 @@ class Config(ObjectsConfig):
             read_ttls(self.cache_ttls)
         except ValueError as error:
             mistakes.append(f"PENSTOCK_CACHE_TTLS {error}")
+        mistakes += urls.mistakes_of(self.upstream_urls, allow_loopback=self.allow_loopback)
         if mistakes:
             raise ConfigError(mistakes)
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import timedelta
 
     from services.upstream.contents import ResultPlace, Upload
     from services.upstream.credentials import Credential
     from services.upstream.domain import Method, Outcome, Upstream
+
+
+#: Of the keys that are made of jobs' ids; never changed, or a job under way would be known by another one.
+_KEYS = uuid.UUID("a8a2a1e0-3a4f-5d8b-9c1e-7d0c2f6b5a41")
 
 
 @dataclass(slots=True)
@@ -27,7 +32,7 @@ class CallRequest:
     """One call to make.
 
     Args:
-        job_id: For whom; never sent to the upstream.
+        job_id: For whom; never sent to the upstream as it is.
         tenant: Whose job it is.
         method: What to call.
         params: With what; they keep to the method's schema.
@@ -48,6 +53,11 @@ class CallRequest:
     uploads: Mapping[str, Upload] = field(default_factory=dict[str, "Upload"])
     progress: Progress = field(default_factory=Progress)
 
+    @property
+    def idempotency_key(self) -> str:
+        """By which an upstream may know the call when it comes again: a UUID, the same for every attempt of the job."""
+        return str(uuid.uuid5(_KEYS, self.job_id))
+
 
 class Connector(Protocol):
     """Speaks to one upstream."""
@@ -55,6 +65,11 @@ class Connector(Protocol):
     @property
     def upstream(self) -> Upstream:
         """What it offers."""
+        ...
+
+    @property
+    def targets(self) -> Collection[str]:
+        """The names of what it calls, where an operator may have that called at another URL."""
         ...
 
     async def call(self, request: CallRequest) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from http import HTTPStatus
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 MAX_INLINE_BYTES = 256 * 1024
 #: The same for the headers of a result, names and values.
 MAX_HEADER_BYTES = 32 * 1024
+_METHOD = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
+_MAX_METHOD_CHARACTERS = 100
 
 
 class Kind(StrEnum):
@@ -79,6 +82,12 @@ class OtherMethods:
     prefix: str
     template: Method
 
+    def has(self, name: str) -> bool:
+        """Whether this is the name of one: words with points between them, the first of them the prefix."""
+        return (
+            len(name) <= _MAX_METHOD_CHARACTERS and name.startswith(self.prefix) and _METHOD.fullmatch(name) is not None
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
@@ -109,9 +118,15 @@ class Upstream:
         """The method of this name, or None."""
         listed = next((method for method in self.methods if method.name == name), None)
         others = self.other_methods
-        if listed is not None or others is None or not name.startswith(others.prefix):
+        if listed is not None or others is None or not others.has(name):
             return listed
         return replace(others.template, name=name)
+
+    def label(self, name: str) -> str:
+        """What a method is called where names must be few: in metrics."""
+        if any(method.name == name for method in self.methods):
+            return name
+        return "unknown" if self.method(name) is None else "other"
 
 
 class Reason(StrEnum):

@@ -12,9 +12,8 @@ from multidict import CIMultiDict
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from services.upstream.answers import ACCEPTED_CODINGS, Answer, AnswerError
-from services.upstream.contents import Upload
 from services.upstream.domain import Failure, Reason, lost, not_kept
-from services.upstream.sending import SendingError, sending
+from services.upstream.sending import SendingError, length_of, sending
 from shared import observability
 from shared.addresses import ForbiddenAddressError
 from shared.guarded_http import CONNECT_TIMEOUT_S, guarded_session
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from services.upstream.connector import CallRequest
+    from services.upstream.sending import Body
     from shared.addresses import AddressGuard
 
 
@@ -41,9 +41,9 @@ class HttpRequest:
 
     verb: str
     url: URL
-    headers: MultiMapping[str] = field(default_factory=CIMultiDict[str])
-    #: The bytes, or the upload that has them.
-    body: bytes | Upload | None = None
+    headers: MultiMapping[str] = field(default_factory=CIMultiDict[str], repr=False)
+    #: The bytes, or what has them.
+    body: Body = None
 
     @property
     def host(self) -> str:
@@ -139,8 +139,9 @@ class HttpClient:
     def _headers(self, request: HttpRequest) -> CIMultiDict[str]:
         headers = CIMultiDict(request.headers)
         headers["Accept-Encoding"] = ACCEPTED_CODINGS
-        if isinstance(request.body, Upload):
-            headers["Content-Length"] = str(request.body.size)  # else it would go in chunks, which not everybody reads
+        length = length_of(request.body)
+        if length is not None:
+            headers["Content-Length"] = str(length)  # else it would go in chunks, which not everybody reads
         traceparent = observability.current_traceparent()
         if traceparent:
             headers[observability.TRACEPARENT] = traceparent

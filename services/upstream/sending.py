@@ -1,4 +1,4 @@
-"""What a request sends: bytes, or an upload that comes from the store while it goes out."""
+"""What a request sends: bytes, or an upload that comes from the store while it goes out, alone or in a form."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import aiohttp
 
 from services.upstream.contents import Upload
 from services.upstream.domain import Reason
+from services.upstream.multipart import Multipart
 from shared.errors import Unavailable
 from shared.objects import ObjectNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
+
+#: All that can be sent; None for no body.
+Body = bytes | Upload | Multipart | None
 
 
 class SendingError(Exception):
@@ -31,31 +35,44 @@ class SendingError(Exception):
 
 
 @asynccontextmanager
-async def sending(body: bytes | Upload | None) -> AsyncGenerator[bytes | _Reading | None]:
+async def sending(body: Body) -> AsyncGenerator[bytes | _Reading | None]:
     """The body as the HTTP driver takes it, for one request.
 
     Raises:
         SendingError: It is gone, or the store is away; also in the middle, in place of what the driver makes of that.
     """
-    if not isinstance(body, Upload):
+    if body is None or isinstance(body, bytes):
         yield body
         return
+    upload = body.upload if isinstance(body, Multipart) else body
     async with AsyncExitStack() as stack:
         try:
-            chunks = await stack.enter_async_context(body.open())
+            chunks = await stack.enter_async_context(upload.open())
         except (ObjectNotFoundError, Unavailable) as error:
-            raise _translated(error, body) from error
-        reading = _Reading(chunks)
+            raise _translated(error, upload) from error
+        reading = _Reading(_framed(body, chunks) if isinstance(body, Multipart) else chunks)
         try:
             yield reading
         except aiohttp.ClientError:
             if reading.error is None:
                 raise
-            raise _translated(reading.error, body) from reading.error
+            raise _translated(reading.error, upload) from reading.error
+
+
+def length_of(body: Body) -> int | None:
+    """Bytes of a body that the driver cannot measure; None for any other."""
+    return body.size if isinstance(body, Upload | Multipart) else None
+
+
+async def _framed(form: Multipart, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield form.before
+    async for chunk in chunks:
+        yield chunk
+    yield form.after
 
 
 class _Reading:
-    """The bytes of an upload, to be read once.
+    """The bytes of a body with an upload, to be read once.
 
     Args:
         chunks: The bytes as they come.

@@ -5,7 +5,7 @@ brings them to NATS, and `recorder` is what everyone else calls.
 """
 
 from shared.audit.decisions import AUDITED, UNAUDITED, Audited
-from shared.audit.entries import OK, REFUSING, AuditEntry, Subject, refusal_of
+from shared.audit.entries import OK, REFUSING, AuditEntry, Subject, entry_on_behalf, refusal_of
 from shared.audit.recorder import Audit
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "AuditEntry",
     "Audited",
     "Subject",
+    "entry_on_behalf",
     "refusal_of",
 ]

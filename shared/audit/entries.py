@@ -97,6 +97,35 @@ def entry_of(
     return entry
 
 
+def entry_on_behalf(
+    call: Call, principal: Principal, *, kind: str, id_: str, outcome: str, detail: str = ""
+) -> AuditEntry:
+    """What is told of a call that shows no key, but goes on with what a principal has begun, but for its time.
+
+    Args:
+        call: From the gateway.
+        principal: Who has begun it.
+        kind: What it was about.
+        id_: Which one; empty where there is none.
+        outcome: `OK`, or the reason of its error.
+        detail: Why more closely, in one word.
+    """
+    return AuditEntry(
+        id=ids.new_audit_id(),
+        tenant=principal.tenant,
+        actor=_actor(principal),
+        action=action_of(call.method),
+        target=AuditEntry.Target(kind=kind, id=id_),
+        service=call.service,
+        outcome=outcome,
+        detail=detail,
+        client_address=_canonical(call.metadata.get(CLIENT_ADDRESS_HEADER, "")),
+        request_id=_without_secrets(call.request_id),
+        trace_id=observability.current_trace_id(),
+        count=1,
+    )
+
+
 def refusal_of(
     headers: Mapping[str, str], rpc: str, *, error: PenstockError, detail: str, subject: Subject, address: str
 ) -> AuditEntry:

@@ -73,6 +73,12 @@ class Audit:
         entry.time.FromDatetime(self._clock.now())
         self._refusals.note(entry)
 
+    async def acted(self, entry: AuditEntry) -> None:
+        """Takes down what was done for somebody who shows no key; on return that is on disk."""
+        entry.service = self._service
+        entry.time.FromDatetime(self._clock.now())
+        await self._outbox.settled(self._outbox.add_change(entry), within_s=None)
+
     async def run(self, publisher: Publisher) -> None:
         """Publishes what was taken down, until canceled."""
         async with asyncio.TaskGroup() as group:

@@ -30,6 +30,7 @@ _BACKOFF = Backoff(initial=timedelta(milliseconds=200), maximum=timedelta(second
 _OTHER_REVISION = (10071, 10164)
 _OPERATION = "KV-Operation"
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+_TTL = "Nats-TTL"
 
 
 class Conflict(Exception):
@@ -81,6 +82,7 @@ class Bucket:
             discard=DiscardPolicy.NEW,
             allow_rollup_hdrs=True,
             deny_delete=True,
+            allow_msg_ttl=True,
             allow_direct=False,  # what was put is read from the leader, or an older value might be seen after it
         )
         async with translated():
@@ -98,29 +100,40 @@ class Bucket:
         found = await self._newest(key)
         return None if found is None or found[1] else found[0]
 
-    async def create(self, key: str, value: bytes) -> int:
+    async def create(self, key: str, value: bytes, *, ttl: timedelta | None = None) -> int:
         """Puts the first value of a key, or the first since its deletion; answers with its revision.
+
+        Args:
+            key: Of the value.
+            value: To put.
+            ttl: In whole seconds: then it goes by itself, and `watch` tells nothing of that. None to keep it.
 
         Raises:
             Conflict: The key has one.
             Unavailable: NATS does not answer.
         """
         try:
-            return await self._put(key, value, {_EXPECTED: "0"})
+            return await self._put(key, value, {_EXPECTED: "0", **_lifetime(ttl)})
         except Conflict:
             found = await self._newest(key)
             if found is None or not found[1]:
                 raise
-            return await self._put(key, value, {_EXPECTED: str(found[0].revision)})
+            return await self._put(key, value, {_EXPECTED: str(found[0].revision), **_lifetime(ttl)})
 
-    async def update(self, key: str, value: bytes, revision: int) -> int:
+    async def update(self, key: str, value: bytes, revision: int, *, ttl: timedelta | None = None) -> int:
         """Puts another value in the place of the one of this revision; answers with the new revision.
+
+        Args:
+            key: Of the value.
+            value: To put.
+            revision: Of the value that is there.
+            ttl: As of `create`.
 
         Raises:
             Conflict: That one is not the newest any more.
             Unavailable: NATS does not answer.
         """
-        return await self._put(key, value, {_EXPECTED: str(revision)})
+        return await self._put(key, value, {_EXPECTED: str(revision), **_lifetime(ttl)})
 
     async def put(self, key: str, value: bytes) -> int:
         """Puts a value, whatever is there; answers with its revision.
@@ -219,6 +232,10 @@ class Bucket:
 
 def _stream_of(name: str) -> str:
     return f"KV_{name}"
+
+
+def _lifetime(ttl: timedelta | None) -> dict[str, str]:
+    return {_TTL: f"{ttl // timedelta(seconds=1)}s"} if ttl is not None else {}
 
 
 def _is_deletion(headers: Mapping[str, str]) -> bool:

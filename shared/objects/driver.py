@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from http import HTTPStatus
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
-from botocore.loaders import create_loader
 
+from shared import aws
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -71,8 +69,7 @@ async def open_clients(settings: ObjectSettings, resources: AsyncExitStack) -> t
         settings: Of the store.
         resources: Closes them.
     """
-    session = get_session()
-    session.register_component("data_loader", await asyncio.to_thread(_loader))
+    session = await aws.session_for("s3")
     config = AioConfig(
         signature_version="s3v4",
         s3={"addressing_style": "path"},
@@ -100,16 +97,6 @@ async def open_clients(settings: ObjectSettings, resources: AsyncExitStack) -> t
 
     asking = await client(settings.url)
     return asking, asking if settings.public_url == settings.url else await client(settings.public_url)
-
-
-@functools.cache
-def _loader() -> Any:
-    """What the driver knows of S3, read from its files: once, for every client, and not on the event loop."""
-    loader = create_loader()
-    for data in ("service-2", "endpoint-rule-set-1"):
-        loader.load_service_model("s3", data)
-    loader.load_data("endpoints")
-    return loader
 
 
 def http_session() -> aiohttp.ClientSession:

@@ -24,6 +24,7 @@ from deploy.local.stack import Stack
 from shared import mongo
 from shared.config import Secret
 from shared.streams import JOBS
+from tests.e2e import flickr as flickr_
 from tests.fakes.collector import Collector
 from tests.identities import Identities
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from deploy.local.layout import Layout
     from shared.crash_points import CrashPoint
+    from tests.e2e.flickr import Flickr
 
 _START_TIMEOUT_S = 120.0
 #: Requests a minute that tests never make; keys of their own limit show what a limit does.
@@ -49,6 +51,8 @@ class Mesh:
     key: str
     #: Gets the spans of every program.
     collector: Collector
+    #: Stands where the mesh believes Flickr to be.
+    flickr: Flickr
 
     @property
     def layout(self) -> Layout:
@@ -145,6 +149,11 @@ class Mesh:
 @contextmanager
 def mesh() -> Iterator[Mesh]:
     """Everything, up and ready; it ends with this process, however it ends."""
+    with flickr_.flickr() as flickr:
+        yield from _beside(flickr)
+
+
+def _beside(flickr: Flickr) -> Iterator[Mesh]:
     folder = Path(tempfile.mkdtemp(prefix="penstock-e2e-"))
     collector = Collector()
     armed = folder / "crash-points"
@@ -155,13 +164,14 @@ def mesh() -> Iterator[Mesh]:
         crash_points=str(armed),
         key_rate_limit=_NEVER_REACHED,
         tenant_rate_limit=_NEVER_REACHED,
+        **flickr_.settings(flickr, folder),
     )
     stack = Stack(layout.on_free_ports(folder, programs.PORTS, options))
     wanted = (*commands.MESH, *programs.of_tiers(Tier.DEMO))
     try:
         stack.start(wanted, tied=True)
         stack.wait_until_ready(wanted, timeout_s=_START_TIMEOUT_S)
-        yield Mesh(stack, client_settings.ensure(stack)[client_settings.API_KEY], collector)
+        yield Mesh(stack, client_settings.ensure(stack)[client_settings.API_KEY], collector, flickr)
     finally:
         stack.stop()
         collector.close()

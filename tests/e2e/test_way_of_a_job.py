@@ -197,7 +197,7 @@ def test_a_hundred_jobs_of_many_callers_all_end(api: Api, mesh: Mesh) -> None:
 
 def test_the_catalogue_tells_what_can_be_called(api: Api) -> None:
     listed = api.call("GET", "/api/v1/upstreams").json["upstreams"]
-    assert [upstream["name"] for upstream in listed] == ["http"]
+    assert [upstream["name"] for upstream in listed] == ["flickr", "http"]
     one = api.call("GET", "/api/v1/upstreams/http").json
     methods = {method["name"]: method for method in one["methods"]}
     assert set(methods) == {"http.get", "http.head", "http.post", "http.put", "http.patch", "http.delete"}

@@ -9,7 +9,7 @@ from typing import Any
 from penstock.jobs.v1 import jobs_pb2
 from penstock.upstream.v1 import upstream_pb2
 
-from services.intake.catalogue import Method, Upstream
+from services.intake.catalogue import ConnectionUse, Method, Upstream
 from services.intake.params import ParamsSchema
 from shared import ids
 from shared.addresses import AddressGuard
@@ -69,7 +69,9 @@ PHOTOS_UPLOAD = Method(
     upload_params=("file", "thumbnail"),
 )
 UPSTREAMS = {
-    "http": Upstream(name="http", methods={"http.get": HTTP_GET}, lane_param="url"),
+    "http": Upstream(
+        name="http", methods={"http.get": HTTP_GET}, lane_param="url", connection_use=ConnectionUse.OPTIONAL
+    ),
     "photos": Upstream(name="photos", methods={"photos.upload": PHOTOS_UPLOAD}),
     "empty": Upstream(name="empty", methods={}),
 }
@@ -103,7 +105,9 @@ def catalogue_page() -> upstream_pb2.ListUpstreamsResponse:
     upload.params_schema.update(UPLOAD_SCHEMA)
     return upstream_pb2.ListUpstreamsResponse(
         upstreams=[
-            upstream_pb2.Upstream(name="http", methods=[method], lane_param="url"),
+            upstream_pb2.Upstream(
+                name="http", methods=[method], lane_param="url", connection_use=upstream_pb2.Upstream.OPTIONAL
+            ),
             upstream_pb2.Upstream(name="photos", methods=[upload]),
             upstream_pb2.Upstream(name="empty"),
         ]

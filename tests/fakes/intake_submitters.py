@@ -9,6 +9,7 @@ from services.intake.acceptance import Acceptor
 from services.intake.attachments import Attacher
 from services.intake.batch_reader import BatchReader
 from services.intake.batch_submitter import BatchSubmitter
+from services.intake.connections import Connections
 from services.intake.judge import Judge
 from services.intake.limits import PendingLimits
 from services.intake.offload import Offloader
@@ -18,12 +19,15 @@ from services.intake.validation import Validator
 from shared.clock import SystemClock
 from shared.errors import BatchNotFound, JobNotFound
 from shared.sealing import CALLBACK_SECRET, Sealer
+from tests.fakes.credentials import FakeCredentials
 from tests.fakes.intake_requests import GUARD, UPSTREAMS
 from tests.fakes.intake_tally import roomy_tally
 from tests.fakes.objects import FakeObjects
 from tests.fakes.upload_store import FakeUploadStore
 
 if TYPE_CHECKING:
+    from penstock.auth.v1.credentials_pb2_grpc import CredentialServiceAsyncStub
+
     from services.intake.acceptance import Publisher
     from services.intake.batch_store import BatchStore
     from services.intake.catalogue import Catalogue
@@ -52,10 +56,11 @@ class EmptyHistory:
         raise BatchNotFound(f"there is no batch {batch_id}", metadata={"batch": batch_id})
 
 
-def _judge(store: JobStore, objects: FakeObjects | None) -> Judge:
+def _judge(store: JobStore, objects: FakeObjects | None, auth: FakeCredentials | None) -> Judge:
     uploads = Uploads(store=FakeUploadStore(), objects=objects or FakeObjects(), clock=SystemClock())
     return Judge(
         catalogue=cast("Catalogue", LoadedCatalogue()),
+        connections=Connections(cast("CredentialServiceAsyncStub", auth or FakeCredentials())),
         attacher=Attacher(uploads),
         validator=Validator(guard=GUARD, digest=SEALER.digest),
         store=store,
@@ -88,12 +93,13 @@ def submitter_of(
     max_pending: int = 1000,
     tally: Tally | None = None,
     objects: FakeObjects | None = None,
+    auth: FakeCredentials | None = None,
     patience: timedelta = timedelta(seconds=10),
     clock: Clock | None = None,
 ) -> Submitter:
     """Submits jobs to the store and the log."""
     return Submitter(
-        judge=_judge(store, objects),
+        judge=_judge(store, objects, auth),
         acceptor=_acceptor(store, publisher, max_pending=max_pending, tally=tally, objects=objects, patience=patience),
         store=store,
         recorded=cast("RecordedJobs", EmptyHistory()),
@@ -110,12 +116,13 @@ def batch_submitter_of(
     max_pending: int = 1000,
     tally: Tally | None = None,
     objects: FakeObjects | None = None,
+    auth: FakeCredentials | None = None,
     patience: timedelta = timedelta(seconds=10),
     clock: Clock | None = None,
 ) -> BatchSubmitter:
     """The same for batches."""
     return BatchSubmitter(
-        judge=_judge(store, objects),
+        judge=_judge(store, objects, auth),
         acceptor=_acceptor(store, publisher, max_pending=max_pending, tally=tally, objects=objects, patience=patience),
         reader=BatchReader(batches=batches, store=store, recorded=cast("RecordedJobs", EmptyHistory())),
         sealer=SEALER,

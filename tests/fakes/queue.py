@@ -23,7 +23,7 @@ from services.scheduler.domain import (
     Opened,
     State,
 )
-from services.scheduler.queue import job_finished, job_not_found, job_running
+from services.scheduler.refusals import job_finished, job_not_found, job_running
 from tests.fakes import queue_views
 from tests.fakes.queue_budgets import NEVER, milliseconds, room_at
 from tests.fakes.queue_ends import Ends, first, parts
@@ -82,7 +82,7 @@ class FakeQueue:
             tenant = queue.rings.next_tenant(open_classes)
             if tenant is None:
                 break
-            if Place(tenant, "") in queue.pauses or tenant in queue.suspensions:
+            if queue.is_held_back(Place(tenant, "")):
                 queue.rings.leave_out(tenant)
                 passed_over += 1
                 continue
@@ -171,6 +171,8 @@ class FakeQueue:
     async def configure(self, upstream: str, rules: Rules) -> None:
         """See `Queue`."""
         queue = self._upstream(upstream)
+        if queue.rules is None or (queue.rules.limits, queue.rules.breaker) != (rules.limits, rules.breaker):
+            queue.rules_version += 1
         queue.rules = rules
         queue.rings.parked = dict.fromkeys(queue.rings.parked, 0)
 
@@ -184,22 +186,23 @@ class FakeQueue:
         """See `Queue`."""
         queue = self._upstream(upstream)
         queue.pauses.pop(Place(tenant, lane), None)
-        if lane:
-            queue.rings.wake_lane(tenant, lane)
-        elif tenant:
-            queue.rings.take_in(tenant)
+        queue.rings.let_in(tenant, lane)
 
-    async def suspend(self, upstream: str, suspension: Suspension, *, revision: int) -> None:
+    async def suspend(self, upstream: str, suspension: Suspension) -> None:
         """See `Queue`."""
-        queue = self._upstream(upstream)
-        if queue.is_news(suspension.tenant, revision):
-            queue.suspensions[suspension.tenant] = suspension
+        queue, place = self._upstream(upstream), Place(suspension.tenant, suspension.lane)
+        if queue.is_news(place, suspension.revision):
+            queue.suspensions[place] = suspension
 
-    async def reinstate(self, upstream: str, *, tenant: str, revision: int) -> None:
+    async def reinstate(self, upstream: str, *, tenant: str, lane: str, revision: int) -> None:
         """See `Queue`."""
-        queue = self._upstream(upstream)
-        if queue.is_news(tenant, revision) and queue.suspensions.pop(tenant, None) is not None:
-            queue.rings.take_in(tenant)
+        queue, place = self._upstream(upstream), Place(tenant, lane)
+        if queue.is_news(place, revision) and queue.suspensions.pop(place, None) is not None:
+            queue.rings.let_in(tenant, lane)
+
+    async def suspensions(self, upstream: str) -> list[Suspension]:
+        """See `Queue`."""
+        return [suspension for _, suspension in sorted(self._upstream(upstream).suspensions.items())]
 
     async def explain(self, upstream: str, job_id: str, *, tenant: str) -> Explanation:
         """See `Queue`."""
@@ -250,7 +253,7 @@ class FakeQueue:
 
     def _lane_room(self, queue: Upstream, job: Job) -> float:
         place = Place(job.new.tenant, job.new.lane)
-        if place in queue.pauses:
+        if queue.is_held_back(place):
             return NEVER
         return room_at(queue.holds(place, job.new.method_class, self.now_ms))
 

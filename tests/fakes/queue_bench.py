@@ -91,7 +91,7 @@ class Driver:
     bench: Bench
     now_ms: int = START_MS
     sequence: int = 0
-    #: Of the last word about a tenant.
+    #: Of the last word about a tenant or a lane.
     revision: int = 0
 
     @property
@@ -194,16 +194,21 @@ class Driver:
         """Takes a pause back."""
         await self.queue.resume(UPSTREAM, tenant=tenant, lane=lane)
 
-    async def suspend(self, tenant: str = "acme", *, reason: str = "unpaid", revision: int = 0) -> None:
-        """Holds a tenant's jobs back because it is suspended; the newest word about it, unless told which one."""
+    async def suspend(
+        self, tenant: str = "acme", lane: str = "", *, reason: str = "unpaid", revision: int = 0
+    ) -> Suspension:
+        """Holds back the jobs of a tenant, or of a lane; the newest word about it, unless told which one."""
         self.revision = revision or self.revision + 1
-        suspension = Suspension(tenant=tenant, reason=reason, suspended_at_ms=self.now_ms)
-        await self.queue.suspend(UPSTREAM, suspension, revision=self.revision)
+        suspension = Suspension(
+            tenant=tenant, lane=lane, reason=reason, suspended_at_ms=self.now_ms, revision=self.revision
+        )
+        await self.queue.suspend(UPSTREAM, suspension)
+        return suspension
 
-    async def reinstate(self, tenant: str = "acme", *, revision: int = 0) -> None:
+    async def reinstate(self, tenant: str = "acme", lane: str = "", *, revision: int = 0) -> None:
         """Takes a suspension back."""
         self.revision = revision or self.revision + 1
-        await self.queue.reinstate(UPSTREAM, tenant=tenant, revision=self.revision)
+        await self.queue.reinstate(UPSTREAM, tenant=tenant, lane=lane, revision=self.revision)
 
     async def explain(self, job: NewJob) -> Explanation:
         """Why a job waits."""

@@ -42,12 +42,20 @@ class History:
 
     def with_call(self, window_ms: int, now_ms: int, subwindows: int = SUBWINDOWS) -> History:
         calls = self.within(window_ms, now_ms)
-        width = math.ceil(window_ms / subwindows)
-        end = (now_ms // width + 1) * width
+        end = _subwindow_end(window_ms, subwindows, now_ms)
         # after a longer window the newest entry may end later: the call joins it, so that no call counts too short
         end = max([end, *calls])
         calls[end] = calls.get(end, 0) + 1
         return History(calls)
+
+    def without_call(self, window_ms: int, now_ms: int, begun_ms: int) -> History:
+        """Without one that was counted when it was begun, unless it counts no more."""
+        own_end = _subwindow_end(window_ms, SUBWINDOWS, begun_ms)
+        first = min((end for end in self.calls if end >= own_end), default=None)
+        if first is None or own_end + window_ms <= now_ms:
+            return self
+        left = self.calls | {first: self.calls[first] - 1}
+        return History({end: calls for end, calls in left.items() if calls})
 
     def room_at(self, rate: Rate, now_ms: int) -> float:
         """When one more call fits in; 0 for now."""
@@ -108,10 +116,17 @@ class Scope:
         if self.quota_stands(now_ms):
             self.quota_left -= 1
 
+    def give_back(self, budget: Budget, begun_ms: int, now_ms: int) -> None:
+        """Takes out a call that did not go out; what is under way is another matter."""
+        for window_ms in (milliseconds(rate.window) for rate in budget.rates):
+            self.histories[window_ms] = self.histories[window_ms].without_call(window_ms, now_ms, begun_ms)
+        if self.quota_stands(now_ms):
+            self.quota_left += 1
+
     def learn(self, remaining: int, reset_after_ms: int, now_ms: int) -> None:
         """Takes the upstream's word; the call that brought it is not under way any more."""
         until = now_ms + min(reset_after_ms, MAX_RESET_MS)
-        left = max(0, remaining - self.running)
+        left = remaining - self.running
         if self.quota_stands(now_ms) and abs(self.quota_until_ms - until) <= SAME_RESET_MS:
             left = min(left, self.quota_left)
         self.quota_until_ms, self.quota_left = until, left
@@ -125,9 +140,14 @@ class Scope:
             budget=budget,
             used=tuple(self.history(window).used(window, now_ms) for window in windows),
             running=self.running,
-            remaining=self.quota_left if stands else None,
+            remaining=max(0, self.quota_left) if stands else None,
             resets_at_ms=self.quota_until_ms if stands else 0,
         )
+
+
+def _subwindow_end(window_ms: int, subwindows: int, time_ms: int) -> int:
+    width = math.ceil(window_ms / subwindows)
+    return (time_ms // width + 1) * width
 
 
 def room_at(holds: list[Hold]) -> float:

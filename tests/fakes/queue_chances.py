@@ -59,6 +59,8 @@ def an_outcome(key: LeaseKey, chance: random.Random) -> Outcome:
         succeeded=chance.random() < 0.4,
         unknown=chance.random() < 0.2,
         retryable=chance.random() < 0.7,
+        uncounted=chance.random() < 0.2,
+        unspent=chance.random() < 0.3,
         retry_after_ms=chance.choice([0, 0, 2500]),
         jitter=chance.choice([0.0, 0.3, 1.0]),
         health=chance.choice(list(Health)),
@@ -102,7 +104,11 @@ def a_pause(chance: random.Random) -> Pause:
     return Pause(tenant=tenant, lane=lane, reason=chance.choice(["", "maintenance"]), paused_at_ms=since_ms)
 
 
-def a_suspension(chance: random.Random) -> Suspension:
+def a_suspension(chance: random.Random, revision: int) -> Suspension:
     return Suspension(
-        tenant=chance.choice(TENANTS), reason=chance.choice(["", "unpaid"]), suspended_at_ms=START_MS - 5000
+        tenant=chance.choice(TENANTS),
+        lane=chance.choice(["", *LANES]),
+        reason=chance.choice(["", "unpaid"]),
+        suspended_at_ms=START_MS - 5000,
+        revision=revision,
     )

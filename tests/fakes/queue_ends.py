@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 #: Jobs that have not ended are looked for by so many sequences at a time.
 SEQUENCES_A_BLOCK = 1024
+#: After attempts that do not count: at the first one, doubling with each in a row.
+FIRST_UNCOUNTED_PAUSE_MS = 500
+MAX_UNCOUNTED_PAUSE_MS = 30_000
 
 
 class Ends:
@@ -69,6 +72,8 @@ class Ends:
         if not job.leased_ms or job.fence != outcome.key.fence:
             known = job.settled.get(outcome.key.fence)
             return known if known is not None else Late(state=job.state)
+        if outcome.unspent:
+            self._give_back(job)
         probes = self.release(job)
         if job.state.terminal:  # canceled while it ran
             return Late(state=job.state)
@@ -104,6 +109,12 @@ class Ends:
             oldest_sequence=max(1, min(unfinished) // SEQUENCES_A_BLOCK * SEQUENCES_A_BLOCK) if unfinished else 0,
         )
 
+    def _give_back(self, job: Job) -> None:
+        """Gives back what the lease has taken of rates and quotas."""
+        full = any(self._queue.holds(UPSTREAM_PLACE, job.new.method_class, self._now_ms))
+        self._queue.give_back(job, self._now_ms)
+        self.room = self.room or full
+
     def _depth(self) -> Depth:
         delayed = len(self._queue.delayed())
         ready = len(self._queue.waiting()) - delayed
@@ -133,10 +144,20 @@ class Ends:
             return self.end(job, State.SUCCEEDED)
         if outcome.unknown and not job.new.idempotent:
             return self.end(job, State.OUTCOME_UNKNOWN)
-        if outcome.retryable and job.attempt < job.new.max_attempts:
-            ceiling = min(job.new.initial_backoff_ms * 2 ** (job.attempt - 1), job.new.max_backoff_ms)
+        if outcome.retryable and outcome.uncounted:
+            job.uncounted, job.in_row = job.uncounted + 1, job.in_row + 1
+            return self._retry(job, max(self._uncounted_pause_ms(job, outcome.jitter), outcome.retry_after_ms))
+        if outcome.retryable and job.counted_attempts < job.new.max_attempts:
+            job.in_row = 0
+            ceiling = min(job.new.initial_backoff_ms * 2 ** (job.counted_attempts - 1), job.new.max_backoff_ms)
             return self._retry(job, max(int(outcome.jitter * ceiling), outcome.retry_after_ms))
         return self.end(job, State.FAILED, post=outcome.reason or None)
+
+    def _uncounted_pause_ms(self, job: Job, jitter: float) -> int:
+        if Place(job.new.tenant, job.new.lane) in self._queue.suspensions:
+            return 0
+        half = min(FIRST_UNCOUNTED_PAUSE_MS * 2 ** (job.in_row - 1), MAX_UNCOUNTED_PAUSE_MS) // 2
+        return half + int(jitter * half)
 
     def _retry(self, job: Job, pause_ms: int) -> Fact:
         self._enter(job, State.RETRYING)
@@ -153,8 +174,9 @@ class Ends:
             return None
         if not job.new.idempotent:
             return self.end(job, State.OUTCOME_UNKNOWN, post="OUTCOME_UNKNOWN")
-        if job.attempt >= job.new.max_attempts:
+        if job.counted_attempts >= job.new.max_attempts:
             return self.end(job, State.FAILED, post="ATTEMPT_LOST")
+        job.in_row = 0
         return self._post(self._retry(job, 0), "ATTEMPT_LOST")
 
     def _enter(self, job: Job, state: State) -> None:

@@ -38,12 +38,21 @@ class Job:
     fence: Fence = NO_FENCE
     started_ms: int = 0
     worker: str = ""
+    #: Attempts that do not count, and how many of them were the last in a row.
+    uncounted: int = 0
+    in_row: int = 0
+    #: Of the rules under which it was leased.
+    rules_version: int = 0
     #: The outcome that was applied last, by its fence, and what it came to.
     settled: dict[Fence, Fact] = field(default_factory=dict)
 
     @property
     def waits(self) -> bool:
         return not self.state.terminal and not self.leased_ms
+
+    @property
+    def counted_attempts(self) -> int:
+        return self.attempt - self.uncounted
 
     @property
     def fifo(self) -> Fifo:
@@ -62,6 +71,7 @@ def fact_of(job: Job) -> Fact:
         time_ms=job.changed_ms,
         state=job.state,
         attempt=job.attempt,
+        uncounted=job.uncounted,
         started_at_ms=job.started_ms,
         not_before_ms=job.ready_ms if job.state is State.RETRYING else 0,
         finished_at_ms=job.changed_ms if job.state.terminal else 0,

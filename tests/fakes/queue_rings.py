@@ -104,6 +104,13 @@ class Rings:
         if not with_turn and self._has_turn(tenant):
             self._catch_up(tenant)
 
+    def let_in(self, tenant: str, lane: str) -> None:
+        """Gives what was held back its turn again: a lane, or all of a tenant's."""
+        if lane:
+            self.wake_lane(tenant, lane)
+        elif tenant:
+            self.take_in(tenant)
+
     def next_tenant(self, classes: Collection[str]) -> str | None:
         return min(self.tenants(classes), key=lambda name: (self.tags[name], name), default=None)
 

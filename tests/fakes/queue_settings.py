@@ -37,7 +37,7 @@ class SetQueue:
     Args:
         rules: By upstream: what was set last.
         pauses: By upstream, tenant and lane.
-        suspensions: By upstream and tenant.
+        in_force: Suspensions by upstream, tenant and lane, which is empty for a tenant's.
         standings: In the same way, the revision that was told last.
         seen: What `view` shows beside the pauses.
         asked: What it was asked for: tenant and number of lanes.
@@ -47,8 +47,8 @@ class SetQueue:
 
     rules: dict[str, Rules] = field(default_factory=dict)
     pauses: dict[tuple[str, str, str], Pause] = field(default_factory=dict)
-    suspensions: dict[tuple[str, str], Suspension] = field(default_factory=dict)
-    standings: dict[tuple[str, str], int] = field(default_factory=dict)
+    in_force: dict[tuple[str, str, str], Suspension] = field(default_factory=dict)
+    standings: dict[tuple[str, str, str], int] = field(default_factory=dict)
     seen: QueueView = EMPTY
     asked: list[tuple[str, int]] = field(default_factory=list)
     interrupt: Callable[[], Awaitable[None]] | None = None
@@ -66,17 +66,23 @@ class SetQueue:
         await self._interrupted()
         self.pauses.pop((upstream, tenant, lane), None)
 
-    async def suspend(self, upstream: str, suspension: Suspension, *, revision: int) -> None:
+    async def suspend(self, upstream: str, suspension: Suspension) -> None:
         await self._interrupted()
-        if self._is_news(upstream, suspension.tenant, revision):
-            self.suspensions[upstream, suspension.tenant] = suspension
+        whose = (upstream, suspension.tenant, suspension.lane)
+        if self._is_news(whose, suspension.revision):
+            self.in_force[whose] = suspension
 
-    async def reinstate(self, upstream: str, *, tenant: str, revision: int) -> None:
+    async def reinstate(self, upstream: str, *, tenant: str, lane: str, revision: int) -> None:
         if self.lost:
             raise RecoveryNeeded(upstream)
         await self._interrupted()
-        if self._is_news(upstream, tenant, revision):
-            self.suspensions.pop((upstream, tenant), None)
+        if self._is_news((upstream, tenant, lane), revision):
+            self.in_force.pop((upstream, tenant, lane), None)
+
+    async def suspensions(self, upstream: str) -> list[Suspension]:
+        if self.lost:
+            raise RecoveryNeeded(upstream)
+        return [suspension for (queue, *_), suspension in sorted(self.in_force.items()) if queue == upstream]
 
     async def view(self, upstream: str, *, tenant: str, lanes: int) -> QueueView:
         self.asked.append((tenant, lanes))
@@ -87,16 +93,12 @@ class SetQueue:
             for (queue, whose, _), pause in sorted(self.pauses.items())
             if queue == upstream and (not tenant or whose in {"", tenant})
         ]
-        suspensions = [
-            suspension
-            for (queue, whose), suspension in sorted(self.suspensions.items())
-            if queue == upstream and tenant in {"", whose}
-        ]
+        suspensions = [each for each in await self.suspensions(upstream) if tenant in {"", each.tenant}]
         return replace(self.seen, pauses=tuple(pauses), suspensions=tuple(suspensions))
 
-    def _is_news(self, upstream: str, tenant: str, revision: int) -> bool:
-        newest = max(revision, self.standings.get((upstream, tenant), 0))
-        self.standings[upstream, tenant] = newest
+    def _is_news(self, whose: tuple[str, str, str], revision: int) -> bool:
+        newest = max(revision, self.standings.get(whose, 0))
+        self.standings[whose] = newest
         return revision == newest
 
     async def _interrupted(self) -> None:

@@ -43,9 +43,10 @@ class Upstream:
         self.marks: dict[tuple[str, str], int] = {}
         self.outbox: dict[str, tuple[int, Fact]] = {}
         self.rules: Rules | None = None
+        self.rules_version = 0
         self.pauses: dict[Place, Pause] = {}
-        self.suspensions: dict[str, Suspension] = {}
-        self.standings: dict[str, int] = {}
+        self.suspensions: dict[Place, Suspension] = {}
+        self.standings: dict[Place, int] = {}
         self.scopes: dict[tuple[Place, str], Scope] = {}
         self.breakers: dict[Place, Breaker] = {}
         self.ended = History()
@@ -93,16 +94,24 @@ class Upstream:
             )
         ]
 
-    def is_news(self, tenant: str, revision: int) -> bool:
-        """Whether a word about a tenant is not older than the last one, which it is from now on."""
-        if revision < self.standings.get(tenant, 0):
+    def is_news(self, place: Place, revision: int) -> bool:
+        """Whether a word about a tenant or a lane is not older than the last one, which it is from now on."""
+        if revision < self.standings.get(place, 0):
             return False
-        self.standings[tenant] = revision
+        self.standings[place] = revision
         return True
 
-    def suspension_holds(self, tenant: str) -> list[Hold]:
-        found = self.suspensions.get(tenant)
-        return [Hold(kind=HoldKind.SUSPENDED, scope="tenant", text=found.reason)] if found is not None else []
+    def is_held_back(self, place: Place) -> bool:
+        """Whether a tenant or a lane is paused or suspended."""
+        return place in self.pauses or place in self.suspensions
+
+    def suspension_holds(self, tenant: str, lane: str) -> list[Hold]:
+        found = {HoldKind.SUSPENDED: Place(tenant, ""), HoldKind.NEEDS_REAUTH: Place(tenant, lane)}
+        return [
+            Hold(kind=kind, scope="lane" if place.lane else "tenant", text=self.suspensions[place].reason)
+            for kind, place in found.items()
+            if place in self.suspensions
+        ]
 
     def pause_holds(self, tenant: str, lane: str) -> list[Hold]:
         places = {"upstream": UPSTREAM_PLACE, "tenant": Place(tenant, ""), "lane": Place(tenant, lane)}
@@ -114,6 +123,7 @@ class Upstream:
 
     def take(self, job: Job, now_ms: int) -> None:
         """Counts a lease in every scope that it belongs to."""
+        job.rules_version = self.rules_version
         for place in places_of(job):
             for name in (ALL_CLASSES, job.new.method_class):
                 self.scope(place, name).take(self.budget(place, name), now_ms)
@@ -127,6 +137,14 @@ class Upstream:
             for name in (ALL_CLASSES, job.new.method_class):
                 self.scope(place, name).running -= 1
         return {place: self.breaker(place).lease_ended(job.key) for place in places_of(job)}
+
+    def give_back(self, job: Job, now_ms: int) -> None:
+        """Gives back what a lease has taken of rates and quotas, as if its call had not been counted."""
+        for place in places_of(job):
+            for name in (ALL_CLASSES, job.new.method_class):
+                known = job.rules_version == self.rules_version
+                budget = self.budget(place, name) if known else NO_BUDGET
+                self.scope(place, name).give_back(budget, job.leased_ms, now_ms)
 
     def note_end(self, now_ms: int) -> None:
         """Counts a job that has ended."""

@@ -43,6 +43,8 @@ def view(queue: Upstream, tenant: str, lanes: int, now_ms: int) -> QueueView:
     """How the queue stands, counting one tenant's jobs, or all."""
     waiting = queue.waiting(tenant)
     ready = [job for job in waiting if queue.rings.lines_up(job)]
+    lane_views = tuple(_lanes(queue, waiting, lanes, now_ms))
+    shown = {Place(lane.tenant, lane.lane) for lane in lane_views}
     return QueueView(
         ready=len(ready),
         delayed=len(waiting) - len(ready),
@@ -56,8 +58,12 @@ def view(queue: Upstream, tenant: str, lanes: int, now_ms: int) -> QueueView:
         pauses=tuple(
             pause for place, pause in sorted(queue.pauses.items()) if tenant in {"", place.tenant} or not place.tenant
         ),
-        suspensions=tuple(suspension for name, suspension in sorted(queue.suspensions.items()) if tenant in {"", name}),
-        lanes=tuple(_lanes(queue, waiting, lanes, now_ms)),
+        suspensions=tuple(
+            suspension
+            for place, suspension in sorted(queue.suspensions.items())
+            if tenant in {"", place.tenant} and (not place.lane or place in shown)
+        ),
+        lanes=lane_views,
     )
 
 
@@ -66,7 +72,7 @@ def _holds(queue: Upstream, job: Job, now_ms: int) -> list[Hold]:
     early = [Hold(kind=HoldKind.NOT_BEFORE, scope="job", until_ms=job.ready_ms)] if job.ready_ms > now_ms else []
     return [
         *early,
-        *queue.suspension_holds(new.tenant),
+        *queue.suspension_holds(new.tenant, new.lane),
         *queue.pause_holds(new.tenant, new.lane),
         *queue.holds(UPSTREAM_PLACE, new.method_class, now_ms),
         *queue.holds(Place(new.tenant, new.lane), new.method_class, now_ms),

@@ -53,9 +53,13 @@ class Witness:
     revisions: dict[str, int] = field(default_factory=dict)
     once_leased: set[str] = field(default_factory=set)
     grants: list[tuple[int, NewJob]] = field(default_factory=list)
+    #: Which of them came to no call, and count in no rate.
+    unspent: set[int] = field(default_factory=set)
     budgets: dict[Scope, Budget] = field(default_factory=dict)
     #: From which grant on a window's calls have been counted, by scope and the window's length.
     counted_from: dict[Scope, dict[int, int]] = field(default_factory=dict)
+    #: Which grant each lease is that is out, by its job.
+    _grant_of: dict[str, int] = field(default_factory=dict)
     open_until: dict[tuple[str, str], int] = field(default_factory=dict)
     #: Whoever asks for leases has been told to wait until then, and has not been called since; None: may ask.
     asleep_until: float | None = None
@@ -128,6 +132,7 @@ class Witness:
             assert self.open_until.get(place, 0) <= self.now_ms, "a call went out through an open breaker"
         self.out[job.id] = key
         self.once_leased.add(job.id)
+        self._grant_of[job.id] = len(self.grants)
         self.grants.append((self.now_ms, job))
         for scope, budget in self.budgets.items():
             if scope.joins(job, job):
@@ -139,8 +144,9 @@ class Witness:
         assert running <= (budget.concurrency or math.inf), f"more calls at a time than {scope} allows"
         for rate in budget.rates:
             window = milliseconds(rate.window)
-            counted = self.grants[self.counted_from[scope][window] :]
-            calls = sum(at > self.now_ms - window and scope.joins(job, other) for at, other in counted)
+            counted = set(range(self.counted_from[scope][window], len(self.grants))) - self.unspent
+            grants = (self.grants[number] for number in counted)
+            calls = sum(at > self.now_ms - window and scope.joins(job, other) for at, other in grants)
             assert calls <= rate.calls, f"more calls within {rate.window} than {scope} allows"
 
     def _line_of(self, job: NewJob) -> list[NewJob]:
@@ -164,6 +170,8 @@ class Witness:
         for outcome, answer in zip(outcomes, finished.answers, strict=True):
             if self.out.get(outcome.key.job_id) != outcome.key:
                 continue
+            if outcome.unspent:
+                self.unspent.add(self._grant_of[outcome.key.job_id])
             if isinstance(answer, Late):
                 assert answer.state is State.CANCELED, "an outcome was refused though its lease was out"
                 assert outcome.key.job_id in self.ended

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
 
 class Kind(StrEnum):
@@ -54,11 +54,13 @@ class OAuth2Tokens:
         access_token: Sent as `Authorization: Bearer`.
         refresh_token: Gets the next ones; empty where there is none.
         expires_at: When the access token ends; None where the provider has not told.
+        of_client: Whether they are the client's own (RFC 6749, 4.4), who gets the next ones by its credentials.
     """
 
     access_token: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
     expires_at: datetime | None = None
+    of_client: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,7 @@ class Connection:
         revision: Of its standing (state, policy, deletion), as notices tell it; grows with every change of that.
         refreshed_at: When its token was refreshed last.
         expires_at: When its token ends, as far as the provider has told.
+        needs_reauth_since: When it came to need that; None while it is active.
     """
 
     id: str
@@ -146,3 +149,100 @@ class Connection:
     revision: int = 1
     refreshed_at: datetime | None = None
     expires_at: datetime | None = None
+    needs_reauth_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenSecret:
+    """Another secret for a connection, from its owner or from a provider that was asked for consent anew.
+
+    Args:
+        scopes: As of a connection.
+        account: As of a connection.
+        expires_at: As of a connection.
+    """
+
+    kind: Kind
+    sealed: Sealed
+    scopes: tuple[str, ...] = ()
+    account: Account = Account()
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is to be changed of a connection; what is None stays.
+
+    Args:
+        given: Makes the connection active again, and breaks off a refresh of the secret before it.
+        at: When.
+    """
+
+    at: datetime
+    display_name: str | None = None
+    reauth_policy: ReauthPolicy | None = None
+    hosts: tuple[str, ...] | None = None
+    given: GivenSecret | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to refresh a secret, which one at a time has.
+
+    Args:
+        fence: Grows with every claim of the same connection.
+        mine: Whether who asks has it.
+        left: How long it lasts, by the database's clock; nothing and less where it has lapsed.
+    """
+
+    fence: int
+    mine: bool
+    left: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refreshed:
+    """What a refresh has brought.
+
+    Args:
+        scopes: As of a connection; None where they stay.
+        expires_at: As of a connection.
+        at: When.
+    """
+
+    sealed: Sealed
+    at: datetime
+    expires_at: datetime | None
+    scopes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a connection stands, as the mesh is told it; of one that was deleted this is all that is left.
+
+    Args:
+        state: None where it was deleted.
+        reason: Why it needs to be authorized anew.
+        since: When it came to stand so.
+        jobs_wait: Whether its jobs wait while it needs to be authorized anew.
+        revision: As of a connection.
+    """
+
+    connection_id: str
+    tenant: str
+    upstream: str
+    provider: str
+    state: State | None
+    reason: str
+    since: datetime
+    jobs_wait: bool
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The secret of a connection, as it is found where it is to be sealed anew."""
+
+    connection_id: str
+    tenant: str
+    sealed: Sealed

@@ -17,8 +17,8 @@ local job = load(id)
 if not job then
   redis.call('SET', prefix .. 'cancel:' .. tenant .. ':' .. id, 1, 'PX', mark_ms)
   local expected = { -- what its enqueue will say; `submitted` has revision 1
-    id = id, tenant = tenant, revision = 2, changed = now, state = CANCELED, attempt = 0, started = 0, sequence = 0,
-    callback = false, epoch = 0, count = 0, worker = '',
+    id = id, tenant = tenant, revision = 2, changed = now, state = CANCELED, attempt = 0, uncounted = 0, started = 0,
+    sequence = 0, callback = false, epoch = 0, count = 0, worker = '',
   }
   return { 'marked', cjson.encode(fact(expected)) }
 elseif job.tenant ~= tenant then

@@ -3,6 +3,12 @@
 -- ARGV: limits and breaker (JSON); the weights (JSON, by tenant).
 
 local settings = cjson.decode(ARGV[1])
+local packed = redis.call('GET', prefix .. 'rules')
+local before = packed and cmsgpack.unpack(packed) or {}
+settings.digest, settings.version = redis.sha1hex(ARGV[1]), before.version or 0
+if settings.digest ~= before.digest then
+  settings.version = settings.version + 1
+end
 redis.call('SET', prefix .. 'rules', cmsgpack.pack(settings))
 
 local weights = {}

@@ -23,6 +23,7 @@ for position, job in ipairs(jobs) do
     job.state, job.revision, job.attempt = QUEUED, 1, 0
     job.leased, job.epoch, job.count, job.started, job.changed = 0, 0, 0, 0, now
     job.settled, job.retried, job.worker = '', '', ''
+    job.uncounted, job.in_row, job.rules = 0, 0, 0
     count_open(job, 1)
     if canceled_at then
       finish(job, CANCELED, remember_ms)

@@ -16,10 +16,10 @@ local function hold(kind, scope_name, free_at, limit, window, text)
   }
 end
 
-local function hold_by_suspension()
-  local found = redis.call('HGET', prefix .. 'suspended', job.tenant)
+local function hold_by_suspension(key, what, kind, scope_name)
+  local found = redis.call('HGET', prefix .. key, what)
   if found then
-    hold('suspended', 'tenant', 0, 0, 0, cjson.decode(found).reason)
+    hold(kind, scope_name, 0, 0, 0, cjson.decode(found).reason)
   end
 end
 
@@ -50,7 +50,8 @@ if waits then
   if job.ready > now then
     hold('not_before', 'job', job.ready)
   end
-  hold_by_suspension()
+  hold_by_suspension('suspended', job.tenant, 'suspended', 'tenant')
+  hold_by_suspension('held', job.tenant .. ':' .. job.lane, 'needs_reauth', 'lane')
   hold_by_pauses()
   local limits = set_rules().limits
   hold_by_scope('upstream', upstream_scope(), limits.upstream, limits.classes)

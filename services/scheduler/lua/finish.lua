@@ -7,11 +7,37 @@
 
 local remember_ms = tonumber(ARGV[1])
 
+-- After attempts that do not count: at the first one, doubling with each in a row.
+local FIRST_UNCOUNTED_PAUSE_MS, MAX_UNCOUNTED_PAUSE_MS = 500, 30 * 1000
+
 -- The pause before the next attempt: full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS, 2015); the random part
 -- comes from the process. What the upstream asked for is the least.
 local function pause_ms(job, outcome)
-  local ceiling = math.min(job.backoff * 2 ^ (job.attempt - 1), job.max_backoff)
+  local ceiling = math.min(job.backoff * 2 ^ (counted_attempts(job) - 1), job.max_backoff)
   return math.max(math.floor(outcome.jitter * ceiling), outcome.retry_after)
+end
+
+-- The same after an attempt that does not count: just so long that no job goes round and round. In a lane that is held it waits
+-- for that.
+local function uncounted_pause_ms(job, outcome)
+  if redis.call('HEXISTS', prefix .. 'held', job.tenant .. ':' .. job.lane) == 1 then
+    return outcome.retry_after
+  end
+  local half = math.min(FIRST_UNCOUNTED_PAUSE_MS * 2 ^ (job.in_row - 1), MAX_UNCOUNTED_PAUSE_MS) / 2
+  return math.max(half + math.floor(outcome.jitter * half), outcome.retry_after)
+end
+
+-- The pause before the next attempt; nil where there is none.
+local function next_pause_ms(job, outcome)
+  if not outcome.retryable then
+    return nil
+  elseif outcome.uncounted then
+    job.uncounted, job.in_row = job.uncounted + 1, job.in_row + 1
+    return uncounted_pause_ms(job, outcome)
+  elseif counted_attempts(job) < job.max_attempts then
+    job.in_row = 0
+    return pause_ms(job, outcome)
+  end
 end
 
 local opened = {}
@@ -50,8 +76,23 @@ local function heed(job, outcome, upstream_probed, lane_probed)
   judge_scope(upstream, outcome, upstream_probed, '', '')
 end
 
+local function settle_failed(job, outcome, reported)
+  local pause = next_pause_ms(job, outcome)
+  if pause then
+    retry(job, pause)
+    job.retried = cjson.encode(fact(job))
+    save(job)
+    return job.retried
+  end
+  finish(job, FAILED, remember_ms)
+  return reported and cjson.encode(fact(job)) or post(job, outcome.reason) -- which no message brings about again
+end
+
 local function settle(job, outcome)
   local reported = outcome.reason == ''
+  if outcome.unspent then
+    give_back(job)
+  end
   if is_over(job) then -- it was canceled while it ran
     give_up_canceled(job)
     return tostring(job.state)
@@ -67,16 +108,8 @@ local function settle(job, outcome)
     finish(job, SUCCEEDED, remember_ms)
   elseif outcome.unknown and not job.idempotent then
     finish(job, OUTCOME_UNKNOWN, remember_ms)
-  elseif outcome.retryable and job.attempt < job.max_attempts then
-    retry(job, pause_ms(job, outcome))
-    job.retried = cjson.encode(fact(job))
-    save(job)
-    return job.retried
   else
-    finish(job, FAILED, remember_ms)
-    if not reported then -- no message brings it about again
-      return post(job, outcome.reason)
-    end
+    return settle_failed(job, outcome, reported)
   end
   return cjson.encode(fact(job))
 end

@@ -15,10 +15,12 @@ local QUEUED, RUNNING, RETRYING, SUCCEEDED, FAILED, OUTCOME_UNKNOWN, CANCELED, E
 --   epoch, count     the fence of the newest lease
 --   changed          when the job's state changed last
 --   settled, retried the fence under which an outcome was applied last, and the fact that it came to if that was a retry
+--   uncounted, in_row of its attempts, those that do not count, and how many of them were the last in a row
+--   rules            the version of the rules under which the newest lease was given
 local FIELDS = {
   'tenant', 'lane', 'priority', 'class', 'idempotent', 'sequence', 'ready', 'expires', 'max_attempts', 'backoff',
   'max_backoff', 'timeout', 'callback', 'state', 'revision', 'attempt', 'leased', 'epoch', 'count', 'started',
-  'changed', 'settled', 'retried', 'worker',
+  'changed', 'settled', 'retried', 'worker', 'uncounted', 'in_row', 'rules',
 }
 
 local loaded = {} -- by id: within one script a job is read once
@@ -31,7 +33,8 @@ local function unpack_record(id, packed)
   local values = cmsgpack.unpack(packed)
   local job = { id = id }
   for position, name in ipairs(FIELDS) do
-    job[name] = values[position]
+    local value = values[position]
+    job[name] = value == nil and 0 or value -- it was packed before there was the field
   end
   loaded[id] = job
   return job
@@ -61,6 +64,11 @@ local function is_over(job)
   return job.state >= SUCCEEDED
 end
 
+-- The attempts that count against the most that it may have.
+local function counted_attempts(job)
+  return job.attempt - job.uncounted
+end
+
 local function fence_of(job)
   return string.format('%d.%d', job.epoch, job.count)
 end
@@ -79,6 +87,7 @@ local function fact(job, reason)
     time = job.changed,
     state = job.state,
     attempt = job.attempt,
+    uncounted = job.uncounted,
     started = job.started,
     not_before = job.state == RETRYING and job.ready or 0,
     finished = is_over(job) and job.changed or 0,

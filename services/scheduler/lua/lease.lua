@@ -45,6 +45,12 @@ local function suspended(tenant)
   return suspending and redis.call('HEXISTS', prefix .. 'suspended', tenant) == 1
 end
 
+local holding = redis.call('EXISTS', prefix .. 'held') == 1
+
+local function held(what)
+  return holding and redis.call('HEXISTS', prefix .. 'held', what) == 1
+end
+
 -- When a scope has room for a call of this class.
 local function room_of(record, whole, by_class, class)
   local at = breaker_room(record)
@@ -155,8 +161,8 @@ local function grant(job)
   job.revision = job.revision + 1
   job.leased = now
   job.worker = worker
-  save(job)
   take(job)
+  save(job)
   -- An idempotent job is begun by the process that asks here, within moments; only then its attempt's time starts.
   local deadline = now + margin_ms + (job.idempotent and 0 or job.timeout)
   local started = fact(job) -- what will be true when the attempt is begun
@@ -187,8 +193,8 @@ while #granted < limit and passed_over < PASSED_OVER do
   else
     local job = next_job(tenant, open)
     local lane = lane_scope(job.tenant, job.lane)
-    local at = paused(tenant .. ':' .. job.lane) and NEVER
-      or room_of(lane, limits.lane, limits.lane_classes, job.class)
+    local what = tenant .. ':' .. job.lane
+    local at = (paused(what) or held(what)) and NEVER or room_of(lane, limits.lane, limits.lane_classes, job.class)
     if job.expires <= now then
       passed_over = passed_over + 1
       withdraw(job)

@@ -52,6 +52,32 @@ local function take(job)
   note_probe(upstream_scope(), job)
   note_probe(lane_scope(job.tenant, job.lane), job)
   count_leased(job, 1)
+  job.rules = set_rules().version
+end
+
+local was_full = {} -- by class: whether the upstream had no room when something was given back first
+
+local function note_full(class, whole, by_class)
+  if was_full[class] == nil then
+    was_full[class] = false
+    each_budget(upstream_scope(), whole, by_class, class, function(use, budget)
+      was_full[class] = was_full[class] or budget_room(use, budget) > 0
+    end)
+  end
+  room = room or was_full[class]
+end
+
+-- Gives back what a lease has taken that is not given back by its end: no call went out. Under other rules than those of the
+-- lease nobody knows in which histories it stands, and it goes on to count.
+local function give_back(job)
+  local limits = set_rules().limits
+  local known = job.rules == set_rules().version
+  local function give(use, budget)
+    give_back_use(use, known and budget, job.leased)
+  end
+  note_full(job.class, limits.upstream, limits.classes)
+  each_budget(upstream_scope(), limits.upstream, limits.classes, job.class, give)
+  each_budget(lane_scope(job.tenant, job.lane), limits.lane, limits.lane_classes, job.class, give)
 end
 
 -- Gives back what a lease has held; answers whether it was the upstream's probe, and the lane's.

@@ -10,8 +10,11 @@ local function at(time, act, ...)
 end
 
 -- Takes a job out of wherever it is.
-local function take_out(job)
+local function take_out(job, unspent)
   if job.leased > 0 then
+    if unspent then
+      give_back(job)
+    end
     release(job)
   else
     withdraw(job)
@@ -42,7 +45,12 @@ restore[RUNNING] = function(job, event, gap, margin_ms)
 end
 
 restore[RETRYING] = function(job, event, gap)
-  take_out(job)
+  take_out(job, event.unspent)
+  if event.spared then
+    job.in_row = job.in_row + 1
+  elseif event.revision > job.revision then -- it is not the same event once more
+    job.in_row = 0
+  end
   put_fence(job, event)
   job.state, job.ready = RETRYING, math.max(event.not_before, event.time)
   job.revision = event.revision
@@ -53,7 +61,7 @@ restore[RETRYING] = function(job, event, gap)
 end
 
 local function restore_end(job, event, remember_ms)
-  take_out(job)
+  take_out(job, event.unspent)
   put_fence(job, event)
   job.retried = ''
   job.revision = event.revision - 1 -- the end takes the next one
@@ -70,7 +78,9 @@ local function apply(event, gap, margin_ms, remember_ms)
   if not job or is_over(job) or event.revision < job.revision then
     return false
   end
-  job.attempt, job.started, job.changed = event.attempt, event.started, event.time
+  event.spared = event.uncounted > job.uncounted
+  event.unspent = event.from_cache or (event.spared and not event.answered)
+  job.attempt, job.uncounted, job.started, job.changed = event.attempt, event.uncounted, event.started, event.time
   if restore[event.state] then
     restore[event.state](job, event, gap, margin_ms)
   else

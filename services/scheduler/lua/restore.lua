@@ -30,6 +30,7 @@ local function restore_submitted(job, submitted_at)
   job.state, job.revision, job.attempt = QUEUED, 1 + gap, 0
   job.leased, job.epoch, job.count, job.started, job.changed = 0, 0, 0, 0, submitted_at
   job.settled, job.retried, job.worker = '', '', ''
+  job.uncounted, job.in_row, job.rules = 0, 0, 0
   count_open(job, 1)
   local mark = prefix .. 'cancel:' .. job.tenant .. ':' .. job.id
   if redis.call('EXISTS', mark) == 1 then

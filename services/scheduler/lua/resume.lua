@@ -4,9 +4,5 @@
 
 local tenant, lane = ARGV[1], ARGV[2]
 redis.call('HDEL', prefix .. 'pauses', lane ~= '' and tenant .. ':' .. lane or tenant)
-if lane ~= '' then
-  wake_lane(tenant, lane)
-elseif tenant ~= '' then
-  activate_all(tenant)
-end
+let_in(tenant, lane)
 return 1

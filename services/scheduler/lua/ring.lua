@@ -177,3 +177,12 @@ local function wake_lane(tenant, lane)
   end
   return woken
 end
+
+-- Gives what was held back its turn again: a lane, or all of a tenant's.
+local function let_in(tenant, lane)
+  if lane ~= '' then
+    wake_lane(tenant, lane)
+  elseif tenant ~= '' then
+    activate_all(tenant)
+  end
+end

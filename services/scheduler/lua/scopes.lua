@@ -1,6 +1,6 @@
 -- Budgets: how many calls may be begun within a span of time, and how many may be under way, per scope.
 --
---   rules                      what is set: limits and the breakers' policy
+--   rules                      what is set: limits and the breakers' policy, with a version that grows when they change
 --   scope:upstream             what is used, and the breaker: of all calls to the upstream
 --   scope:lane:<tenant>:<lane> the same of one lane
 --
@@ -20,6 +20,7 @@ local function set_rules()
   if not rules then
     local packed = redis.call('GET', prefix .. 'rules')
     rules = packed and cmsgpack.unpack(packed) or { limits = {} }
+    rules.version = rules.version or 0
   end
   return rules
 end
@@ -81,10 +82,15 @@ local function room_at(history, rate)
   end
 end
 
+-- When the sub-window ends in which that time lies.
+local function subwindow_end(window, subwindows, time)
+  local width = math.ceil(window / subwindows)
+  return (math.floor(time / width) + 1) * width
+end
+
 -- Notes one more call, or several, in a history of so many sub-windows.
 local function note(history, window, subwindows, calls)
-  local width = math.ceil(window / subwindows)
-  local ends = (math.floor(now / width) + 1) * width
+  local ends = subwindow_end(window, subwindows, now)
   while #history > 0 and history[1] + window <= now do
     table.remove(history, 1)
     table.remove(history, 1)
@@ -96,6 +102,26 @@ local function note(history, window, subwindows, calls)
   end
   history[#history + 1] = ends
   history[#history + 1] = calls
+end
+
+-- Takes a call out of a history again that was noted at the time, if it counts still. It stands in its own sub-window or in a
+-- later one; one call less in the first of these leaves every other call counted for at least as long as before.
+local function strike(history, window, subwindows, noted_at)
+  local ends = subwindow_end(window, subwindows, noted_at)
+  if ends + window <= now then
+    return
+  end
+  local position = #history - 1 -- a lease that ends is mostly a recent one
+  while position > 2 and history[position - 2] >= ends do
+    position = position - 2
+  end
+  if position > 0 and history[position] >= ends then
+    history[position + 1] = history[position + 1] - 1
+    if history[position + 1] == 0 then
+      table.remove(history, position)
+      table.remove(history, position)
+    end
+  end
 end
 
 -- When calls were begun, by a rate's window. A window that is new goes on with what is known of the next longer one, or else of
@@ -169,6 +195,17 @@ local function take_use(use, budget)
   end
 end
 
+-- Gives back what a call that did not go out has taken of a budget's rates, those of the lease's own rules, and of a quota. With a
+-- quota that stands now it was taken off at its lease, or as one that was under way when the upstream told of it.
+local function give_back_use(use, budget, leased_at)
+  for _, rate in ipairs(budget and budget.rates or {}) do
+    strike(use.begun[rate.window] or {}, rate.window, SUBWINDOWS, leased_at)
+  end
+  if quota_of(use) then
+    use.left = use.left + 1
+  end
+end
+
 local function classes_of(budgets, class)
   return budgets and budgets[class]
 end
@@ -179,10 +216,11 @@ local function each_budget(record, whole, by_class, class, visit)
   visit(use_of(record, class), classes_of(by_class, class), class)
 end
 
--- What the upstream says is left. Calls that are under way may not be in what it has counted.
+-- What the upstream says is left. Calls that are under way may not be in what it has counted; there may be more of them than are
+-- left.
 local function learn(use, remaining, reset_after_ms)
   local reset = now + math.min(reset_after_ms, MAX_RESET_MS)
-  local left = math.max(0, remaining - use.running)
+  local left = remaining - use.running
   local standing = quota_of(use)
   if standing and math.abs(standing.reset - reset) <= SAME_RESET_MS then
     left = math.min(left, standing.left)

@@ -27,7 +27,8 @@ local function take_back(job)
   elseif not job.idempotent then
     finish(job, OUTCOME_UNKNOWN, remember_ms)
     return post(job, 'OUTCOME_UNKNOWN')
-  elseif job.attempt < job.max_attempts then
+  elseif counted_attempts(job) < job.max_attempts then
+    job.in_row = 0
     retry(job, 0) -- the worker failed and not the upstream: nothing is spared by a pause
     save(job)
   else

@@ -1,7 +1,7 @@
 -- Shows how a queue stands.
 --
 -- ARGV: the tenant whose jobs are counted, empty for all; how many lanes at most.
--- Answers: a view (JSON); the pauses (JSON, by what is paused); the suspensions (JSON, by tenant).
+-- Answers: a view (JSON); the pauses (JSON, by what is paused); the suspensions (JSON, by tenant), and those of the lanes shown.
 
 local tenant, lanes_at_most = ARGV[1], tonumber(ARGV[2])
 local TENANTS_LOOKED_AT = 10 -- for the deepest lanes of all: those of the tenants with the most jobs that wait
@@ -64,7 +64,14 @@ local lanes = {}
 if lanes_at_most > 0 then
   lanes = tenant == '' and deepest_of_all() or deepest(tenant, lanes_at_most)
 end
+local suspensions = redis.call('HGETALL', prefix .. 'suspended')
 for _, lane in ipairs(lanes) do
+  local what = lane.tenant .. ':' .. lane.lane
+  local held = redis.call('HGET', prefix .. 'held', what)
+  if held then
+    suspensions[#suspensions + 1] = what
+    suspensions[#suspensions + 1] = held
+  end
   local record = lane_scope(lane.tenant, lane.lane)
   lane.budgets = budgets_of('lane', record, limits.lane, limits.lane_classes)
   lane.breaker = breaker_view(record)
@@ -84,4 +91,4 @@ local view = {
   breaker = breaker_view(upstream_scope()),
   lanes = encode_list(lanes),
 }
-return { cjson.encode(view), redis.call('HGETALL', prefix .. 'pauses'), redis.call('HGETALL', prefix .. 'suspended') }
+return { cjson.encode(view), redis.call('HGETALL', prefix .. 'pauses'), suspensions }

@@ -27,13 +27,13 @@ class Labels:
     """Names methods in metrics: those that are listed; the others, which callers name as they like, all alike.
 
     Args:
-        upstreams: Whose methods are listed.
+        upstreams: Whose methods they are.
     """
 
     def __init__(self, upstreams: Iterable[Upstream]) -> None:
-        self._listed = {(each.name, method.name) for each in upstreams for method in each.methods}
+        self._upstreams = {each.name: each for each in upstreams}
 
     def of(self, scope: Scope) -> tuple[str, str]:
         """Upstream and method."""
-        pair = (scope.upstream, scope.method)
-        return pair if pair in self._listed else (scope.upstream, "other")
+        upstream = self._upstreams.get(scope.upstream)
+        return scope.upstream, "unknown" if upstream is None else upstream.label(scope.method)

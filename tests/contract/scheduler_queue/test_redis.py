@@ -70,6 +70,41 @@ async def test_what_is_counted_of_a_lane_is_kept_while_it_counts_and_forgotten_a
     assert 3600_000 <= await redis.pttl(key) < 3 * 3600_000
 
 
+async def test_what_lifted_a_suspension_is_remembered_for_a_while(redis: kv.Client) -> None:
+    bench = RedisBench(redis, QueueSettings(memory=timedelta(hours=1)))
+    await bench.set_clock(START_MS)
+    q = Driver(bench)
+    for lane in ("", "con_1"):
+        await q.suspend("acme", lane)
+        await q.reinstate("acme", lane)
+    lifted = sorted(name for name in await keys_of(redis) if ":lifted:" in name)
+    assert lifted == ["{sched:http}:lifted:acme", "{sched:http}:lifted:acme:con_1"]
+    assert all(0 < ttl_ms <= 3600_000 for ttl_ms in [await redis.pttl(name) for name in lifted])
+    await q.suspend("acme", "con_1")
+    assert not await redis.exists("{sched:http}:lifted:acme:con_1"), "the newer word says it"
+
+
+async def test_a_job_and_rules_of_before_a_field_was_added_are_read(redis: kv.Client) -> None:
+    bench = RedisBench(redis)
+    await bench.set_clock(START_MS)
+    q = Driver(bench)
+    await q.configure(lane=budget((2, 60)))
+    lease = await q.begun(max_attempts=1)
+    shortened = """
+      local job = cmsgpack.unpack(redis.call('GET', KEYS[1]))
+      redis.call('SET', KEYS[1], cmsgpack.pack({ unpack(job, 1, 24) }))
+      local rules = cmsgpack.unpack(redis.call('GET', KEYS[2]))
+      rules.version, rules.digest = nil, nil
+      redis.call('SET', KEYS[2], cmsgpack.pack(rules))
+    """
+    await redis.eval(shortened, 2, f"{{sched:http}}:job:{lease.key.job_id}", "{sched:http}:rules")  # type: ignore[misc]  the driver's types know no asyncio here
+    fact = await q.finish(lease.key, retryable=True, uncounted=True, unspent=True, jitter=0.0)
+    assert (fact.attempt, fact.uncounted) == (1, 1)
+    await q.configure(lane=budget((2, 60)))
+    await q.advance(SECOND)
+    assert await q.leased_ids() == [lease.key.job_id]
+
+
 async def keys_of(redis: kv.Client) -> list[str]:
     """All that there are."""
     names: list[Any] = await redis.keys("*")
@@ -120,7 +155,15 @@ async def steps_of(redis: kv.Client, q: Driver) -> dict[str, dict[str, int]]:
         healths = (Health.HEALTHY, Health.THROTTLED, Health.FAILING)
         quota = Quota(scope=QuotaScope.LANE, remaining=1000, reset_after_ms=60_000)
         return [
-            Outcome(key=each.key, succeeded=bool(n % 2), retryable=True, health=healths[n % 3], quotas=(quota,))
+            Outcome(
+                key=each.key,
+                succeeded=bool(n % 2),
+                retryable=True,
+                uncounted=n % 4 == 0,
+                unspent=n < 4,
+                health=healths[n % 3],
+                quotas=(quota,),
+            )
             for n, each in enumerate(leases)
         ]
 
@@ -136,6 +179,9 @@ async def steps_of(redis: kv.Client, q: Driver) -> dict[str, dict[str, int]]:
         "cancel": lambda: q.cancel(fresh[0].id, fresh[0].tenant),
         "pause": lambda: q.pause("tenant-3", "con_8"),
         "resume": lambda: q.resume("tenant-3", "con_8"),
+        "hold a lane": lambda: q.suspend("tenant-1", "con_6"),
+        "let a lane go": lambda: q.reinstate("tenant-1", "con_6"),
+        "suspend": lambda: q.suspend("tenant-4"),
         "lease among lanes without room": lambda: q.lease(30),  # so few that one sweep finds all of them lost
         "configure": q.configure,
         "sweep": q.sweep,

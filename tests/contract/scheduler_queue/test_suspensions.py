@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from services.scheduler.domain import State
-from services.scheduler.limits import Suspension
 from services.scheduler.views import Hold, HoldKind
 from tests.fakes.queue_bench import UPSTREAM, Driver
 
@@ -146,11 +145,10 @@ async def test_explain_tells_a_suspension_from_a_pause_and_says_why(q: Driver) -
 
 async def test_a_suspension_is_shown_to_its_tenant_and_to_whoever_sees_all(q: Driver) -> None:
     since_ms = q.now_ms
-    await q.suspend("acme", reason="unpaid")
+    acme = await q.suspend("acme", reason="unpaid")
     await q.advance(SECOND)
-    await q.suspend("bolt", reason="")
-    acme = Suspension(tenant="acme", reason="unpaid", suspended_at_ms=since_ms)
-    bolt = Suspension(tenant="bolt", reason="", suspended_at_ms=since_ms + 1000)
+    bolt = await q.suspend("bolt", reason="")
+    assert (acme.suspended_at_ms, bolt.suspended_at_ms) == (since_ms, since_ms + 1000)
     assert (await q.view("acme")).suspensions == (acme,)
     assert (await q.view("cask")).suspensions == ()
     assert (await q.view()).suspensions == (acme, bolt)

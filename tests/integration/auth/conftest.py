@@ -8,7 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from penstock.auth.v1 import audit_pb2, audit_pb2_grpc, auth_pb2_grpc, tenants_pb2_grpc
+from penstock.auth.v1 import (
+    audit_pb2,
+    audit_pb2_grpc,
+    auth_pb2_grpc,
+    connections_pb2_grpc,
+    data_keys_pb2_grpc,
+    tenants_pb2_grpc,
+)
 from penstock.gateway.v1 import external_auth_pb2, external_auth_pb2_grpc
 
 from services.auth.__main__ import serve
@@ -16,8 +23,9 @@ from services.auth.config import Config
 from services.auth.domain import Tenant
 from services.auth.store import MongoStore
 from shared.clock import SystemClock
-from shared.config import Secret
+from shared.config import Environment, Secret
 from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER
+from shared.permissions import Scope
 from tests.service import channel, running
 
 if TYPE_CHECKING:
@@ -54,6 +62,19 @@ class Auth:
         """TenantService in the same way."""
         async with channel(self.address, token) as connection:
             yield cast("tenants_pb2_grpc.TenantServiceStub", tenants_pb2_grpc.TenantServiceStub(connection))
+
+    @asynccontextmanager
+    async def connections(self, tenant: str = "acme") -> AsyncIterator[connections_pb2_grpc.ConnectionServiceStub]:
+        """ConnectionService, called by a key of this tenant."""
+        async with channel(self.address, self.identities.mint(tenant)) as connection:
+            stub = connections_pb2_grpc.ConnectionServiceStub(connection)
+            yield cast("connections_pb2_grpc.ConnectionServiceStub", stub)
+
+    @asynccontextmanager
+    async def data_keys(self) -> AsyncIterator[data_keys_pb2_grpc.DataKeyServiceStub]:
+        """DataKeyService, called by an operator's key."""
+        async with channel(self.address, self.identities.mint("staff", frozenset(Scope))) as connection:
+            yield cast("data_keys_pb2_grpc.DataKeyServiceStub", data_keys_pb2_grpc.DataKeyServiceStub(connection))
 
     async def audit(self, token: str, **wanted: Any) -> list[AuditEntry]:
         """The audit entries that the token's principal is shown, the newest of them."""
@@ -127,6 +148,9 @@ def config(mongo_url: str, redis_url: str, redis: kv.Client, nats_url: str, iden
         nats_url=Secret(nats_url),
         key_pepper=Secret(identities.key_pepper_file.read_text(encoding="utf-8").strip()),
         sealing_key=Secret(identities.signing_seal_file.read_text(encoding="utf-8").strip()),
+        master_keys=Secret(identities.master_keys_file.read_text(encoding="utf-8")),
+        allow_loopback=True,
+        environment=Environment.TEST,
         drain_timeout=timedelta(seconds=2),
     )
 

@@ -45,6 +45,7 @@ def environment(
         "PENSTOCK_NATS_URL": nats_url,
         "PENSTOCK_KEY_PEPPER_FILE": str(pepper),
         "PENSTOCK_SEALING_KEY_FILE": str(identities.signing_seal_file),
+        "PENSTOCK_MASTER_KEYS_FILE": str(identities.master_keys_file),
         "PENSTOCK_LOG_LEVEL": "debug",
     }
 

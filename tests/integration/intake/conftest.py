@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import pytest
+from penstock.auth.v1 import credentials_pb2, credentials_pb2_grpc
 from penstock.events.v1 import events_pb2
 from penstock.history.v1 import history_pb2, history_pb2_grpc
 from penstock.jobs.v1 import batches_pb2, job_service_pb2_grpc, jobs_pb2, uploads_pb2_grpc
@@ -103,6 +104,27 @@ class HistoryStandIn(history_pb2_grpc.HistoryServiceServicer):
         if batch is None:
             raise errors.BatchNotFound(f"there is no batch {request.batch_id}", metadata={"batch": request.batch_id})
         return batch
+
+
+@dataclass
+class AuthStandIn(credentials_pb2_grpc.CredentialServiceServicer):
+    """Describes the connections that it is given, or answers with the error it is told to."""
+
+    error: errors.PenstockError | None = None
+    connections: dict[tuple[str, str], credentials_pb2.ConnectionFacts] = field(default_factory=dict)
+    #: Who asked for which.
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    async def DescribeConnection(
+        self, request: credentials_pb2.DescribeConnectionRequest, context: object
+    ) -> credentials_pb2.ConnectionFacts:
+        self.asked.append((current_call.current_principal().id, request.connection_id))
+        if self.error is not None:
+            raise self.error
+        facts = self.connections.get((request.tenant, request.connection_id))
+        if facts is None:
+            raise errors.ConnectionNotFound("there is none", metadata={"connection": request.connection_id})
+        return facts
 
 
 @dataclass
@@ -201,7 +223,14 @@ def history() -> HistoryStandIn:
 
 
 @pytest.fixture
-async def stand_ins(identities: Identities, scheduler: SchedulerStandIn, history: HistoryStandIn) -> AsyncIterator[str]:
+def auth() -> AuthStandIn:
+    return AuthStandIn()
+
+
+@pytest.fixture
+async def stand_ins(
+    identities: Identities, scheduler: SchedulerStandIn, history: HistoryStandIn, auth: AuthStandIn
+) -> AsyncIterator[str]:
     """The address of the services that intake calls."""
     server = Server("stand-ins", address="127.0.0.1:0", verifier=identities.verifier(), health=Health({}))
     server.add(
@@ -215,6 +244,7 @@ async def stand_ins(identities: Identities, scheduler: SchedulerStandIn, history
         "penstock.scheduler.v1.SchedulerService",
     )
     server.add(history_pb2_grpc.add_HistoryServiceServicer_to_server, history, "penstock.history.v1.HistoryService")
+    server.add(credentials_pb2_grpc.add_CredentialServiceServicer_to_server, auth, "penstock.auth.v1.CredentialService")
     yield f"127.0.0.1:{await server.start()}"
     await server.drain(timedelta(0))
 
@@ -236,6 +266,7 @@ def config(servers_of_intake: tuple[Secret, Secret], identities: Identities, sta
         redis_url=redis_url,
         nats_url=nats_url,
         scheduler_address=stand_ins,
+        auth_address=stand_ins,
         upstream_address=stand_ins,
         history_address=stand_ins,
         **object_stores.AWAY,

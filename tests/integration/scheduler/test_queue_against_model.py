@@ -203,17 +203,17 @@ class QueueMachine(RuleBasedStateMachine):
             pause = a_pause(chance)
             self.both(lambda queue: queue.pause(UPSTREAM, pause))
         elif chance.random() < 0.3:
-            suspension = a_suspension(chance)
-            revision = self.next_revision(chance)
-            self.both(lambda queue: queue.suspend(UPSTREAM, suspension, revision=revision))
+            suspension = a_suspension(chance, self.next_revision(chance))
+            self.both(lambda queue: queue.suspend(UPSTREAM, suspension))
         else:
             view = self.run(self.real.queue.view(UPSTREAM, tenant="", lanes=0))
             for pause in [*view.pauses, a_pause(chance)]:
                 if chance.random() < 0.8:
                     self.resume(pause.tenant, pause.lane)
-            for suspension in [*view.suspensions, a_suspension(chance)]:
+            suspended, _ = self.both(lambda queue: queue.suspensions(UPSTREAM))
+            for suspension in [*suspended, a_suspension(chance, 0)]:
                 if chance.random() < 0.8:
-                    self.reinstate(suspension.tenant, self.next_revision(chance))
+                    self.reinstate(suspension.tenant, suspension.lane, self.next_revision(chance))
 
     def set_rules(self, rules: Rules) -> None:
         self.both(lambda queue: queue.configure(UPSTREAM, rules))
@@ -224,12 +224,12 @@ class QueueMachine(RuleBasedStateMachine):
         self.witness.announced()
 
     def next_revision(self, chance: random.Random) -> int:
-        """Of what is said of a tenant; at times of a word that comes late."""
+        """Of what is said of a tenant or a lane; at times of a word that comes late."""
         self.revision += 1
         return self.revision - (chance.randrange(1, 4) if chance.random() < 0.2 else 0)
 
-    def reinstate(self, tenant: str, revision: int) -> None:
-        self.both(lambda queue: queue.reinstate(UPSTREAM, tenant=tenant, revision=revision))
+    def reinstate(self, tenant: str, lane: str, revision: int) -> None:
+        self.both(lambda queue: queue.reinstate(UPSTREAM, tenant=tenant, lane=lane, revision=revision))
         self.witness.announced()
 
     @precondition(lambda self: self.jobs)
@@ -273,8 +273,8 @@ class QueueMachine(RuleBasedStateMachine):
         for tenant in ("", *TENANTS):
             for lane in ("", *LANES) if tenant else ("",):
                 self.resume(tenant, lane)
-            if tenant:
-                self.reinstate(tenant, self.revision + 1)
+                if tenant:
+                    self.reinstate(tenant, lane, self.revision + 1)
         self.set_rules(Rules())
         self.advance(48 * 3_600_000)
         for _ in range(50):

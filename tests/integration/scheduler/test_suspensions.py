@@ -14,7 +14,7 @@ from penstock.scheduler.v1 import queues_pb2
 from penstock.upstream.v1 import upstream_pb2_grpc
 
 from services.scheduler.__main__ import serve
-from services.scheduler.suspensions import CONSUMER
+from services.scheduler.standings import CONSUMER
 from shared import streams
 from shared.rpc.health import Health
 from shared.rpc.server import Server

@@ -85,6 +85,7 @@ async def working(
         nats_url=config.nats_url,
         redis_url=config.redis_url,
         scheduler_address=free.address("scheduler"),
+        auth_address=free.address("auth"),
         environment=Environment.TEST,
         allow_loopback=True,
     )

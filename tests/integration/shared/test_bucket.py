@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from nats.js.api import DiscardPolicy, StreamConfig
 
 from shared import streams
 from shared.bus import Bus, Conflict, Outgoing, connect
@@ -97,6 +98,47 @@ async def test_a_deleted_key_is_gone_and_may_be_created_again(bucket: Bucket) ->
     assert await bucket.keys() == ["b"]
     await bucket.create("a", b"2")
     assert {key: entry.value for key, entry in (await bucket.entries()).items()} == {"a": b"2", "b": b"1"}
+
+
+async def test_a_value_with_a_lifetime_goes_by_itself_unless_another_takes_its_place(bucket: Bucket) -> None:
+    second = timedelta(seconds=1)
+    await bucket.create("created", b"1", ttl=second)
+    await bucket.update("updated", b"2", await bucket.create("updated", b"1"), ttl=second)
+    await bucket.update("kept", b"2", await bucket.create("kept", b"1", ttl=second))
+    assert await bucket.keys() == ["created", "kept", "updated"]
+
+    async def gone() -> bool:
+        return await bucket.keys() == ["kept"]
+
+    await eventually(gone)
+    assert await bucket.get("created") is None
+    await bucket.create("created", b"2")
+    found = await bucket.get("created")
+    assert found is not None
+    assert found.value == b"2"
+
+
+async def test_a_bucket_of_before_there_were_lifetimes_has_them_from_then_on(empty_nats: Bus) -> None:
+    jetstream = empty_nats._client.jetstream()
+    await jetstream.add_stream(
+        StreamConfig(
+            name="KV_old",
+            subjects=["$KV.old.>"],
+            max_msgs_per_subject=1,
+            discard=DiscardPolicy.NEW,
+            allow_rollup_hdrs=True,
+            deny_delete=True,
+        )
+    )
+    await jetstream.publish("$KV.old.a", b"1")
+    bucket = await empty_nats.bucket("old", replicas=1)
+    await bucket.create("b", b"1", ttl=timedelta(seconds=1))
+    assert await bucket.keys() == ["a", "b"]
+
+    async def gone() -> bool:
+        return await bucket.keys() == ["a"]
+
+    await eventually(gone)
 
 
 async def test_an_empty_bucket_has_no_keys(bucket: Bucket) -> None:

@@ -52,7 +52,7 @@ class Mesh:
             scheduler_address=self.scheduler.address,
             environment=Environment.TEST,
             allow_loopback=True,
-            **(object_stores.AWAY | settings),
+            **(object_stores.AWAY | {"auth_address": self.scheduler.address} | settings),
         )
         process = Process("upstream", config)
         async with running_process(process, serve(config, process)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,7 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
         traceparent: str = "",
         stored_params: events_pb2.StoredParams | None = None,
         uploads: Sequence[events_pb2.AttachedUpload] = (),
+        connection: str = "",
         tenant: str = "acme",
         cache: str = "DEFAULT",
         **params: Any,
@@ -87,7 +89,7 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
             fence=events_pb2.Fence(epoch=1, count=1),
             attempt=1,
             submission=events_pb2.Submission(
-                job=jobs_pb2.Job(id=job_id, upstream="http", method=f"http.{method}"),
+                job=jobs_pb2.Job(id=job_id, upstream="http", method=f"http.{method}", connection_id=connection),
                 idempotent=method in {"get", "head", "put", "delete"},
                 params=raw_params if raw_params is not None else json.dumps({"url": url, **params}).encode(),
                 stored_params=stored_params,
@@ -104,6 +106,11 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
         return job_id
 
     async def Lease(self, request: scheduler_pb2.LeaseRequest, context: Any) -> scheduler_pb2.LeaseResponse:
+        if request.upstream != "http":  # of others there are no jobs
+            with suppress(TimeoutError):
+                async with asyncio.timeout(request.wait.ToTimedelta().total_seconds()):
+                    await asyncio.Event().wait()
+            return scheduler_pb2.LeaseResponse()
         self.leases.append(request)
         if self.empty:
             return scheduler_pb2.LeaseResponse()

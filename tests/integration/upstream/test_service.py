@@ -35,6 +35,7 @@ async def address(empty_nats: Bus, identities: Identities, nats_url: str) -> Asy
         nats_url=Secret(nats_url),
         redis_url=Secret("redis://127.0.0.1:9/0"),
         scheduler_address="127.0.0.1:1",
+        auth_address="127.0.0.1:1",
     )
     async with running("upstream", serve, config) as address:
         yield address

@@ -53,6 +53,7 @@ async def worker_process(mesh: Mesh, objects: ObjectSettings, log: Path) -> Asyn
         "PENSTOCK_NATS_URL": mesh.nats_url,
         "PENSTOCK_REDIS_URL": mesh.redis_url,
         "PENSTOCK_SCHEDULER_ADDRESS": mesh.scheduler.address,
+        "PENSTOCK_AUTH_ADDRESS": mesh.scheduler.address,
         "PENSTOCK_ENVIRONMENT": "test",
         "PENSTOCK_ALLOW_LOOPBACK": "true",
         "PENSTOCK_OBJECTS_URL": objects.url,

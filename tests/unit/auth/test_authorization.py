@@ -79,9 +79,17 @@ class Gateway:
         )
 
     async def ask(
-        self, headers: dict[str, str], *, source: str = "192.0.2.1", method: str = "GET", target: str = "/api/v1/jobs"
+        self,
+        headers: dict[str, str],
+        *,
+        source: str = "192.0.2.1",
+        method: str = "GET",
+        target: str = "/api/v1/jobs",
+        rpc: str = "",
     ) -> Any:
         request = envoy.CheckRequest()
+        if rpc:
+            request.attributes.context_extensions["rpc"] = rpc
         request.attributes.request.http.method = method
         request.attributes.request.http.path = target
         request.attributes.request.http.headers.update(headers)
@@ -104,6 +112,10 @@ def gateway(world: World, identities: Identities) -> Gateway:
 
 def headers_of(answer: Any) -> dict[str, str]:
     return {option.header.key: option.header.value for option in answer.headers}
+
+
+def headers_of_answer(response: Any) -> dict[str, str]:
+    return {option.header.key: option.header.value for option in response.ok_response.response_headers_to_add}
 
 
 def token_of(response: Any) -> str:
@@ -339,3 +351,49 @@ async def test_no_answer_no_log_and_no_audit_holds_a_secret(
     for text in (*answers, captured.out, captured.err, str(gateway.audit.entries)):
         assert tail not in text
         assert guess.reveal()[len(guess.prefix) :] not in text
+
+
+CALLBACK = "penstock.auth.v1.ConnectionService.ReceiveCallback"
+
+
+async def test_a_browser_at_the_callback_passes_without_an_identity(gateway: Gateway) -> None:
+    response = await gateway.ask({}, rpc=CALLBACK)
+    assert response.WhichOneof("http_response") == "ok_response"
+    assert IDENTITY_HEADER not in headers_of(response.ok_response)
+    assert headers_of_answer(response)["ratelimit"].startswith('"address";r=')
+
+
+@pytest.mark.parametrize("shown", [{}, {"authorization": "Basic eDp5"}, {"x-api-key": "psk_live_none"}])
+async def test_a_key_at_the_callback_is_neither_judged_nor_handed_on(
+    gateway: Gateway, world: World, shown: dict[str, str]
+) -> None:
+    secret = await world.make_key()
+    headers = {"authorization": f"Bearer {secret.reveal()}", **shown}
+    response = await gateway.ask(headers, rpc=CALLBACK)
+    assert headers_of(response.ok_response) == {}
+    removed = set(response.ok_response.headers_to_remove)
+    assert removed == {"authorization", "x-api-key", "signature", "signature-input", IDENTITY_HEADER}
+    assert await gateway.used() == {}
+    assert world.store.lookups == 0
+
+
+@pytest.mark.parametrize("rpc", ["", "penstock.auth.v1.KeyService.ListKeys", CALLBACK + "X", f"/{CALLBACK}"])
+async def test_no_other_route_is_passed_without_a_key(gateway: Gateway, rpc: str) -> None:
+    denial_of(await gateway.ask({}, rpc=rpc, target="/api/v1/connections/callback?state=x"))
+
+
+async def test_browsers_at_the_callback_are_counted_by_address(gateway: Gateway, world: World) -> None:
+    for _ in range(ADDRESS_LIMIT):
+        assert (await gateway.ask({}, rpc=CALLBACK)).WhichOneof("http_response") == "ok_response"
+    refused = denial_of(await gateway.ask({}, rpc=CALLBACK), http=429)
+    assert "this address makes more than" in refused["message"]
+    assert (await gateway.ask({}, rpc=CALLBACK, source="192.0.2.9")).WhichOneof("http_response") == "ok_response"
+    assert [entry.detail for entry in gateway.audit.entries] == ["guesses"]
+    world.time.advance(seconds=62)
+    assert (await gateway.ask({}, rpc=CALLBACK)).WhichOneof("http_response") == "ok_response"
+
+
+async def test_who_has_guessed_too_much_does_not_get_to_the_callback_either(gateway: Gateway) -> None:
+    for _ in range(ADDRESS_LIMIT + 1):
+        await gateway.ask({"x-api-key": "guess"})
+    denial_of(await gateway.ask({}, rpc=CALLBACK), http=429)

@@ -21,6 +21,7 @@ ENVIRONMENT = {
     "PENSTOCK_NATS_URL": f"nats://user:{CANARY}@localhost",
     "PENSTOCK_KEY_PEPPER": CANARY,
     "PENSTOCK_SEALING_KEY": base64.b64encode(b"canary 0123456789 canary 0123456").decode(),
+    "PENSTOCK_MASTER_KEYS": f"one:{base64.b64encode(b'canary 0123456789 canary 0123456').decode()}",
 }
 STORE_ALONE = {
     name: ENVIRONMENT[name] for name in ("PENSTOCK_MONGO_URL", "PENSTOCK_KEY_PEPPER", "PENSTOCK_SEALING_KEY")
@@ -102,3 +103,58 @@ def test_every_mistake_is_named() -> None:
     with pytest.raises(ConfigError) as refused:
         load(Config, ENVIRONMENT | wrong)
     assert all(name in str(refused.value) for name in wrong)
+
+
+KMS = {
+    "PENSTOCK_KEY_PROVIDER": "aws-kms",
+    "PENSTOCK_KMS_KEY": "alias/penstock",
+    "PENSTOCK_KMS_REGION": "eu-central-1",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistakes"),
+    [
+        ({"PENSTOCK_KEY_PROVIDER": "vault"}, ["PENSTOCK_KEY_PROVIDER is 'vault'; there are file and aws-kms"]),
+        ({"PENSTOCK_MASTER_KEYS": ""}, ["PENSTOCK_MASTER_KEYS cannot be used: there is no key"]),
+        ({"PENSTOCK_MASTER_KEYS": f"one:{CANARY}"}, ["PENSTOCK_MASTER_KEYS cannot be used: the key 'one' is none"]),
+        (
+            {"PENSTOCK_KEY_PROVIDER": "aws-kms", "PENSTOCK_KMS_ENDPOINT": "kms"},
+            ["PENSTOCK_KMS_KEY is not set", "PENSTOCK_KMS_REGION is not set", "PENSTOCK_KMS_ENDPOINT is 'kms'"],
+        ),
+        ({"PENSTOCK_KMS_KEY": "alias/penstock"}, ["PENSTOCK_KMS_REGION is not set"]),
+        ({"PENSTOCK_MAX_CONNECTIONS": "0"}, ["PENSTOCK_MAX_CONNECTIONS is 0"]),
+        (
+            {"PENSTOCK_MAX_CONNECTIONS": "-1", "PENSTOCK_KEY_PROVIDER": "x", "PENSTOCK_KEY_RATE_LIMIT": "0"},
+            ["PENSTOCK_MAX_CONNECTIONS", "PENSTOCK_KEY_PROVIDER", "PENSTOCK_KEY_RATE_LIMIT"],
+        ),
+    ],
+)
+def test_nonsense_about_connections_is_refused_together_and_shows_no_secret(
+    changes: dict[str, str], mistakes: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(Config, ENVIRONMENT | changes)
+    assert len(refused.value.mistakes) == len(mistakes)
+    for mistake in mistakes:
+        assert mistake in str(refused.value)
+    assert CANARY not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [({}, ["file"]), (KMS, ["aws-kms", "file"]), (KMS | {"PENSTOCK_KEY_PROVIDER": "file"}, ["file", "aws-kms"])],
+)
+async def test_the_key_provider_of_the_setting_wraps_and_another_that_is_set_up_unwraps(
+    changes: dict[str, str], names: list[str]
+) -> None:
+    providers = load(Config, ENVIRONMENT | changes).key_providers()
+    assert providers.names == names
+
+
+def test_master_keys_are_needed_where_they_wrap_alone() -> None:
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "PENSTOCK_MASTER_KEYS"}
+    assert load(Config, environment | KMS).key_providers().names == ["aws-kms"]
+    with pytest.raises(ConfigError, match="PENSTOCK_MASTER_KEYS"):
+        load(Config, environment)
+    assert load(BootstrapConfig, STORE_ALONE).master_keys.reveal() == ""

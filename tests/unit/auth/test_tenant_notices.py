@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from penstock.events.v1 import notices_pb2
 
-from services.auth import tenant_notices
+from services.auth import notices as notices_
 from services.auth.domain import Suspension, Tenant
-from services.auth.tenant_notices import TenantNotices
+from services.auth.notices import Notices
+from services.auth.tenant_notices import UntoldTenants
 from shared.errors import Unavailable
 from tests.unit.auth.conftest import START
 from tests.waiting import eventually
@@ -52,8 +53,8 @@ def publisher() -> Publisher:
 
 
 @pytest.fixture
-def notices(world: World, publisher: Publisher) -> TenantNotices:
-    return TenantNotices(store=world.store, publisher=publisher)
+def notices(world: World, publisher: Publisher) -> Notices[Tenant]:
+    return Notices(UntoldTenants(world.store), publisher)
 
 
 async def suspend(world: World, name: str = "acme", reason: str = "unpaid") -> None:
@@ -61,7 +62,7 @@ async def suspend(world: World, name: str = "acme", reason: str = "unpaid") -> N
 
 
 @asynccontextmanager
-async def running(notices: TenantNotices) -> AsyncIterator[None]:
+async def running(notices: Notices[Tenant]) -> AsyncIterator[None]:
     task = asyncio.create_task(notices.run())
     yield
     task.cancel()
@@ -69,7 +70,7 @@ async def running(notices: TenantNotices) -> AsyncIterator[None]:
 
 
 async def test_a_suspension_and_its_end_are_told_with_all_that_there_is_to_say(
-    notices: TenantNotices, world: World, publisher: Publisher
+    notices: Notices[Tenant], world: World, publisher: Publisher
 ) -> None:
     await suspend(world)
     await notices.tell()
@@ -95,7 +96,7 @@ async def test_a_suspension_and_its_end_are_told_with_all_that_there_is_to_say(
 
 
 async def test_a_tenant_that_has_changed_twice_is_told_of_as_it_is_now(
-    notices: TenantNotices, world: World, publisher: Publisher
+    notices: Notices[Tenant], world: World, publisher: Publisher
 ) -> None:
     await suspend(world)
     await world.store.resume_tenant("acme", world.time.now())
@@ -105,7 +106,7 @@ async def test_a_tenant_that_has_changed_twice_is_told_of_as_it_is_now(
 
 @pytest.mark.parametrize("failure", ["lost", "unacknowledged"])
 async def test_what_was_not_acknowledged_is_told_again_under_the_same_id(
-    notices: TenantNotices, world: World, publisher: Publisher, failure: str
+    notices: Notices[Tenant], world: World, publisher: Publisher, failure: str
 ) -> None:
     publisher.fails = [failure] * 2
     await suspend(world)
@@ -120,13 +121,13 @@ async def test_what_a_replica_left_untold_is_told_at_the_start_of_another_one(
 ) -> None:
     await suspend(world)
     await suspend(world, "globex")
-    async with running(TenantNotices(store=world.store, publisher=publisher)):
+    async with running(Notices(UntoldTenants(world.store), publisher)):
         await eventually(lambda: not world.store.untold)
     assert {message_id for _, message_id in publisher.told} == {"acme:1", "globex:1"}
 
 
 async def test_a_change_is_told_as_soon_as_it_is_made(
-    notices: TenantNotices, world: World, publisher: Publisher
+    notices: Notices[Tenant], world: World, publisher: Publisher
 ) -> None:
     async with running(notices):
         for revision, change in enumerate((suspend(world), suspend(world, reason="abuse")), start=1):
@@ -136,16 +137,16 @@ async def test_a_change_is_told_as_soon_as_it_is_made(
 
 
 async def test_what_another_replica_has_changed_and_not_told_is_found_without_a_signal(
-    notices: TenantNotices, world: World, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+    notices: Notices[Tenant], world: World, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tenant_notices, "LOOK_INTERVAL", timedelta(milliseconds=20))
+    monkeypatch.setattr(notices_, "LOOK_INTERVAL", timedelta(milliseconds=20))
     async with running(notices):
         await suspend(world)
         await eventually(lambda: publisher.told == [("notices.tenant_suspended", "acme:1")], within=5)
 
 
 async def test_a_change_that_comes_while_the_one_before_is_told_is_not_lost(
-    notices: TenantNotices, world: World, publisher: Publisher
+    notices: Notices[Tenant], world: World, publisher: Publisher
 ) -> None:
     await suspend(world)
     publisher.before = lambda: world.store.resume_tenant("acme", world.time.now())
@@ -154,8 +155,8 @@ async def test_a_change_that_comes_while_the_one_before_is_told_is_not_lost(
     assert not world.store.untold
 
 
-async def test_any_number_of_tenants_are_told_of(notices: TenantNotices, world: World, publisher: Publisher) -> None:
-    names = [f"tenant-{number}" for number in range(2 * tenant_notices._AT_ONCE + 1)]
+async def test_any_number_of_tenants_are_told_of(notices: Notices[Tenant], world: World, publisher: Publisher) -> None:
+    names = [f"tenant-{number}" for number in range(2 * notices_.AT_ONCE + 1)]
     for name in names:
         await world.store.add_tenant(Tenant(name=name, created_at=START))
         await suspend(world, name)

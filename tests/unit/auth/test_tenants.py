@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.auth.tenants import MAX_DISPLAY_NAME_CHARACTERS, MAX_REASON_CHARACTERS, TenantOrder, Tenants
+from services.auth.display_names import MAX_DISPLAY_NAME_CHARACTERS
+from services.auth.tenants import MAX_REASON_CHARACTERS, TenantOrder, Tenants
 from shared.errors import InvalidArgument, OwnTenant, TenantExists, TenantNotFound, Unavailable
 from shared.identity import Principal, PrincipalKind
 from shared.permissions import Scope

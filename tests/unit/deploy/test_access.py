@@ -19,7 +19,7 @@ from services.history.projection import CONSUMER as HISTORY
 from services.intake.projection import CONSUMER as INTAKE
 from services.scheduler import events
 from services.scheduler.recovery import submitted_consumer
-from services.scheduler.suspensions import CONSUMER as SUSPENSIONS
+from services.scheduler.standings import CONSUMER as STANDINGS
 from services.webhooks.collector import CONSUMER as WEBHOOKS
 from services.webhooks.notices import CONSUMER as NOTICES
 from shared import streams
@@ -136,7 +136,7 @@ def test_facts_go_to_the_streams_and_each_has_one_publisher() -> None:
         ("intake", streams.JOBS, INTAKE),
         ("webhooks", streams.JOBS, WEBHOOKS),
         ("webhooks", streams.NOTICES, NOTICES),
-        ("scheduler", streams.NOTICES, SUSPENSIONS),
+        ("scheduler", streams.NOTICES, STANDINGS),
     ],
 )
 def test_consumers_are_those_of_the_services(service: str, stream: str, consumer: ConsumerConfig) -> None:
@@ -161,8 +161,10 @@ def test_signals_and_facts_are_those_of_the_services() -> None:
     assert rows["intake"] == {submitted, finished, streams.JOBS_CHANGED_SIGNAL}
     assert rows["upstream"] == {streams.attempt_subject("*"), streams.CACHE_ANSWERED_SIGNAL}
     tenants = {streams.TENANT_SUSPENDED_SIGNAL, streams.TENANT_RESUMED_SIGNAL}
-    notices = {streams.notice_subject("tenant_suspended"), streams.notice_subject("tenant_resumed")}
-    assert rows["auth"] == {streams.AUTH_CHANGED_SIGNAL, streams.PRINCIPAL_REVOKED_SIGNAL, *tenants, *notices}
+    changed = {streams.AUTH_CHANGED_SIGNAL, streams.PRINCIPAL_REVOKED_SIGNAL, streams.CONNECTION_CHANGED_SIGNAL}
+    facts = ("tenant_suspended", "tenant_resumed")
+    facts += ("connection_needs_reauth", "connection_restored", "connection_deleted")
+    assert rows["auth"] == {*changed, *tenants, *map(streams.notice_subject, facts)}
     assert rows["webhooks"] == rows["history"] == set()
 
 

@@ -24,6 +24,7 @@ def environment(identities: Identities) -> dict[str, str]:
         "PENSTOCK_REDIS_URL": "redis://127.0.0.1:1/0",
         "PENSTOCK_NATS_URL": "nats://127.0.0.1:1",
         "PENSTOCK_SCHEDULER_ADDRESS": "127.0.0.1:1",
+        "PENSTOCK_AUTH_ADDRESS": "127.0.0.1:1",
         "PENSTOCK_UPSTREAM_ADDRESS": "127.0.0.1:1",
         "PENSTOCK_HISTORY_ADDRESS": "127.0.0.1:1",
         "PENSTOCK_SEALING_KEY": "x",

@@ -68,6 +68,11 @@ def test_an_event_carries_the_whole_fact() -> None:
     assert event.time.ToMilliseconds() == 1_800_000_000_123
 
 
+def test_an_event_says_how_many_attempts_did_not_count() -> None:
+    retrying = event_of("http", replace(FACT, state=State.RETRYING, attempt=3, uncounted=2), ATTEMPT)
+    assert (retrying.attempt, retrying.uncounted_attempts, retrying.error) == (3, 2, ATTEMPT.error)
+
+
 def test_an_event_of_a_job_that_was_never_leased_has_no_fence() -> None:
     assert not event_of("http", replace(FACT, state=State.EXPIRED, fence=Fence(0, 0))).HasField("fence")
 

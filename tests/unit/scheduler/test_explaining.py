@@ -30,6 +30,7 @@ WAITING = Explanation(
 )
 PAUSED = Hold(kind=HoldKind.PAUSED, scope="tenant", text="maintenance")
 SUSPENDED = Hold(kind=HoldKind.SUSPENDED, scope="tenant", text="unpaid")
+NEEDS_REAUTH = Hold(kind=HoldKind.NEEDS_REAUTH, scope="lane", text="the token was revoked")
 RATE = Hold(kind=HoldKind.RATE, scope="lane", until_ms=NOW_MS + 4_000, limit=35, window_ms=6_000)
 CONCURRENCY = Hold(kind=HoldKind.CONCURRENCY, scope="lane:write", limit=1)
 BREAKER = Hold(kind=HoldKind.BREAKER, scope="lane", until_ms=NOW_MS + 300_000, text="throttled")
@@ -70,6 +71,9 @@ def estimate(explanation: Explanation) -> float | None:
         (held(replace(SUSPENDED, text="")), "the tenant is suspended"),
         (held(PAUSED, SUSPENDED), "the tenant is suspended: unpaid; one more thing holds it back"),
         (held(replace(PAUSED, scope="lane")), "the job's lane is paused: maintenance"),
+        (held(NEEDS_REAUTH), "the job's connection needs to be authorized anew: the token was revoked"),
+        (held(RATE, NEEDS_REAUTH), "needs to be authorized anew: the token was revoked; one more thing holds it back"),
+        (held(replace(NEEDS_REAUTH, text="")), "the job's connection needs to be authorized anew"),
         (
             held(RATE),
             "35 calls of the lane api.example.com may begin in any 6 s, and there is room from 2026-01-31T12:00:04Z",
@@ -101,10 +105,13 @@ def test_the_summary_says_what_decides(explanation: Explanation, words: str) -> 
 
 
 def test_what_holds_longest_is_first_and_decides() -> None:
-    message = explaining.message_of(held(CONCURRENCY, RATE, PAUSED, NOT_BEFORE, SUSPENDED, BREAKER, QUOTA))
+    message = explaining.message_of(
+        held(CONCURRENCY, RATE, NEEDS_REAUTH, PAUSED, NOT_BEFORE, SUSPENDED, BREAKER, QUOTA)
+    )
     assert [jobs_pb2.Hold.Kind.Name(hold.kind) for hold in message.holds] == [
         "SUSPENDED",
         "PAUSED",
+        "NEEDS_REAUTH",
         "BREAKER",
         "NOT_BEFORE",
         "QUOTA",
@@ -148,6 +155,7 @@ def test_the_place_is_told() -> None:
         (held(CONCURRENCY, drain_rate=0.0), None),
         (held(PAUSED), None),
         (held(SUSPENDED), None),
+        (held(NEEDS_REAUTH), None),
         (replace(WAITING, ahead_in_lane=1, waiting_of_tenant=2, drain_rate=0.0), None),
         (replace(WAITING, ahead_in_lane=1, waiting_of_tenant=2, share=0.0), None),
         # longer than any job waits

@@ -55,7 +55,7 @@ def test_a_submission_is_told_by_its_job_and_when_it_was_submitted() -> None:
 
 def test_an_event_is_told_with_its_fence() -> None:
     fence = events_pb2.Fence(epoch=3, count=2)
-    event = an_event(State.RUNNING, Event.STARTED, attempt=2, fence=fence)
+    event = an_event(State.RUNNING, Event.STARTED, attempt=2, uncounted_attempts=1, fence=fence)
     event.started_at.FromDatetime(NOW)
     (chapter,) = chapters_of("http", 0, [stored(event, 7)])
     assert not chapter.only_submissions
@@ -67,6 +67,9 @@ def test_an_event_is_told_with_its_fence() -> None:
             "revision": 2,
             "time": NOW_MS,
             "attempt": 2,
+            "uncounted": 1,
+            "from_cache": False,
+            "answered": False,
             "started": NOW_MS,
             "not_before": 0,
             "epoch": 3,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -20,7 +21,7 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-UNPAID = Suspension(tenant="acme", reason="unpaid", suspended_at_ms=SUSPENDED_AT_MS)
+UNPAID = Suspension(tenant="acme", reason="unpaid", suspended_at_ms=SUSPENDED_AT_MS, revision=1)
 
 
 class Replica:
@@ -39,7 +40,7 @@ class Replica:
     @property
     def suspended(self) -> set[tuple[str, str]]:
         """What is in force: upstream and tenant."""
-        return set(self.queue.suspensions)
+        return {(upstream, tenant) for upstream, tenant, _ in self.queue.in_force}
 
     @asynccontextmanager
     async def following(self, *upstreams: str) -> AsyncIterator[None]:
@@ -60,7 +61,7 @@ async def test_a_suspension_holds_in_every_queue_and_its_end_is_announced_in_eac
     async with replica.following("flickr", "http"):
         await replica.suspensions.take([notice("acme", 1)])
         await eventually(lambda: replica.suspended == {("flickr", "acme"), ("http", "acme")})
-        assert replica.queue.suspensions["http", "acme"] == UNPAID
+        assert replica.queue.in_force["http", "acme", ""] == UNPAID
         assert replica.signals.upstreams == []
         await replica.suspensions.take([notice("acme", 2, None)])
         await eventually(lambda: sorted(replica.signals.upstreams) == ["flickr", "http"])
@@ -70,7 +71,7 @@ async def test_a_suspension_holds_in_every_queue_and_its_end_is_announced_in_eac
 async def test_another_reason_is_told_in_every_queue(replica: Replica) -> None:
     async with replica.following("http"):
         await replica.suspensions.take([notice("acme", 1), notice("acme", 2, "abuse")])
-        await eventually(lambda: [each.reason for each in replica.queue.suspensions.values()] == ["abuse"])
+        await eventually(lambda: [each.reason for each in replica.queue.in_force.values()] == ["abuse"])
 
 
 @pytest.mark.parametrize(
@@ -80,11 +81,11 @@ async def test_another_reason_is_told_in_every_queue(replica: Replica) -> None:
 )
 async def test_a_notice_that_is_not_newer_changes_nothing(replica: Replica, late: Any) -> None:
     await replica.suspensions.take([notice("acme", 5)])
-    on_disk = dict(replica.bucket.entries)
+    on_disk = dict(replica.bucket.values)
     await replica.suspensions.take([late])
-    assert replica.bucket.entries == on_disk
+    assert replica.bucket.values == on_disk
     await replica.suspensions.apply("http")
-    assert replica.queue.suspensions == {("http", "acme"): UNPAID}
+    assert replica.queue.in_force == {("http", "acme", ""): replace(UNPAID, revision=5)}
 
 
 async def test_a_suspension_that_comes_after_its_own_end_does_not_come_into_force(replica: Replica) -> None:
@@ -99,7 +100,7 @@ async def test_a_queue_that_comes_later_or_was_lost_has_it_before_it_opens(repli
     await replica.suspensions.take([notice("acme", 1), notice("globex", 1), notice("globex", 2, None)])
     replica.queue.lost = True  # it is not whole, so that nobody can be reinstated there
     await replica.suspensions.restore("mail")
-    assert replica.queue.suspensions == {("mail", "acme"): UNPAID}
+    assert replica.queue.in_force == {("mail", "acme", ""): UNPAID}
     with pytest.raises(Unavailable):
         await replica.suspensions.apply("mail")
     replica.queue.lost = False

@@ -106,10 +106,10 @@ async def test_a_new_catalogue_comes_into_force_and_no_queue_is_kept_twice(aroun
 async def test_who_is_suspended_is_so_in_an_upstream_that_comes_later_too(around: Around) -> None:
     await around.suspensions.take([notice("acme", 1)])
     async with around.running():
-        await eventually(lambda: set(around.queue.suspensions) == {("flickr", "acme"), ("http", "acme")})
+        await eventually(lambda: set(around.queue.in_force) == {("flickr", "acme", ""), ("http", "acme", "")})
         around.catalogue.concurrency["mail"] = 1
         await around.upstreams.find("mail")
-        await eventually(lambda: ("mail", "acme") in around.queue.suspensions)
+        await eventually(lambda: ("mail", "acme", "") in around.queue.in_force)
 
 
 async def test_what_redis_did_not_take_is_tried_again(around: Around) -> None:

@@ -9,9 +9,9 @@ import pytest
 from penstock.auth.v1 import auth_pb2
 
 from shared import errors
-from shared.audit import Audit
+from shared.audit import OK, Audit, entry_on_behalf
 from shared.audit.outbox import Held, Outbox
-from shared.identity import Principal, PrincipalKind
+from shared.identity import CLIENT_ADDRESS_HEADER, Principal, PrincipalKind
 from shared.rpc.call import Call
 
 ADMIN = Principal(kind=PrincipalKind.KEY, id="key_1", tenant="acme", scopes=frozenset({"keys:write"}))
@@ -84,3 +84,24 @@ async def test_a_call_has_one_entry_though_its_caller_leaves_while_that_is_writt
     await audit.failed(call)
     audit.left(call)
     assert len(waited._changes) == 1
+
+
+async def test_what_is_done_for_who_shows_no_key_is_waited_for_and_names_who_has_begun_it(waited: Waited) -> None:
+    call = Call(
+        method="/penstock.auth.v1.ConnectionService/ReceiveCallback",
+        service="auth",
+        metadata={CLIENT_ADDRESS_HEADER: "::ffff:192.0.2.7"},
+        context=cast("Any", Connection()),
+        request_id="psk_live_0123456secret",
+    )
+    entry = entry_on_behalf(call, ADMIN, kind="connection", id_="con_1", outcome=OK)
+    await Audit("auth").acted(entry)
+    assert waited.outcomes == ["OK"]
+    assert (entry.service, entry.tenant, entry.actor.id) == ("auth", "acme", "key_1")
+    assert (entry.action, entry.target.kind, entry.target.id) == (
+        "ConnectionService.ReceiveCallback",
+        "connection",
+        "con_1",
+    )
+    assert (entry.client_address, entry.request_id) == ("192.0.2.7", "psk_live_0123456…")
+    assert entry.time.seconds

@@ -5,64 +5,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from penstock.events.v1 import events_pb2
-from penstock.jobs.v1 import jobs_pb2
 from penstock.scheduler.v1 import scheduler_pb2
 
-from services.upstream.attempts import Attempts
 from services.upstream.cancels import Cancels
-from services.upstream.catalogue import Catalogue
-from services.upstream.contents import Contents
-from services.upstream.domain import Kind, Method, Outcome, Success, Upstream
-from shared.addresses import AddressGuard
+from services.upstream.domain import Outcome, Success
 from shared.clock import SystemClock
 from shared.errors import LeaseLost, PenstockError, PermissionDenied, Unavailable
 from shared.objects import params_key
-from tests.fakes.cached_answers import Uncached
 from tests.fakes.contents import ContentStore
+from tests.fakes.upstream_attempts import Connector, Scheduler, make
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from penstock.scheduler.v1.scheduler_pb2_grpc import SchedulerServiceAsyncStub
-
     from services.upstream.connector import CallRequest
-    from shared.bus import Outgoing
-
-
-PATIENCE = timedelta(seconds=0.3)
-
-
-def method(name: str, *, idempotent: bool) -> Method:
-    return Method(
-        name=name,
-        title=name,
-        kind=Kind.WRITE,
-        idempotent=idempotent,
-        timeout=timedelta(seconds=7),
-        params_schema={"type": "object"},
-        upload_params=("file",),
-    )
-
-
-class Connector:
-    """Answers, or has a fault."""
-
-    upstream = Upstream(
-        name="shop", title="Shop", methods=(method("put", idempotent=True), method("post", idempotent=False))
-    )
-
-    def __init__(self, fault: Exception | None = None) -> None:
-        self.fault = fault
-        self.requests: list[CallRequest] = []
-
-    async def call(self, request: CallRequest) -> Outcome:
-        self.requests.append(request)
-        if self.fault is not None:
-            raise self.fault
-        return Success(status=200)
 
 
 class CanceledConnector(Connector):
@@ -88,56 +47,6 @@ class CanceledConnector(Connector):
     def _step(self, name: str) -> None:
         if name == self.at:
             self.cancels.break_off("shop-1")
-
-
-class Scheduler:
-    """Lets calls begin, or does not."""
-
-    def __init__(self, refusal: PenstockError | None = None) -> None:
-        self.refusal = refusal
-
-    async def Begin(
-        self,
-        request: scheduler_pb2.BeginRequest,
-        timeout: float | None = None,  # noqa: ASYNC109  the stub's
-    ) -> scheduler_pb2.BeginResponse:
-        if self.refusal is not None:
-            raise self.refusal
-        return scheduler_pb2.BeginResponse()
-
-
-class Published(list[events_pb2.Attempt]):
-    """Takes the outcomes."""
-
-    async def publish(self, message: Outgoing) -> None:
-        self.append(events_pb2.Attempt.FromString(message.payload))
-
-
-async def make(
-    connector: Connector,
-    name: str,
-    scheduler: Scheduler | None = None,
-    cancels: Cancels | None = None,
-    store: ContentStore | None = None,
-    **fields: Any,
-) -> Published:
-    published = Published()
-    attempts = Attempts(
-        connector,
-        catalogue=Catalogue([connector], AddressGuard()),
-        contents=Contents(store or ContentStore(), max_result_bytes=1024, patience=PATIENCE),
-        scheduler=cast("SchedulerServiceAsyncStub", scheduler or Scheduler()),
-        publisher=published,
-        cache=Uncached(),
-        cancels=cancels or Cancels(),
-        clock=SystemClock(),
-        worker="w",
-    )
-    job = jobs_pb2.Job(upstream="shop", method=name)
-    fields = {"idempotent": name == "put", **({} if "stored_params" in fields else {"params": b"{}"}), **fields}
-    submission = events_pb2.Submission(job=job, **fields)
-    await attempts.make(scheduler_pb2.Call(job_id="shop-1", tenant="acme", submission=submission))
-    return published
 
 
 @pytest.mark.parametrize(("name", "idempotent"), [("put", True), ("post", False)])
@@ -206,7 +115,7 @@ async def test_a_call_whose_job_is_canceled_while_it_waits_to_begin_is_not_made(
 
     cancels = Cancels()
     connector = Connector()
-    (attempt,) = await make(connector, "post", Away(), cancels)
+    (attempt,) = await make(connector, "post", Away(), cancels=cancels)
     assert attempt.error.reason == "JOB_CANCELED"
     assert not attempt.outcome_unknown
     assert not connector.requests

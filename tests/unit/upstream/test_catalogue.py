@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ from google.protobuf import json_format
 from penstock.upstream.v1 import limits_pb2, upstream_pb2
 
 from services.upstream.catalogue import Catalogue
-from services.upstream.connectors.http import UPSTREAM
-from services.upstream.domain import Kind, Upstream
+from services.upstream.connectors.http_methods import UPSTREAM
+from services.upstream.domain import Kind, Method, OtherMethods, Upstream
 from services.upstream.limits import BreakerPolicy, Budget, Limits, LimitsError, Rate
 from services.upstream.servicer import UpstreamServicer
 from shared.addresses import AddressGuard
@@ -113,6 +114,7 @@ async def test_http_is_served_with_what_its_methods_are() -> None:
         "delete",
     }
     assert served.lane_param == "url"
+    assert served.connection_use == upstream_pb2.Upstream.OPTIONAL
     assert served.limits == limits_pb2.Limits(lane=limits_pb2.Budget(concurrency=32))
     assert not served.breaker.upstream
     assert all(each.timeout.seconds == 30 and not each.HasField("cache_ttl") for each in served.methods)
@@ -181,6 +183,7 @@ def test_a_connector_with_nonsense_limits_is_not_taken() -> None:
         ("http.post", {"url": URL, "json": {"deep": [{}]}}),
         ("http.delete", {"url": URL, "text": ""}),
         ("http.put", {"url": URL, "upload": UPLOAD}),
+        ("http.post", {"url": URL, "idempotencyHeader": "Idempotency-Key"}),
     ],
 )
 def test_good_params_pass_also_as_the_catalogue_serves_the_schema(method: str, params: dict[str, Any]) -> None:
@@ -213,6 +216,9 @@ def test_good_params_pass_also_as_the_catalogue_serves_the_schema(method: str, p
         ("http.get", {"url": URL, "headers": {"x-penstock-identity": "x"}}, "params.headers "),
         ("http.get", {"url": URL, "headers": {"X-A": "a\r\nHost: b"}}, "params.headers.X-A "),
         ("http.get", {"url": URL, "headers": {"X-A": 1}}, "params.headers.X-A "),
+        ("http.get", {"url": URL, "idempotencyHeader": "Idempotency-Key"}, "params "),
+        ("http.post", {"url": URL, "idempotencyHeader": "Authorization"}, "params.idempotencyHeader "),
+        ("http.post", {"url": URL, "idempotencyHeader": "a b"}, "params.idempotencyHeader "),
         ("http.get", {"url": URL, "timeoutS": 0.09}, "params.timeoutS "),
         ("http.get", {"url": URL, "timeoutS": 300.1}, "params.timeoutS "),
         ("http.get", {"url": URL, "timeoutS": "30"}, "params.timeoutS "),
@@ -227,6 +233,24 @@ def test_bad_params_are_refused_where_they_are_bad(method: str, params: dict[str
     fault = catalogue().fault("http", method, params)
     assert fault is not None
     assert fault.startswith(where)
+
+
+def test_methods_that_are_not_listed_are_judged_by_what_stands_for_them() -> None:
+    template = Method(
+        name="",
+        title="Any other",
+        kind=Kind.WRITE,
+        idempotent=False,
+        timeout=timedelta(seconds=1),
+        params_schema={"type": "object", "additionalProperties": {"type": "string"}},
+    )
+    others = OtherMethods(prefix="shop.", template=template)
+    listed = replace(template, name="shop.listed", params_schema={"type": "object", "maxProperties": 0})
+    shop = Upstream(name="shop", title="Shop", methods=(listed,), other_methods=others)
+    judge = Catalogue([Silent(shop)], AddressGuard()).fault
+    assert judge("shop", "shop.other", {"a": "x"}) is None
+    assert judge("shop", "shop.other", {"a": 1}) == "params.a does not keep to the method's schema (type)"
+    assert judge("shop", "shop.listed", {"a": "x"}) is not None
 
 
 @pytest.mark.parametrize("method", [each.name for each in UPSTREAM.methods])

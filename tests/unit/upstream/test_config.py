@@ -12,6 +12,7 @@ ENVIRONMENT = {
     "PENSTOCK_NATS_URL": "nats://user:canary@127.0.0.1:18222",
     "PENSTOCK_REDIS_URL": "redis://user:canary@127.0.0.1:18379/0",
     "PENSTOCK_SCHEDULER_ADDRESS": "127.0.0.1:18103",
+    "PENSTOCK_AUTH_ADDRESS": "127.0.0.1:18101",
     "PENSTOCK_OBJECTS_URL": "http://127.0.0.1:1",
     "PENSTOCK_OBJECTS_ACCESS_KEY": "penstock",
     "PENSTOCK_OBJECTS_SECRET_KEY": "canary",
@@ -74,6 +75,16 @@ def test_clients_reach_the_object_store_where_services_do_unless_told_otherwise(
     told = settings.load(Config, ENVIRONMENT | {"PENSTOCK_OBJECTS_PUBLIC_URL": "https://objects.example.com"}).objects
     assert (told.url, told.public_url) == (ENVIRONMENT["PENSTOCK_OBJECTS_URL"], "https://objects.example.com")
     assert "Secret(…)" in repr(told)
+
+
+def test_urls_of_targets_are_judged_with_all_else() -> None:
+    entries = "flickr.rest=https://a.example/x/, flickr.upload=https://b.example/"
+    config = settings.load(Config, ENVIRONMENT | {"PENSTOCK_UPSTREAM_URLS": entries})
+    assert config.upstream_urls == ("flickr.rest=https://a.example/x/", "flickr.upload=https://b.example/")
+    wrong = {"PENSTOCK_UPSTREAM_URLS": "flickr.rest=http://127.0.0.1/", "PENSTOCK_CONCURRENCY": "0"}
+    with pytest.raises(settings.ConfigError) as caught:
+        settings.load(Config, ENVIRONMENT | wrong)
+    assert len(caught.value.mistakes) == 2
 
 
 @pytest.mark.parametrize(

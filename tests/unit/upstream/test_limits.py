@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.upstream.connectors.http import UPSTREAM
+from services.upstream.connectors.http_methods import UPSTREAM
 from services.upstream.domain import Kind
 from services.upstream.limits import BreakerPolicy, Budget, Limits, LimitsError, Rate, check
 

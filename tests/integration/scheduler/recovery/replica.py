@@ -149,7 +149,14 @@ class Replica:
             await self.leases.begin(UPSTREAM, granted[0].lease.key)
         return granted[0]
 
-    async def report(self, granted: Granted, failure: jobs_pb2.JobError | None = None) -> None:
+    async def report(
+        self,
+        granted: Granted,
+        failure: jobs_pb2.JobError | None = None,
+        *,
+        uncounted: bool = False,
+        from_cache: bool = False,
+    ) -> None:
         """Publishes how an attempt came out."""
         key = granted.lease.key
         attempt = events_pb2.Attempt(
@@ -157,7 +164,8 @@ class Replica:
             upstream=UPSTREAM,
             fence=events_pb2.Fence(epoch=key.fence.epoch, count=key.fence.count),
             error=failure,
-            result=jobs_pb2.JobResult(size=1) if failure is None else None,
+            result=jobs_pb2.JobResult(size=1, from_cache=from_cache) if failure is None else None,
+            uncounted=uncounted,
         )
         message = Outgoing(
             subject=streams.attempt_subject(UPSTREAM),

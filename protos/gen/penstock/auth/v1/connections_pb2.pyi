@@ -701,7 +701,9 @@ class UpdateConnectionRequest(_message.Message):
 
     @_builtins.property
     def hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Take the place of the hosts of a secret that the caller had."""
+        """Take the place of the hosts of a secret that the caller had; taken with the secret alone, so that nobody who does not know it
+        has it sent elsewhere.
+        """
 
     def __init__(
         self,

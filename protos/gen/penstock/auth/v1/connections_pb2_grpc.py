@@ -97,7 +97,7 @@ class ConnectionServiceServicer:
 
     def CreateConnection(self, request, context):
         """Makes a connection of a secret that the caller has, or of a client's own credentials at a provider.
-        Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, CONNECTION_LIMIT_REACHED, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,7 +137,7 @@ class ConnectionServiceServicer:
 
     def UpdateConnection(self, request, context):
         """Changes what is given of a connection. Another secret makes it ACTIVE again.
-        Errors: INVALID_ARGUMENT, CONNECTION_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, CONNECTION_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,7 @@ class ConnectionServiceStub:
     """
     CreateConnection: _grpc.UnaryUnaryMultiCallable[_connections_pb2.CreateConnectionRequest, _connections_pb2.Connection]
     """Makes a connection of a secret that the caller has, or of a client's own credentials at a provider.
-    Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, CONNECTION_LIMIT_REACHED, UNAVAILABLE.
     """
     AuthorizeConnection: _grpc.UnaryUnaryMultiCallable[_connections_pb2.AuthorizeConnectionRequest, _connections_pb2.AuthorizeConnectionResponse]
     """Begins to authorize a connection at a provider: somebody opens the link that it answers with.
@@ -60,7 +60,7 @@ class ConnectionServiceStub:
     """
     UpdateConnection: _grpc.UnaryUnaryMultiCallable[_connections_pb2.UpdateConnectionRequest, _connections_pb2.Connection]
     """Changes what is given of a connection. Another secret makes it ACTIVE again.
-    Errors: INVALID_ARGUMENT, CONNECTION_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, CONNECTION_NOT_FOUND, UNAVAILABLE.
     """
     DeleteConnection: _grpc.UnaryUnaryMultiCallable[_connections_pb2.DeleteConnectionRequest, _connections_pb2.Connection]
     """Deletes a connection and its secrets at once; jobs of it that are still queued fail. Answers with it as it was.
@@ -83,7 +83,7 @@ class ConnectionServiceAsyncStub(ConnectionServiceStub):
     """
     CreateConnection: _aio.UnaryUnaryMultiCallable[_connections_pb2.CreateConnectionRequest, _connections_pb2.Connection]  # type: ignore[assignment]
     """Makes a connection of a secret that the caller has, or of a client's own credentials at a provider.
-    Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, CONNECTION_LIMIT_REACHED, UNAVAILABLE.
     """
     AuthorizeConnection: _aio.UnaryUnaryMultiCallable[_connections_pb2.AuthorizeConnectionRequest, _connections_pb2.AuthorizeConnectionResponse]  # type: ignore[assignment]
     """Begins to authorize a connection at a provider: somebody opens the link that it answers with.
@@ -103,7 +103,7 @@ class ConnectionServiceAsyncStub(ConnectionServiceStub):
     """
     UpdateConnection: _aio.UnaryUnaryMultiCallable[_connections_pb2.UpdateConnectionRequest, _connections_pb2.Connection]  # type: ignore[assignment]
     """Changes what is given of a connection. Another secret makes it ACTIVE again.
-    Errors: INVALID_ARGUMENT, CONNECTION_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, CONNECTION_NOT_FOUND, UNAVAILABLE.
     """
     DeleteConnection: _aio.UnaryUnaryMultiCallable[_connections_pb2.DeleteConnectionRequest, _connections_pb2.Connection]  # type: ignore[assignment]
     """Deletes a connection and its secrets at once; jobs of it that are still queued fail. Answers with it as it was.
@@ -135,7 +135,7 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_connections_pb2.Connection, _abc.Awaitable[_connections_pb2.Connection]]:
         """Makes a connection of a secret that the caller has, or of a client's own credentials at a provider.
-        Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, CONNECTION_LIMIT_REACHED, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -185,7 +185,7 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_connections_pb2.Connection, _abc.Awaitable[_connections_pb2.Connection]]:
         """Changes what is given of a connection. Another secret makes it ACTIVE again.
-        Errors: INVALID_ARGUMENT, CONNECTION_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, CONNECTION_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -248,6 +248,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A job's error: the URL, or one that it redirects to, is at a host that its connection is not for."""
     UPSTREAM_REFUSED: _ErrorReason.ValueType  # 52
     """A job's error: the upstream has answered in its own way that it does not do what was asked; `upstreamCode` is its code."""
+    CONNECTION_LIMIT_REACHED: _ErrorReason.ValueType  # 53
+    """The tenant has as many connections as it may have.
+
+        {"reason": "CONNECTION_LIMIT_REACHED", "domain": "penstock.dev", "metadata": {"tenant": "acme", "limit": "10000"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the public, stable reason of an error: the `reason` of its `google.rpc.ErrorInfo`, whose domain is
@@ -480,4 +485,9 @@ CONNECTION_FORBIDDEN: ErrorReason.ValueType  # 51
 """A job's error: the URL, or one that it redirects to, is at a host that its connection is not for."""
 UPSTREAM_REFUSED: ErrorReason.ValueType  # 52
 """A job's error: the upstream has answered in its own way that it does not do what was asked; `upstreamCode` is its code."""
+CONNECTION_LIMIT_REACHED: ErrorReason.ValueType  # 53
+"""The tenant has as many connections as it may have.
+
+    {"reason": "CONNECTION_LIMIT_REACHED", "domain": "penstock.dev", "metadata": {"tenant": "acme", "limit": "10000"}}
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

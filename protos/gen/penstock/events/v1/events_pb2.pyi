@@ -94,6 +94,7 @@ class JobEvent(_message.Message):
     SUBMITTED_SEQUENCE_FIELD_NUMBER: _builtins.int
     HAS_CALLBACK_FIELD_NUMBER: _builtins.int
     FENCE_FIELD_NUMBER: _builtins.int
+    UNCOUNTED_ATTEMPTS_FIELD_NUMBER: _builtins.int
     type: Global___JobEvent.Type.ValueType
     job_id: _builtins.str
     tenant: _builtins.str
@@ -106,6 +107,8 @@ class JobEvent(_message.Message):
     """In every other event: the sequence of the job's `submitted` in the stream JOBS."""
     has_callback: _builtins.bool
     """In every other event: whether the submission names a callback."""
+    uncounted_attempts: _builtins.int
+    """In every other event: of its attempts, those that do not count against the most that it may have."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -148,10 +151,11 @@ class JobEvent(_message.Message):
         submitted_sequence: _builtins.int = ...,
         has_callback: _builtins.bool = ...,
         fence: Global___Fence | None = ...,
+        uncounted_attempts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "fence", b"fence", "finished_at", b"finished_at", "not_before", b"not_before", "result", b"result", "started_at", b"started_at", "submission", b"submission", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "error", b"error", "fence", b"fence", "finished_at", b"finished_at", "has_callback", b"has_callback", "job_id", b"job_id", "not_before", b"not_before", "result", b"result", "revision", b"revision", "started_at", b"started_at", "state", b"state", "submission", b"submission", "submitted_sequence", b"submitted_sequence", "tenant", b"tenant", "time", b"time", "type", b"type", "upstream", b"upstream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "error", b"error", "fence", b"fence", "finished_at", b"finished_at", "has_callback", b"has_callback", "job_id", b"job_id", "not_before", b"not_before", "result", b"result", "revision", b"revision", "started_at", b"started_at", "state", b"state", "submission", b"submission", "submitted_sequence", b"submitted_sequence", "tenant", b"tenant", "time", b"time", "type", b"type", "uncounted_attempts", b"uncounted_attempts", "upstream", b"upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

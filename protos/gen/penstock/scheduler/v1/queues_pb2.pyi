@@ -292,7 +292,9 @@ class Pause(_message.Message):
     reason: _builtins.str
     """Why, for whoever asks."""
     suspension: _builtins.bool
-    """It holds because the tenant is suspended, and until TenantService resumes it; ResumeQueue does not take it back."""
+    """It holds because the tenant is suspended, and until TenantService resumes it; of a lane, because its connection needs to be
+    authorized anew, and until it is. ResumeQueue does not take it back.
+    """
     @_builtins.property
     def paused_at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
