@@ -12,6 +12,7 @@ from services.upstream.cache.store import Held, Hit, Lead, Wait
 from tests.contract.upstream_cache.conftest import TTL, UNBOUND, answer, large, spot
 
 if TYPE_CHECKING:
+    from services.upstream.cache.entries import Spot
     from shared import kv
     from tests.contract.upstream_cache.conftest import Store
 
@@ -63,9 +64,9 @@ async def test_the_newest_answer_takes_the_place_of_the_one_before(store: Store)
         spot([1]),
     ],
 )
-async def test_an_answer_serves_nobody_elses_call(store: Store, other: object) -> None:
+async def test_an_answer_serves_nobody_elses_call(store: Store, other: Spot) -> None:
     await store.keep(spot())
-    assert await store.look(other) == Lead()  # type: ignore[arg-type]  pytest's parameters have no type
+    assert await store.look(other) == Lead()
 
 
 async def test_one_calls_and_all_others_wait_until_it_is_believed_no_more(store: Store) -> None:

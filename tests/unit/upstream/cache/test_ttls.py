@@ -10,9 +10,12 @@ from penstock.upstream.v1 import upstream_pb2
 
 from services.upstream.cache.ttls import TtlError, Ttls, read_ttls
 from services.upstream.catalogue import Catalogue
+from services.upstream.connectors import flickr
 from services.upstream.connectors.http import UPSTREAM
+from services.upstream.http_client import HttpClient
 from services.upstream.servicer import UpstreamServicer
 from shared.addresses import AddressGuard
+from shared.clock import SystemClock
 from tests.fakes.cache_replicas import SHOP
 
 if TYPE_CHECKING:
@@ -92,3 +95,19 @@ def test_http_reads_are_cached_for_as_long_as_the_call_says() -> None:
     assert ttl("http.get", upstream=UPSTREAM, cacheTtlS=60) == 60
     assert ttl("http.head", upstream=UPSTREAM, cacheTtlS=60) == 60
     assert ttl("http.put", upstream=UPSTREAM, cacheTtlS=60) is None
+
+
+async def test_flickrs_reads_serve_for_minutes_and_its_writes_never() -> None:
+    client = HttpClient(AddressGuard(), limit=1)
+    upstream = flickr.connector(client, SystemClock(), {}).upstream
+    await client.close()
+    settings = ["flickr.photos.search=30s"]
+    names = (
+        "flickr.photos.getInfo",
+        "flickr.photos.search",
+        "flickr.photos.addTags",
+        "flickr.upload",
+        "flickr.test.echo",
+    )
+    found = [Ttls([upstream], read_ttls(settings)).of(each, {}) for each in map(upstream.method, names) if each]
+    assert found == [timedelta(minutes=5), timedelta(seconds=30), None, None, None]
