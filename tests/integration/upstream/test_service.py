@@ -46,7 +46,8 @@ async def test_a_key_with_the_scope_reads_the_catalogue(address: str, identities
         stub = upstream_pb2_grpc.UpstreamServiceStub(connection)
         page = await stub.ListUpstreams(upstream_pb2.ListUpstreamsRequest())
         http = await stub.GetUpstream(upstream_pb2.GetUpstreamRequest(upstream="http"))
-    assert list(page.upstreams) == [http]
+    assert [each.name for each in page.upstreams] == ["flickr", "http"]
+    assert page.upstreams[1] == http
     assert page.next_page_token == ""
     assert len(http.methods) == 6
 
@@ -54,7 +55,7 @@ async def test_a_key_with_the_scope_reads_the_catalogue(address: str, identities
 @pytest.mark.parametrize(
     ("request_", "error", "said"),
     [
-        (upstream_pb2.GetUpstreamRequest(upstream="flicker"), errors.UpstreamNotFound, "there are: http"),
+        (upstream_pb2.GetUpstreamRequest(upstream="flicker"), errors.UpstreamNotFound, "there are: flickr, http"),
         (upstream_pb2.ListUpstreamsRequest(page_size=-1), errors.InvalidArgument, "pageSize"),
         (upstream_pb2.ListUpstreamsRequest(page_token="?"), errors.InvalidArgument, "pageToken"),
     ],
