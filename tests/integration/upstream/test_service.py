@@ -45,9 +45,10 @@ async def test_a_key_with_the_scope_reads_the_catalogue(address: str, identities
     async with channel(address, identities.mint(scopes=[Scope.UPSTREAMS_READ])) as connection:
         stub = upstream_pb2_grpc.UpstreamServiceStub(connection)
         page = await stub.ListUpstreams(upstream_pb2.ListUpstreamsRequest())
-        http = await stub.GetUpstream(upstream_pb2.GetUpstreamRequest(upstream="http"))
-    assert [each.name for each in page.upstreams] == ["flickr", "http"]
-    assert page.upstreams[1] == http
+        flickr, http = [
+            await stub.GetUpstream(upstream_pb2.GetUpstreamRequest(upstream=name)) for name in ("flickr", "http")
+        ]
+    assert list(page.upstreams) == [flickr, http]
     assert page.next_page_token == ""
     assert (len(http.methods), http.HasField("other_methods")) == (6, False)
     assert (len(flickr.methods), flickr.other_methods.prefix) == (27, "flickr.")
