@@ -45,6 +45,8 @@ class NoopConnector:
         ),
     )
 
+    targets = ()
+
     async def call(self, request: CallRequest) -> Outcome:
         """Does nothing."""
         del request

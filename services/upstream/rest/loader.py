@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _SCHEMA = Path(__file__).parent / "schema.yaml"
 _PLACEHOLDER = re.compile(r"\{([^}]*)\}")
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE"})
+#: What a key may be: a text, or YAML's `<<`, which takes in another mapping.
+_TEXTS = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"})
 #: A call may take so long and no longer: its lease is kept meanwhile, and its place in the worker.
 _MAX_TIMEOUT = timedelta(minutes=15)
 
@@ -72,11 +74,14 @@ def load(file: Path, *, urls: Mapping[str, URL] | None = None) -> RestData:
 
 
 class _StrictLoader(yaml.CSafeLoader):
-    """Refuses a key that stands twice, of which YAML would take the last."""
+    """Refuses a key that stands twice, of which YAML would take the last, and one that is no text, as a bare 105 is."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  as PyYAML has it
         seen: set[str] = set()
         for key, _ in node.value:
+            if key.tag not in _TEXTS:
+                said = f"the key {shown(str(key.value))} is no text; quote it"
+                raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} stands twice", key.start_mark)
             seen.add(key.value)
@@ -146,6 +151,8 @@ def _method_faults(method: Mapping[str, Any], targets: Mapping[str, Any]) -> Ite
         if placeholder not in method.get("required", []):
             yield f".path has {{{placeholder}}}, which is no required param"
     files = _upload_params(params)
+    if files and method.get("verb") in _WITHOUT_BODY:
+        yield f".verb is {method['verb']}, which sends no upload"
     if len(files) > (targets[target].get("body") == BodyForm.MULTIPART):
         yield f".params has the uploads {', '.join(files)}; a multipart target takes one, and no other takes any"
     if not jsonschema_rs.meta.is_valid(_params_schema(method)):

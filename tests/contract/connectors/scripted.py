@@ -40,6 +40,8 @@ class ScriptedFarEnd:
 
     url: str = ""
     answer: Reply | str = field(default_factory=Reply)
+    #: Of answers by name.
+    status: int = 200
     asked: list[Asked] = field(default_factory=list)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     sent_bytes: int = 0
@@ -70,7 +72,7 @@ class _Handlers:
 
     async def _drip(self, request: web.Request) -> web.StreamResponse:
         """A byte at a time."""
-        response = web.StreamResponse()
+        response = web.StreamResponse(status=self._far.status)
         await response.prepare(request)
         try:
             while not self._far.release.is_set():
@@ -89,7 +91,7 @@ class _Handlers:
     async def _cut_within(self, request: web.Request) -> web.StreamResponse:
         """Hangs up in the middle of the body."""
         assert request.transport is not None
-        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        response = web.StreamResponse(status=self._far.status, headers={"Content-Length": "1000"})
         await response.prepare(request)
         with suppress(ConnectionError):
             await response.write(b"{")
@@ -105,7 +107,7 @@ class _Handlers:
 
     async def _endless(self, request: web.Request) -> web.StreamResponse:
         """More than any result takes."""
-        response = web.StreamResponse()
+        response = web.StreamResponse(status=self._far.status)
         await response.prepare(request)
         try:
             while True:

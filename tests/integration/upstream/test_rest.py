@@ -13,6 +13,7 @@ from yarl import URL
 from services.upstream.connector import CallRequest
 from services.upstream.credentials import BearerSecret, Credential
 from services.upstream.domain import Health, Reason
+from services.upstream.rest import connector
 from shared.clock import SystemClock
 from tests.contract.connectors import worked_example
 from tests.contract.connectors.scripted import Reply, ScriptedFarEnd, scripted_far_end
@@ -55,8 +56,7 @@ class Shop:
 @pytest.fixture
 async def shop(client: HttpClient) -> AsyncIterator[Shop]:
     async with scripted_far_end() as far:
-        connector = worked_example.connector(client, SystemClock(), {"api": URL(f"{far.url}/v1/")})
-        yield Shop(connector, far)
+        yield Shop(worked_example.connector(client, SystemClock(), {"api": URL(f"{far.url}/v1/")}), far)
 
 
 def says(status: int, code: str, **headers: str) -> Reply:
@@ -136,6 +136,17 @@ async def test_a_large_body_of_an_error_is_not_read_to_its_end(shop: Shop) -> No
     shop.far.answer = Reply(status=400, body=b"x" * 1024 * 1024)
     failed = failure(await shop("remind", order_id="o-1"))
     assert (failed.reason, failed.upstream_status, failed.outcome_unknown) == (Reason.UPSTREAM_STATUS, 400, False)
+
+
+@pytest.mark.parametrize("how", ["drip", "cut_within", "endless"])
+async def test_a_body_of_an_error_that_never_comes_leaves_its_status(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(connector, "_ERROR_WAIT", timedelta(seconds=0.2))
+    shop.far.answer, shop.far.status = how, 503
+    failed = failure(await shop("remind", order_id="o-1"))
+    assert (failed.reason, failed.upstream_status) == (Reason.UPSTREAM_STATUS, 503)
+    assert (failed.retryable, failed.outcome_unknown) == (True, False)
 
 
 async def test_a_path_that_would_be_another_one_is_refused(shop: Shop) -> None:

@@ -33,6 +33,7 @@ async def address(empty_nats: Bus, identities: Identities, nats_url: str) -> Asy
         **object_stores.AWAY,
         service_key=identities.service_key("upstream"),
         nats_url=Secret(nats_url),
+        redis_url=Secret("redis://127.0.0.1:9/0"),
         scheduler_address="127.0.0.1:1",
         auth_address="127.0.0.1:1",
     )
@@ -44,16 +45,20 @@ async def test_a_key_with_the_scope_reads_the_catalogue(address: str, identities
     async with channel(address, identities.mint(scopes=[Scope.UPSTREAMS_READ])) as connection:
         stub = upstream_pb2_grpc.UpstreamServiceStub(connection)
         page = await stub.ListUpstreams(upstream_pb2.ListUpstreamsRequest())
-        http = await stub.GetUpstream(upstream_pb2.GetUpstreamRequest(upstream="http"))
-    assert list(page.upstreams) == [http]
+        flickr, http = [
+            await stub.GetUpstream(upstream_pb2.GetUpstreamRequest(upstream=name)) for name in ("flickr", "http")
+        ]
+    assert list(page.upstreams) == [flickr, http]
     assert page.next_page_token == ""
-    assert len(http.methods) == 6
+    assert (len(http.methods), http.HasField("other_methods")) == (6, False)
+    assert (len(flickr.methods), flickr.other_methods.prefix) == (27, "flickr.")
+    assert flickr.connection_use == upstream_pb2.Upstream.REQUIRED
 
 
 @pytest.mark.parametrize(
     ("request_", "error", "said"),
     [
-        (upstream_pb2.GetUpstreamRequest(upstream="flicker"), errors.UpstreamNotFound, "there are: http"),
+        (upstream_pb2.GetUpstreamRequest(upstream="flicker"), errors.UpstreamNotFound, "there are: flickr, http"),
         (upstream_pb2.ListUpstreamsRequest(page_size=-1), errors.InvalidArgument, "pageSize"),
         (upstream_pb2.ListUpstreamsRequest(page_token="?"), errors.InvalidArgument, "pageToken"),
     ],

@@ -10,7 +10,7 @@ import pytest
 from services.upstream.catalogue import Catalogue
 from services.upstream.connectors import flickr
 from services.upstream.domain import ConnectionUse, Kind
-from services.upstream.limits import Budget, Rate
+from services.upstream.limits import Rate
 from shared.addresses import AddressGuard
 from shared.clock import SystemClock
 
@@ -64,7 +64,12 @@ def test_the_methods_are_those_that_are_promised() -> None:
 
 def test_a_connection_is_wanted_and_may_make_3500_calls_an_hour() -> None:
     assert UPSTREAM.connection_use is ConnectionUse.REQUIRED
-    assert UPSTREAM.limits.lane == Budget(rates=(Rate(calls=3500, window=timedelta(hours=1)),))
+    assert UPSTREAM.limits.lane.rates == (Rate(calls=3500, window=timedelta(hours=1)),)
+
+
+def test_what_one_connection_has_on_its_way_cannot_open_the_breaker_of_all() -> None:
+    assert UPSTREAM.breaker.upstream
+    assert 0 < UPSTREAM.limits.lane.concurrency < UPSTREAM.breaker.throttles
 
 
 def test_the_urls_are_flickrs() -> None:
