@@ -100,7 +100,8 @@ class JobServiceServicer:
 
     def SubmitJob(self, request, context):
         """Accepts one job and answers with it, QUEUED; it is on disk by then.
-        Errors: INVALID_ARGUMENT with field paths, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT,
+        QUEUE_FULL, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -170,8 +171,8 @@ class JobServiceServicer:
     def SubmitBatch(self, request, context):
         """Accepts 1 to 100 jobs, all or none, and answers with them, QUEUED; they are on disk by then. A batch counts as its jobs
         for every limit. One idempotency key stands for all of it.
-        Errors: INVALID_ARGUMENT with the paths of all faults, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL,
-        UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with the paths of all faults, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED,
+        IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,7 +37,8 @@ class JobServiceStub:
     def __new__(cls, channel: _aio.Channel) -> JobServiceAsyncStub: ...
     SubmitJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.SubmitJobRequest, _jobs_pb2.Job]
     """Accepts one job and answers with it, QUEUED; it is on disk by then.
-    Errors: INVALID_ARGUMENT with field paths, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT,
+    QUEUE_FULL, UNAVAILABLE.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]
     """Answers with a job as it stands now.
@@ -75,8 +76,8 @@ class JobServiceStub:
     SubmitBatch: _grpc.UnaryUnaryMultiCallable[_batches_pb2.SubmitBatchRequest, _batches_pb2.Batch]
     """Accepts 1 to 100 jobs, all or none, and answers with them, QUEUED; they are on disk by then. A batch counts as its jobs
     for every limit. One idempotency key stands for all of it.
-    Errors: INVALID_ARGUMENT with the paths of all faults, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL,
-    UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with the paths of all faults, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED,
+    IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
     """
     GetBatch: _grpc.UnaryUnaryMultiCallable[_batches_pb2.GetBatchRequest, _batches_pb2.Batch]
     """Answers with a batch as it stands now: its counts by state, and its jobs.
@@ -95,7 +96,8 @@ class JobServiceAsyncStub(JobServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.SubmitJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     """Accepts one job and answers with it, QUEUED; it is on disk by then.
-    Errors: INVALID_ARGUMENT with field paths, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT,
+    QUEUE_FULL, UNAVAILABLE.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     """Answers with a job as it stands now.
@@ -133,8 +135,8 @@ class JobServiceAsyncStub(JobServiceStub):
     SubmitBatch: _aio.UnaryUnaryMultiCallable[_batches_pb2.SubmitBatchRequest, _batches_pb2.Batch]  # type: ignore[assignment]
     """Accepts 1 to 100 jobs, all or none, and answers with them, QUEUED; they are on disk by then. A batch counts as its jobs
     for every limit. One idempotency key stands for all of it.
-    Errors: INVALID_ARGUMENT with the paths of all faults, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL,
-    UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with the paths of all faults, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED,
+    IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
     """
     GetBatch: _aio.UnaryUnaryMultiCallable[_batches_pb2.GetBatchRequest, _batches_pb2.Batch]  # type: ignore[assignment]
     """Answers with a batch as it stands now: its counts by state, and its jobs.
@@ -156,7 +158,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
         """Accepts one job and answers with it, QUEUED; it is on disk by then.
-        Errors: INVALID_ARGUMENT with field paths, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT,
+        QUEUE_FULL, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -242,8 +245,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_batches_pb2.Batch, _abc.Awaitable[_batches_pb2.Batch]]:
         """Accepts 1 to 100 jobs, all or none, and answers with them, QUEUED; they are on disk by then. A batch counts as its jobs
         for every limit. One idempotency key stands for all of it.
-        Errors: INVALID_ARGUMENT with the paths of all faults, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL,
-        UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with the paths of all faults, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED,
+        IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
