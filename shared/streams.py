@@ -155,5 +155,7 @@ TENANT_SUSPENDED_SIGNAL = "signal.auth.tenant_suspended"
 TENANT_RESUMED_SIGNAL = "signal.auth.tenant_resumed"
 #: Signals that a connection was changed, was deleted, or has another secret; the payload is its id.
 CONNECTION_CHANGED_SIGNAL = "signal.auth.connection_changed"
+#: Signals that calls which may be cached have come out, for those that wait to make the same; the payload names them.
+CACHE_ANSWERED_SIGNAL = "signal.cache.answered"
 #: Signals that intake's view of some jobs has changed; the payload names them, one a line.
 JOBS_CHANGED_SIGNAL = "signal.jobs.changed"

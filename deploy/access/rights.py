@@ -196,8 +196,23 @@ SERVICES: Sequence[Service] = (
     ),
     Service(
         name="upstream",
-        nats=NatsRights(publishes=("attempts.*", _USES, "audit.upstream"), hears=("signal.cancel.*", _CONNECTIONS)),
-        objects=ObjectRights(reads=("params/", "uploads/"), writes=("results/",), lists=("results/",)),
+        nats=NatsRights(
+            publishes=("attempts.*", "signal.cache.answered", _USES, "audit.upstream"),
+            hears=("signal.cancel.*", "signal.cache.answered", _CONNECTIONS),
+        ),
+        redis=RedisRights(
+            keys=("{cache:*", "{cache}:*"),
+            commands=(
+                *_SCRIPTS,
+                *("DEL", "GET", "HDEL", "HGET", "HGETALL", "HINCRBY", "HMGET", "HSET", "PEXPIRE", "SET"),
+                *("ZADD", "ZCARD", "ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE", "ZREM", "ZREVRANGE", "ZSCORE"),
+            ),
+        ),
+        objects=ObjectRights(
+            reads=("params/", "uploads/", "cache/"),
+            writes=("results/", "cache/"),
+            lists=("results/", "cache/"),
+        ),
     ),
     Service(
         name="webhooks",

@@ -1,7 +1,8 @@
 """auth: who a request acts as.
 
 Owns       the tenants, their API keys and their connections to upstreams, and the audit of all services (MongoDB,
-           database `auth`); what keys were used for, and how much of their limits is used (Redis, `{auth:<subject>}:*`).
+           database `auth`); what keys were used for, and how much of their limits is used (Redis,
+           `{auth:<subject>}:*`).
 Answers    `KeyService`, `ConnectionService` and `AuditService` to tenants, `TenantService` and `DataKeyService` to
            operators, `CredentialService` to services, and Envoy's `Authorization.Check` to the gateway: an identity
            token for a good key.

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from penstock.auth.v1 import credentials_pb2_grpc
 from penstock.scheduler.v1 import scheduler_pb2_grpc
-from penstock.upstream.v1 import upstream_pb2_grpc
+from penstock.upstream.v1 import cache_pb2_grpc, upstream_pb2_grpc
 
 from services.upstream import urls
 from services.upstream.attempts import Attempts
+from services.upstream.cache import wiring as cache
 from services.upstream.cancels import Cancels
 from services.upstream.catalogue import Catalogue
 from services.upstream.config import Config
@@ -50,6 +51,7 @@ async def serve(config: Config, process: Process) -> None:
     client = HttpClient(guard, limit=config.concurrency)
     process.on_close(client.close)
     catalogue = Catalogue(every_connector(client, clock, urls.parse(config.upstream_urls)), guard)
+    cached = await cache.wire(config, process, bus=bus, objects=objects, catalogue=catalogue)
     scheduler = scheduler_pb2_grpc.SchedulerServiceStub(process.channel(config.scheduler_address))
     connections = await _connections(config, process, bus, clock)
     cancels = Cancels()
@@ -62,6 +64,7 @@ async def serve(config: Config, process: Process) -> None:
             requests=Requests(connector.upstream, catalogue=catalogue, contents=contents, connections=connections),
             scheduler=scheduler,
             publisher=publisher,
+            cache=cached.cache,
             cancels=cancels,
             clock=clock,
             worker=name,
@@ -80,9 +83,14 @@ async def serve(config: Config, process: Process) -> None:
     await process.serve(
         (
             upstream_pb2_grpc.add_UpstreamServiceServicer_to_server,
-            UpstreamServicer(catalogue),
+            UpstreamServicer(catalogue, cached.ttls),
             "penstock.upstream.v1.UpstreamService",
-        )
+        ),
+        (
+            cache_pb2_grpc.add_CacheServiceServicer_to_server,
+            cached.servicer,
+            "penstock.upstream.v1.CacheService",
+        ),
     )
 
 

@@ -25,6 +25,7 @@ from shared.retry import Backoff, until_done
 from shared.streams import attempt_subject
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from penstock.events.v1 import events_pb2
@@ -62,6 +63,16 @@ class Publisher(Protocol):
         ...
 
 
+class Answering(Protocol):
+    """Stands between a call that could be made and the call; see `cache.cache.Cache`."""
+
+    async def answer(
+        self, lease: scheduler_pb2.Call, request: CallRequest, call: Callable[[CallRequest], Awaitable[Outcome]]
+    ) -> Outcome:
+        """How the call comes out: served, or made."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Start:
     """When a call was begun."""
@@ -80,6 +91,7 @@ class Attempts:
         requests: Knows what a leased job asks to have called.
         scheduler: Lets calls that are not idempotent begin.
         publisher: Takes the outcomes.
+        cache: Serves calls whose answers are there.
         cancels: Breaks off the calls of jobs that are canceled.
         clock: For the times in outcomes.
         worker: In whose name.
@@ -92,6 +104,7 @@ class Attempts:
         requests: Requests,
         scheduler: SchedulerServiceAsyncStub,
         publisher: Publisher,
+        cache: Answering,
         cancels: Cancels,
         clock: Clock,
         worker: str,
@@ -100,6 +113,7 @@ class Attempts:
         self._requests = requests
         self._scheduler = scheduler
         self._publisher = publisher
+        self._cache = cache
         self._cancels = cancels
         self._clock = clock
         self._worker = worker
@@ -131,7 +145,7 @@ class Attempts:
                         await self._begin(call)
                     start = self._start()
                     crash_points.reach(CrashPoint.UPSTREAM_STARTED)
-                    outcome = await self._answered(call, request)
+                    outcome = await self._cache.answer(call, request, lambda asked: self._answered(call, asked))
         except JobCanceledError:
             outcome = domain.canceled(idempotent=call.submission.idempotent, sent=progress.sent)
         crash_points.reach(CrashPoint.UPSTREAM_CALLED)
@@ -219,14 +233,17 @@ class Attempts:
         reason = "OK" if succeeded else outcome.reason
         status = outcome.status if succeeded else outcome.upstream_status
         label = self._connector.upstream.label(method)
-        CALLS.labels(upstream, label, reason).inc()
-        CALL_SECONDS.labels(upstream, label).observe(seconds)
+        from_cache = succeeded and outcome.from_cache
+        if not from_cache:
+            CALLS.labels(upstream, label, reason).inc()
+            CALL_SECONDS.labels(upstream, label).observe(seconds)
         log.info(
             "attempt_made",
             upstream=upstream,
             method=method,
             reason=reason,
             upstream_status=status,
+            from_cache=from_cache,
             duration_ms=round(seconds * 1000, 2),
             trace_id=observability.current_trace_id(),
         )

@@ -43,6 +43,7 @@ class Method:
         idempotent: Making the call twice is the same as making it once.
         timeout: One attempt's time at most, where the params do not say otherwise.
         cache_ttl: How long an answer may be served again; None for a method that is not cached.
+        cache_ttl_param: The param that says so in seconds, where a call may; without it `cache_ttl` holds.
         params_schema: JSON Schema (2020-12) of the params, with the formats of `shared.formats`.
         upload_params: The params that hold the id of an upload, whose bytes the call sends.
     """
@@ -54,6 +55,7 @@ class Method:
     timeout: timedelta
     params_schema: Mapping[str, Any]
     cache_ttl: timedelta | None = None
+    cache_ttl_param: str = ""
     upload_params: tuple[str, ...] = ()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import json_format
 from penstock.upstream.v1 import limits_pb2, upstream_pb2, upstream_pb2_grpc
 
+from services.upstream.cache.ttls import AS_LISTED, Ttls
 from services.upstream.domain import ConnectionUse, Kind
 from services.upstream.limits import NO_BUDGET
 from shared import paging
@@ -42,10 +43,12 @@ class UpstreamServicer(upstream_pb2_grpc.UpstreamServiceServicer):
 
     Args:
         catalogue: Knows.
+        ttls: Know for how long answers serve.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, ttls: Ttls = AS_LISTED) -> None:
         self._catalogue = catalogue
+        self._ttls = ttls
 
     async def ListUpstreams(  # noqa: N802  gRPC's name
         self, request: upstream_pb2.ListUpstreamsRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -57,7 +60,7 @@ class UpstreamServicer(upstream_pb2_grpc.UpstreamServiceServicer):
         rest = [upstream for upstream in self._catalogue.upstreams() if upstream.name > after]
         page = rest[:size]
         return upstream_pb2.ListUpstreamsResponse(
-            upstreams=[_upstream(each) for each in page],
+            upstreams=[_upstream(self._ttls.upstream(each)) for each in page],
             next_page_token=_token(page[-1].name) if len(rest) > size else "",
         )
 
@@ -66,7 +69,7 @@ class UpstreamServicer(upstream_pb2_grpc.UpstreamServiceServicer):
     ) -> upstream_pb2.Upstream:
         """One upstream."""
         del context
-        return _upstream(self._catalogue.upstream(request.upstream))
+        return _upstream(self._ttls.upstream(self._catalogue.upstream(request.upstream)))
 
 
 def _token(last: str) -> str:

@@ -2,7 +2,7 @@
 
 from shared.objects.client import Objects, connect, open_objects
 from shared.objects.driver import ObjectNotFoundError, ObjectTooLargeError
-from shared.objects.keys import OF_INTAKE, OF_UPSTREAM, incoming_key, params_key, result_key, upload_key
+from shared.objects.keys import OF_INTAKE, OF_UPSTREAM, cache_key, incoming_key, params_key, result_key, upload_key
 from shared.objects.settings import ObjectsConfig, ObjectSettings
 from shared.objects.sweep import Sweep
 from shared.objects.values import ObjectInfo, SignedPut
@@ -18,6 +18,7 @@ __all__ = [
     "ObjectsConfig",
     "SignedPut",
     "Sweep",
+    "cache_key",
     "connect",
     "incoming_key",
     "open_objects",

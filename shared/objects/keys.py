@@ -12,13 +12,15 @@ _PARAMS = "params/"
 _INCOMING = "incoming/"
 _UPLOADS = "uploads/"
 _RESULTS = "results/"
+_CACHE = "cache/"
 #: What intake puts there, and what upstream does.
 OF_INTAKE = (_PARAMS, _INCOMING, _UPLOADS)
-OF_UPSTREAM = (_RESULTS,)
+OF_UPSTREAM = (_RESULTS, _CACHE)
 
 #: After so many days the store removes what lies under a prefix. Params live as long as a job can, and a day more. An
-#: upload may be named for 7 days from its completion, by jobs that live for 7 days. Results go with history.
-LIFETIME_DAYS: Mapping[str, int] = MappingProxyType({_INCOMING: 1, _PARAMS: 8, _UPLOADS: 15, _RESULTS: 90})
+#: upload may be named for 7 days from its completion, by jobs that live for 7 days. Results go with history. An answer
+#: serves again for a day at most; what lies there longer was left behind.
+LIFETIME_DAYS: Mapping[str, int] = MappingProxyType({_CACHE: 2, _INCOMING: 1, _PARAMS: 8, _UPLOADS: 15, _RESULTS: 90})
 #: After so many days the store removes the parts of an upload that was never completed.
 UNFINISHED_DAYS = 1
 
@@ -41,3 +43,8 @@ def upload_key(tenant: str, upload_id: str) -> str:
 def result_key(tenant: str, job_id: str, attempt: int) -> str:
     """Of what one attempt was answered."""
     return f"{_RESULTS}{tenant}/{job_id}/{attempt}"
+
+
+def cache_key(tenant: str, digest: str, name: str) -> str:
+    """Of the body of an answer that may serve again; each that is kept has a name of its own."""
+    return f"{_CACHE}{tenant}/{digest}/{name}"

@@ -18,6 +18,7 @@ from services.upstream.domain import ConnectionUse, Kind, Method, Outcome, Succe
 from services.upstream.requests import Requests
 from shared.addresses import AddressGuard
 from shared.clock import SystemClock
+from tests.fakes.cached_answers import Uncached
 from tests.fakes.contents import ContentStore
 from tests.fakes.credentials import FakeCredentials
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from penstock.auth.v1.credentials_pb2_grpc import CredentialServiceAsyncStub
     from penstock.scheduler.v1.scheduler_pb2_grpc import SchedulerServiceAsyncStub
 
+    from services.upstream.attempts import Answering
     from services.upstream.connector import CallRequest
     from shared.bus import Outgoing
     from shared.errors import PenstockError
@@ -99,6 +101,7 @@ async def make(
     store: ContentStore | None = None,
     auth: FakeCredentials | None = None,
     connection: str = "",
+    cache: Answering | None = None,
     **fields: Any,
 ) -> Published:
     """Makes one attempt for a job of `acme`; what it has published.
@@ -111,6 +114,7 @@ async def make(
         store: Has its content.
         auth: Has its credentials.
         connection: The job's; empty for none.
+        cache: Stands before the connector.
         fields: Of its submission.
     """
     published = Published()
@@ -126,6 +130,7 @@ async def make(
         requests=requests,
         scheduler=cast("SchedulerServiceAsyncStub", scheduler or Scheduler()),
         publisher=published,
+        cache=cache or Uncached(),
         cancels=cancels or Cancels(),
         clock=SystemClock(),
         worker="w",

@@ -13,7 +13,6 @@ auth dies in between         the claim runs out; as above
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -212,8 +211,7 @@ class Authorizations:
         provider = self._flows.provider(begun.order.provider, out_of_band=begun.order.out_of_band)
         if not await self._store.claim(begun.digest, lasting=_CLAIM):
             raise await self._claimed(begun)
-        finishing = asyncio.create_task(self._finish(begun, provider, kept, code), name="completes an authorization")
-        return await asyncio.shield(finishing)  # a browser that does not wait must not cost the tokens
+        return await self._finish(begun, provider, kept, code)
 
     async def _claimed(self, begun: Authorization) -> PenstockError:
         if await self._store.find(begun.digest) is None:

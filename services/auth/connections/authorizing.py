@@ -10,6 +10,7 @@ from penstock.auth.v1 import connections_pb2
 from services.auth.connections.authorization import AuthorizationOrder
 from services.auth.connections.messages import policy_of
 from services.auth.connections.providers import ProviderKind
+from services.auth.connections.undisturbed import Undisturbed
 from services.auth.times import timestamp
 from shared.paging import Position, page_size
 from shared.rpc import call as current_call
@@ -58,6 +59,7 @@ class Authorizing:
         self._granted = granted
         self._callback = callback
         self._page_tokens = page_tokens
+        self._undisturbed = Undisturbed()
 
     async def list_providers(
         self, request: connections_pb2.ListProvidersRequest
@@ -101,16 +103,21 @@ class Authorizing:
     async def complete(self, request: connections_pb2.CompleteConnectionRequest) -> Connection:
         """Completes an authorization with what the provider has shown."""
         current_tenant()
-        return await self._authorizations.complete_by_hand(request.state, request.code, principal=current_principal())
+        completed = self._authorizations.complete_by_hand(request.state, request.code, principal=current_principal())
+        return await self._undisturbed.run(completed)
 
     async def receive(self, request: connections_pb2.ReceiveCallbackRequest, context: Context) -> httpbody_pb2.HttpBody:
         """Answers a browser."""
         call = current_call.current()
         if call is None:
             raise RuntimeError("a callback is received outside of a call")
-        answer = await self._callback.answer(request, call)
+        answer = await self._undisturbed.run(self._callback.answer(request, call))
         await context.send_initial_metadata(answer.metadata)
         return answer.body
+
+    async def drain(self) -> None:
+        """Returns when all is completed that was begun to be, though nobody waits for it."""
+        await self._undisturbed.drain()
 
     def _message(self, provider: Provider) -> connections_pb2.Provider:
         return connections_pb2.Provider(

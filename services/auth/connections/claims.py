@@ -2,7 +2,7 @@
 
 The owner of a claim may live and hold fresh tokens that it cannot keep, because MongoDB is away; by the time that it is
 back, the claim has lapsed. So a lapsed claim is taken over only by who has seen it lapsed for a while, as MongoDB has
-shown it: for longer than its owner pauses between two tries. That is how Kubernetes takes leases over, too: by what was
+shown it: for longer than its owner takes for a try. That is how Kubernetes takes leases over, too: by what was
 observed, and not by what clocks say.
 """
 
@@ -30,12 +30,12 @@ class ClaimTimes:
 
     Args:
         lasting: Each; longer than any provider is waited for.
-        grace: For so long a claim has to be seen lapsed; several times what its owner pauses between two tries to keep
-            what the provider has answered.
+        grace: For so long a claim has to be seen lapsed; longer than one try of its owner to keep what the provider has
+            answered may hang (`shared.mongo.TIMEOUT`), and its pause.
     """
 
     lasting: timedelta = timedelta(seconds=20)
-    grace: timedelta = timedelta(seconds=3)
+    grace: timedelta = timedelta(seconds=7)
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,7 @@ def _connections(config: Config, process: Process, shared: Shared, base: _Base) 
         audit=process.audit,
         clock=shared.clock,
     )
+    process.on_drain(authorizing.drain)
     return ConnectionServicer(connections=connections, authorizations=authorizing, page_tokens=shared.page_tokens)
 
 

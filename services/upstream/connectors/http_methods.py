@@ -19,6 +19,8 @@ from shared.formats import CALLABLE_HEADER, HEADER_VALUE, PUBLIC_URL, UPLOAD_ID
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: The param that says for how many seconds an answer to a read may serve again.
+_CACHE_TTL = "cacheTtlS"
 #: The param that names an upload.
 UPLOAD = "upload"
 _TIMEOUT = timedelta(seconds=30)
@@ -76,7 +78,14 @@ def _schema(*, has_body: bool) -> Mapping[str, Any]:
         "required": ["url"],
         "additionalProperties": False,
     }
-    if has_body:
+    if not has_body:
+        properties[_CACHE_TTL] = {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 86400,
+            "description": "Seconds for which an answer of 2xx is kept and serves the same call again; none without.",
+        }
+    else:
         properties["json"] = {"description": "The body, as JSON."}
         properties["text"] = {"type": "string", "description": "The body, as text in UTF-8."}
         properties[UPLOAD] = {
@@ -102,6 +111,7 @@ def _method(verb: str, title: str, kind: Kind, *, idempotent: bool) -> Method:
         idempotent=idempotent,
         timeout=_TIMEOUT,
         params_schema=_schema(has_body=kind is not Kind.READ),
+        cache_ttl_param=_CACHE_TTL if kind is Kind.READ else "",
         upload_params=() if kind is Kind.READ else (UPLOAD,),
     )
 

@@ -31,6 +31,7 @@ KINDS: Mapping[str, str] = {
     "sha256": "content",
     "connection_id": "connection",
     "state": "authorization",
+    "begin": "authorization",
     "token_id": "connection",
     "params": "upload",
     "principal": "audited key",
@@ -44,6 +45,8 @@ NAMELESS = frozenset(
         *("content_type", "callback_url", "callback_secret"),
         *("display_name", "action", "outcome", "client_address"),
         *("provider", "hosts", "return_url", "code", "token", "value", "username", "password"),
+        # what a provider sends a browser back with; it is worth something beside a state alone
+        *("error", "error_description", "error_uri", "oauth_token", "oauth_verifier", "denied", "iss", "scope"),
     }
 )
 #: Kinds whose things must not be told from things that are nowhere by a refusal: a request that names one is accepted.
@@ -126,6 +129,8 @@ _PLAIN: Mapping[str, Any] = {
     "scopes": ["jobs:read"],
     "size": "3",
     "settings": {},
+    "provider": "flickr",
+    "code": "123-456-789",
     "hosts": ["api.example.com"],
     "secret": {"bearer": {"token": "a token"}},
 }

@@ -13,6 +13,7 @@ from google.protobuf import json_format, message_factory
 from gateway import descriptors
 from gateway.fields import json_name
 from gateway.routes import RouteData, route_table
+from shared.permissions import PERMISSIONS
 from shared.rpc.status import HTTP_BY_CODE, from_rpc_error
 from tests.e2e.api import TIMEOUT_S, Api
 
@@ -91,6 +92,11 @@ def public() -> list[Rpc]:
         for method in service.methods
         if method.full_name in bindings or method.full_name in table.streams
     ]
+
+
+def keyed() -> list[Rpc]:
+    """Those of them that ask for a key: all but the one that browsers come by."""
+    return [rpc for rpc in public() if not PERMISSIONS[rpc.path].anonymous]
 
 
 def internal() -> list[str]:

@@ -85,6 +85,10 @@ async def furnished(mesh: Mesh, name: str, channel: grpc.Channel) -> Tenant:
         "upload": [upload(api, complete=True), upload(api, complete=False)],
         "key": keys,
         "connection": connections,
+        "authorization": [
+            made(api, "/api/v1/connections:authorize", {"provider": "flickr", "outOfBand": by_hand})["state"]
+            for by_hand in (True, False)
+        ],
         "audited key": [named.json["key"]["id"]],
         "request": [request],
         "content": [hashlib.sha256(_CONTENT).hexdigest()],

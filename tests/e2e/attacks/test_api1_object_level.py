@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from penstock.gateway.v1 import external_auth_pb2
 
-from gateway import descriptors
 from tests.e2e.attacks import rpcs, tenants
 from tests.e2e.attacks.fields import KINDS, VALUES, filled, good_request, kind_of, naming
 from tests.e2e.attacks.rpcs import form
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 #: RPCs that name nothing of a tenant's own, each with what it is about instead.
 ABOUT_NOTHING = {
     "TenantService.CreateTenant": "for operators alone",
+    "DataKeyService.RotateDataKey": "for operators alone",
+    "ConnectionService.CreateConnection": "what it makes is new, and the caller's own",
     "UpstreamService.GetUpstream": "the catalogue is the same for all",
     "QueueService.GetQueueSettings": "an upstream's, and for operators alone",
     "QueueService.RecoverQueue": "an upstream's, and for operators alone",
@@ -45,7 +46,7 @@ def nothing_changed(victim: Tenant) -> Iterator[None]:
     assert everything_of(victim) == before
 
 
-@pytest.mark.parametrize("rpc", rpcs.public(), ids=str)
+@pytest.mark.parametrize("rpc", rpcs.keyed(), ids=str)
 def test_another_tenants_things_are_as_good_as_nowhere(mesh: Mesh, victim: Tenant, attacker: Tenant, rpc: Rpc) -> None:
     named = naming(rpc.request)
     assert named or str(rpc) in ABOUT_NOTHING, f"{rpc} names nothing: say in ABOUT_NOTHING why that is right"
@@ -72,13 +73,8 @@ def told(seen: Seen, thing: str) -> Any:
     return seen.status, seen.reason, body if seen.reason else form(body)
 
 
-def test_a_connection_is_among_the_things_as_soon_as_tenants_can_have_one(victim: Tenant) -> None:
-    services = {service.name for service in descriptors.services()}
-    assert ("ConnectionService" in services) == ("connection" in victim.things)
-
-
 def test_every_kind_of_thing_is_made_for_the_victim(victim: Tenant) -> None:
-    assert set(KINDS.values()) - victim.things.keys() <= {"connection"}
+    assert set(KINDS.values()) == victim.things.keys()
     assert all(victim.things.values())
 
 
@@ -86,7 +82,8 @@ async def test_the_victim_itself_is_answered(victim: Tenant) -> None:
     """What is refused above is there: the very same requests succeed for whom it belongs to."""
     for path, seen in everything_of(victim).items():
         assert seen, path
-    for token, path in zip(victim.things["page token"], ("/api/v1/keys", "/api/v1/jobs"), strict=True):
+    listed = ("/api/v1/keys", "/api/v1/jobs", "/api/v1/connections")
+    for token, path in zip(victim.things["page token"], listed, strict=True):
         assert victim.api.call("GET", f"{path}?pageSize=1&pageToken={token}").status == 200
     (key,), (request,) = victim.things["audited key"], victim.things["request"]
     audited = f"/api/v1/audit?target={key}&requestId={request}"
@@ -99,7 +96,15 @@ def test_a_field_of_which_nothing_is_known_fails_until_something_is() -> None:
 
 
 def test_ids_of_different_things_are_not_taken_for_each_other(victim: Tenant, attacker: Tenant) -> None:
-    paths = ("jobs/{}", "jobs/{}:wait?timeout=1s", "jobs/{}/result", "batches/{}", "uploads/{}", "keys/{}")
+    paths = (
+        "jobs/{}",
+        "jobs/{}:wait?timeout=1s",
+        "jobs/{}/result",
+        "batches/{}",
+        "uploads/{}",
+        "keys/{}",
+        "connections/{}",
+    )
     for thing in victim.known():
         for path in paths:
             answer = attacker.api.call("GET", "/api/v1/" + path.format(tenants.quoted(thing)))

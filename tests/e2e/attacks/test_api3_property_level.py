@@ -37,6 +37,7 @@ _AT_ONCE = 15
 _SMUGGLED = "smuggled-7c1f"
 #: The answers that hold a secret, each of which is the caller's own and shown on purpose.
 TOLD_ON_PURPOSE = {
+    "penstock.auth.v1.Provider.client_credentials",  # whether there can be any
     "penstock.auth.v1.CreateKeyResponse.secret",
     "penstock.auth.v1.RotateKeyResponse.secret",
     "penstock.webhooks.v1.CallbackSecret.secret",
@@ -49,7 +50,8 @@ def messages() -> list[Descriptor]:
 
 
 EVERY_NAME = sorted({field.json_name for message in messages() for field in message.fields})
-BOUND = [(rpc, binding) for rpc in rpcs.public() for binding in rpc.bindings]
+#: Of what a browser comes back with, providers may add what they like (RFC 6749, 4.1.2).
+BOUND = [(rpc, binding) for rpc in rpcs.keyed() for binding in rpc.bindings]
 
 
 def foreign(message: Descriptor) -> Iterator[list[str]]:

@@ -45,7 +45,7 @@ def keys(mesh: Mesh) -> dict[Role | None, str]:
 
 
 @pytest.mark.parametrize("role", LADDER)
-@pytest.mark.parametrize("rpc", rpcs.public(), ids=str)
+@pytest.mark.parametrize("rpc", rpcs.keyed(), ids=str)
 def test_a_role_calls_what_the_page_says_and_nothing_else(
     mesh: Mesh, gateway: grpc.Channel, keys: dict[Role, str], rpc: Rpc, role: Role
 ) -> None:
@@ -60,7 +60,7 @@ def test_a_role_calls_what_the_page_says_and_nothing_else(
             assert (seen.status, seen.reason) == (403, "PERMISSION_DENIED"), (way, seen)
 
 
-@pytest.mark.parametrize("rpc", rpcs.public(), ids=str)
+@pytest.mark.parametrize("rpc", rpcs.keyed(), ids=str)
 def test_nobody_calls_anything(mesh: Mesh, gateway: grpc.Channel, rpc: Rpc) -> None:
     request = good_request(rpc.request, nobodys(), "https://example.com/")
     for way, call in rpc.ways(Api(mesh.url), gateway).items():

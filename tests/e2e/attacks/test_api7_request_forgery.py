@@ -53,6 +53,8 @@ URLS = (
     *("http://good.example/ HTTP/1.1\r\nHost: 10.0.0.1", "http://good.example/\t10.0.0.1", " http://10.0.0.1/"),
     *("\nhttp://10.0.0.1/", "HTTP://10.0.0.1/", "http://10.0.0.1", "https://10.0.0.1:443/", "http://10.0.0.1:22/"),
 )
+#: Where browsers are sent, or what they are sent with; the mesh calls neither.
+FOR_BROWSERS = {"return_url", "error_uri"}
 #: So many faults a refusal names at the least.
 _AT_ONCE = 30
 EVERY = (*(f"http://{host}/" for host in HOSTS), *URLS)
@@ -65,7 +67,7 @@ def fields() -> list[tuple[Rpc, Leaf]]:
         (rpc, leaf)
         for rpc in rpcs.public()
         for leaf in leaves(rpc.request)
-        if any(word in leaf.field.name for word in words) and leaf.field.name != "callback_secret"
+        if any(word in leaf.field.name for word in words) and leaf.field.name not in FOR_BROWSERS | {"callback_secret"}
     ]
 
 

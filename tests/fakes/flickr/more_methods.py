@@ -190,3 +190,10 @@ def galleries_get_list(caller: Caller, params: Mapping[str, str]) -> Mapping[str
     }
     numbers, shown = page_of([gallery], params)
     return {"galleries": {**numbers, "user_id": owner, "gallery": list(shown)}}
+
+
+@method("auth.oauth.checkToken")
+def check_token(caller: Caller, params: Mapping[str, str]) -> Mapping[str, Any]:
+    own = [each for each in caller.accounts.access_tokens.values() if each.nsid == caller.user.nsid]
+    user = {"nsid": caller.user.nsid, "username": caller.user.username, "fullname": caller.user.fullname}
+    return {"oauth": {"token": content(own[-1].token), "perms": content(own[-1].permission), "user": user}}

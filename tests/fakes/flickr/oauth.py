@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from aiohttp import ClientSession, web
-from oauthlib.oauth1 import AccessTokenEndpoint, RequestTokenEndpoint, ResourceEndpoint
+from oauthlib.oauth1 import AccessTokenEndpoint, RequestTokenEndpoint
 
 from tests.fakes.flickr.accounts import OUT_OF_BAND, PERMISSIONS, new_token
 from tests.fakes.flickr.validator import Validator, problem_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from oauthlib.common import Request
 
-    from tests.fakes.flickr.accounts import AccessToken, Accounts
+    from tests.fakes.flickr.accounts import Accounts
 
 REQUEST_TOKEN = "/services/oauth/request_token"
 AUTHORIZE = "/services/oauth/authorize"
@@ -59,7 +59,6 @@ class OAuth:
         self._validator = Validator(accounts)
         self._request_tokens = _RequestTokens(self._validator, token_generator=new_token)
         self._access_tokens = _AccessTokens(self._validator, token_generator=new_token)
-        self._resources = ResourceEndpoint(self._validator)
 
     def routes(self) -> list[web.RouteDef]:
         """What a server takes to offer it."""
@@ -121,11 +120,6 @@ class OAuth:
         if status != web.HTTPOk.status_code or not body:
             return self._refused(self._access_tokens.request)
         return self._form(f"{body}&{urlencode(self._whose(body))}", headers)
-
-    async def check(self, request: web.Request) -> AccessToken | str:
-        """The token of a signed call of the API, or the problem with it."""
-        valid, judged = self._resources.validate_protected_resource_request(*await _told(request))
-        return self.accounts.access_tokens[judged.resource_owner_key] if valid and judged else problem_of(judged)
 
     async def click(self, url: str, *, nsid: str) -> str:
         """What a person does: opens the page and says yes; answers where the browser is sent, or the page's text."""

@@ -26,16 +26,19 @@ from shared.clock import SystemClock
 from shared.config import Environment, Secret
 from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER
 from shared.permissions import Scope
+from tests.integration.auth.connecting import desk
 from tests.service import channel, running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
     from penstock.events.v1.audit_pb2 import AuditEntry
 
     from shared import kv
     from shared.mongo import Client
     from tests.identities import Identities
+    from tests.integration.auth.connecting import Desk
 
 envoy: Any = external_auth_pb2
 #: What the gateway asks about.
@@ -165,3 +168,9 @@ async def auth(config: Config, store: MongoStore, identities: Identities) -> Asy
 async def other_replica(config: Config, store: MongoStore, identities: Identities) -> AsyncIterator[Auth]:
     async with running("auth", serve, replace(config)) as address:
         yield Auth(address, identities)
+
+
+@pytest.fixture
+async def at_desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk(tmp_path) as made:
+        yield made

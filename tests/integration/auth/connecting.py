@@ -173,6 +173,10 @@ class _Context:
         self.metadata = metadata
 
 
+def query_of(url: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
 @dataclass
 class Browser:
     """Keeps cookies, and comes to the callback."""
@@ -185,8 +189,7 @@ class Browser:
         parts = urlsplit(url)
         assert f"{parts.scheme}://{parts.netloc}" == PUBLIC_URL
         assert parts.path == CALLBACK_PATH
-        query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-        return await self.bring(accept=accept, **query)
+        return await self.bring(accept=accept, **query_of(url))
 
     async def bring(self, *, accept: str = PAGES, **query: str) -> Reply:
         """Comes with such a query."""

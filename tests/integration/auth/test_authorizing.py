@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from penstock.auth.v1 import connections_pb2
@@ -14,29 +13,19 @@ from services.auth.connections.domain import Account, Kind, OAuth1Token, OAuth2T
 from shared.errors import (
     AuthorizationNotFound,
     AuthorizationRefused,
+    ConnectionLimitReached,
     ConnectionNotFound,
     InvalidArgument,
     ProviderNotFound,
     Unavailable,
 )
-from tests.integration.auth.connecting import PUBLIC_URL, Desk, desk
+from tests.integration.auth.connecting import PUBLIC_URL, Desk, desk, query_of
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from pathlib import Path
 
 OTHER_KEY = "key_01890000-0000-7000-8000-000000000002"
-
-
-@pytest.fixture
-async def at_desk(tmp_path: Path) -> AsyncGenerator[Desk]:
-    async with desk(tmp_path) as made:
-        yield made
-
-
-def query_of(url: str) -> dict[str, str]:
-    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
 async def out_of_band(at_desk: Desk) -> tuple[connections_pb2.AuthorizeConnectionResponse, str]:
@@ -230,7 +219,9 @@ async def test_a_browser_that_leaves_midway_does_not_cost_the_tokens(at_desk: De
     with pytest.raises(asyncio.CancelledError):
         await leaving
     at_desk.provider.release.set()
-    await eventually(lambda: len(at_desk.connections.by_id) == 1)
+    await at_desk.authorizing.drain()
+    assert len(at_desk.connections.by_id) == 1
+    assert [entry.outcome for entry in at_desk.audit.entries] == ["OK"]
 
 
 async def test_authorizing_anew_gives_the_connection_another_secret(at_desk: Desk) -> None:
@@ -355,3 +346,16 @@ async def test_a_page_token_that_was_not_made_here_is_refused(at_desk: Desk, tok
         await at_desk.authorizing.list_providers(connections_pb2.ListProvidersRequest(page_token=token))
     with pytest.raises(InvalidArgument):
         await at_desk.authorizing.list_providers(connections_pb2.ListProvidersRequest(page_size=-1))
+
+
+async def test_a_tenant_that_has_no_room_does_not_even_begin(at_desk: Desk) -> None:
+    at_desk.others.full = ConnectionLimitReached("the tenant has 1 connection")
+    for begin in (at_desk.authorize("flickr"), at_desk.create()):
+        with pytest.raises(ConnectionLimitReached):
+            await begin
+    assert at_desk.flickr.accounts.request_tokens == {}
+    assert at_desk.provider.asked == []
+    at_desk.others.full = None
+    before = await at_desk.connected()
+    at_desk.others.full = ConnectionLimitReached("the tenant has 1 connection")
+    assert (await at_desk.connected(connection_id=before.id)).version == 2

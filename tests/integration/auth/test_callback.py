@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -17,24 +16,13 @@ from shared.errors import (
     PenstockError,
     TenantSuspended,
 )
-from tests.integration.auth.connecting import Desk, desk
+from tests.integration.auth.connecting import Desk, desk, query_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from pathlib import Path
 
 RETURN_URL = "https://app.example/connected?from=penstock"
 PROGRAM = "application/json"
-
-
-@pytest.fixture
-async def at_desk(tmp_path: Path) -> AsyncGenerator[Desk]:
-    async with desk(tmp_path) as made:
-        yield made
-
-
-def query_of(url: str) -> dict[str, str]:
-    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
 async def test_the_cookie_is_the_callbacks_alone(at_desk: Desk) -> None:

@@ -146,7 +146,7 @@ async def test_connections_are_listed_page_by_page_to_their_tenant_alone(auth: A
         stolen = connections_pb2.ListConnectionsRequest(page_token=first.next_page_token)
         assert isinstance(await refused(globex.ListConnections(stolen)), errors.InvalidArgument)
         for wrong in ({"upstream": "No Slug"}, {"state": 9}, {"page_size": -1}):
-            asked = connections_pb2.ListConnectionsRequest(**wrong)  # pyright: ignore[reportArgumentType]
+            asked = connections_pb2.ListConnectionsRequest(**wrong)
             assert isinstance(await refused(acme.ListConnections(asked)), errors.InvalidArgument)
 
 

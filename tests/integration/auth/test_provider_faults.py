@@ -26,22 +26,15 @@ from shared.addresses import AddressGuard
 from shared.clock import SystemClock
 from shared.errors import AuthorizationRefused, PenstockError, Unavailable
 from tests.fakes.oauth2_provider import BROKEN, oauth2_provider
-from tests.integration.auth.connecting import TIMEOUT, Desk, desk
+from tests.integration.auth.connecting import TIMEOUT, Desk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
-    from pathlib import Path
 
     from tests.fakes.oauth2_provider import Provider as FarEnd
 
 HOUR = timedelta(hours=1)
 CLIENT = ProviderClient(id="penstock id/+", secret="secret &=:+%41")
-
-
-@pytest.fixture
-async def at_desk(tmp_path: Path) -> AsyncGenerator[Desk]:
-    async with desk(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from penstock.auth.v1 import auth_pb2, auth_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2, external_auth_pb2_grpc
 from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 from penstock.scheduler.v1 import queues_pb2, queues_pb2_grpc
-from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
+from penstock.upstream.v1 import cache_pb2, cache_pb2_grpc, upstream_pb2, upstream_pb2_grpc
 
 from shared import errors
 from shared.identity import CLIENT_ADDRESS_HEADER, IDENTITY_HEADER, SIGNED_DIGEST_HEADER
@@ -173,6 +173,15 @@ class _Upstreams(upstream_pb2_grpc.UpstreamServiceServicer):
         return upstream_pb2.Upstream(name=request.upstream)
 
 
+class _Cache(cache_pb2_grpc.CacheServiceServicer):
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def InvalidateCache(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return cache_pb2.InvalidateCacheResponse(entries=3)
+
+
 class _Queues(queues_pb2_grpc.QueueServiceServicer):
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -285,6 +294,7 @@ async def _start(services: Services) -> Server:
         _Upstreams(services),
         "penstock.upstream.v1.UpstreamService",
     )
+    server.add(cache_pb2_grpc.add_CacheServiceServicer_to_server, _Cache(services), "penstock.upstream.v1.CacheService")
     server.add(
         queues_pb2_grpc.add_QueueServiceServicer_to_server, _Queues(services), "penstock.scheduler.v1.QueueService"
     )

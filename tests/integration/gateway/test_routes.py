@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _KEY = (("authorization", f"Bearer {GOOD_KEY}"),)
 _JOBS = "/penstock.jobs.v1.JobService"
 _QUEUES = "/penstock.scheduler.v1.QueueService"
+_FORGET = "/penstock.upstream.v1.CacheService/InvalidateCache"
 _JOB = {"upstream": "http", "method": "http.get"}
 
 _ROUTES = [
@@ -69,6 +70,27 @@ _ROUTES = [
     ),
     ("POST", "/api/v1/queues/flickr:recover", None, f"{_QUEUES}/RecoverQueue", {"upstream": "flickr"}),
     ("GET", "/api/v1/queues/flickr/settings", None, f"{_QUEUES}/GetQueueSettings", {"upstream": "flickr"}),
+    ("POST", "/api/v1/cache:invalidate", {}, _FORGET, {}),
+    (
+        "POST",
+        "/api/v1/cache:invalidate",
+        {"connectionId": "c", "method": "m"},
+        _FORGET,
+        {"connection_id": "c", "method": "m"},
+    ),
+    ("POST", "/api/v1/cache:invalidate", {"token_id": "c"}, _FORGET, {"token_id": "c"}),
+    ("POST", "/api/v1/cache/invalidate", None, _FORGET, {}),
+    ("POST", "/api/v1/cache/invalidate?token_id=c", None, _FORGET, {"token_id": "c"}),
+    ("POST", "/api/v1/cache/invalidate?tokenId=c", None, _FORGET, {"token_id": "c"}),
+    ("DELETE", "/api/v1/cache/invalidate", None, _FORGET, {}),
+    ("DELETE", "/api/v1/cache/invalidate?token_id=c", None, _FORGET, {"token_id": "c"}),
+    (
+        "DELETE",
+        "/api/v1/cache/invalidate?tokenId=c&upstream=flickr&method=flickr.photos.search",
+        None,
+        _FORGET,
+        {"token_id": "c", "upstream": "flickr", "method": "flickr.photos.search"},
+    ),
     # These look like other routes, and the services refuse what they say.
     ("GET", "/api/v1/jobs/history", None, f"{_JOBS}/GetJob", {"job_id": "history"}),
     ("GET", "/api/v1/jobs/j-1:bogus", None, f"{_JOBS}/GetJob", {"job_id": "j-1:bogus"}),
@@ -103,6 +125,16 @@ def test_a_call_whose_fields_are_all_in_the_path_needs_no_body(
 ) -> None:
     assert envoy.call("POST", "/api/v1/jobs/j-1:cancel", body).status == 200
     assert services.received[0].request == jobs_pb2.CancelJobRequest(job_id="j-1")
+
+
+@pytest.mark.parametrize("verb", ["POST", "DELETE"])
+def test_a_body_where_the_query_says_which_answers_go_is_refused_and_forgets_nothing(
+    envoy: Envoy, services: Services, verb: str
+) -> None:
+    answer = envoy.call(verb, "/api/v1/cache/invalidate", {"tokenId": "c"})
+    assert answer.status == 400, answer
+    assert "takes no body" in answer.json["error"]["message"]
+    assert not services.received
 
 
 def test_a_body_may_be_one_field_of_the_request(envoy: Envoy, services: Services) -> None:

@@ -83,6 +83,7 @@ async def working(
         **object_stores.AWAY,
         service_key=identities.service_key("upstream"),
         nats_url=config.nats_url,
+        redis_url=config.redis_url,
         scheduler_address=free.address("scheduler"),
         auth_address=free.address("auth"),
         environment=Environment.TEST,

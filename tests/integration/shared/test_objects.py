@@ -80,6 +80,7 @@ async def test_the_bucket_is_made_with_its_rules_and_made_once(object_settings: 
     own = replace(object_settings, bucket="made-anew")
     first = await objects_.connect(own)
     expected = {
+        "penstock-cache": ("cache/", 2, 1),
         "penstock-incoming": ("incoming/", 1, 1),
         "penstock-params": ("params/", 8, 1),
         "penstock-uploads": ("uploads/", 15, 1),
@@ -124,7 +125,7 @@ async def test_a_bucket_that_was_lost_is_made_again_by_the_check(object_settings
     with pytest.raises(Unavailable):
         await client.check()
     await client.check()
-    assert len(await rules_of(client)) == 4
+    assert len(await rules_of(client)) == 5
     await client.close()
 
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from tests.integration.upstream.scheduler import SchedulerStandIn
 
 
+#: A Redis that nobody has started: port 9 is `discard`.
+NOWHERE = "redis://127.0.0.1:9/0"
+
+
 @dataclass
 class Mesh:
     """A stand-in of the scheduler, real NATS, a far end that counts; and the service, run when asked."""
@@ -35,6 +39,7 @@ class Mesh:
     far: FarEnd
     identities: Identities
     nats_url: str
+    redis_url: str = NOWHERE
 
     @asynccontextmanager
     async def running(self, **settings: Any) -> AsyncGenerator[Process]:
@@ -43,6 +48,7 @@ class Mesh:
             identity_keys_file=self.identities.keys_file,
             service_key=self.identities.service_key("upstream"),
             nats_url=Secret(self.nats_url),
+            redis_url=Secret(self.redis_url),
             scheduler_address=self.scheduler.address,
             environment=Environment.TEST,
             allow_loopback=True,

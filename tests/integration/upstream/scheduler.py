@@ -77,13 +77,15 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
         stored_params: events_pb2.StoredParams | None = None,
         uploads: Sequence[events_pb2.AttachedUpload] = (),
         connection: str = "",
+        tenant: str = "acme",
+        cache: str = "DEFAULT",
         **params: Any,
     ) -> str:
         """Has a job leased to the next who asks; answers with its id."""
         job_id = ids.new_job_id("http")
         call = scheduler_pb2.Call(
             job_id=job_id,
-            tenant="acme",
+            tenant=tenant,
             fence=events_pb2.Fence(epoch=1, count=1),
             attempt=1,
             submission=events_pb2.Submission(
@@ -92,6 +94,7 @@ class SchedulerStandIn(scheduler_pb2_grpc.SchedulerServiceServicer):
                 params=raw_params if raw_params is not None else json.dumps({"url": url, **params}).encode(),
                 stored_params=stored_params,
                 uploads=uploads,
+                cache_policy=jobs_pb2.CachePolicy.Mode.Value(cache),
             ),
             traceparent=traceparent,
         )

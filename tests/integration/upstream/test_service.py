@@ -33,6 +33,7 @@ async def address(empty_nats: Bus, identities: Identities, nats_url: str) -> Asy
         **object_stores.AWAY,
         service_key=identities.service_key("upstream"),
         nats_url=Secret(nats_url),
+        redis_url=Secret("redis://127.0.0.1:9/0"),
         scheduler_address="127.0.0.1:1",
         auth_address="127.0.0.1:1",
     )

@@ -51,6 +51,7 @@ async def worker_process(mesh: Mesh, objects: ObjectSettings, log: Path) -> Asyn
         "PENSTOCK_IDENTITY_KEYS_FILE": str(mesh.identities.keys_file),
         "PENSTOCK_SERVICE_KEY_FILE": str(mesh.identities.private_key_file("upstream")),
         "PENSTOCK_NATS_URL": mesh.nats_url,
+        "PENSTOCK_REDIS_URL": mesh.redis_url,
         "PENSTOCK_SCHEDULER_ADDRESS": mesh.scheduler.address,
         "PENSTOCK_AUTH_ADDRESS": mesh.scheduler.address,
         "PENSTOCK_ENVIRONMENT": "test",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from services.auth.connections.domain import Change, GivenSecret, Kind, OAuth2Tokens, State
 from services.auth.connections.vault import Vault
 from shared.errors import ConnectionNeedsReauth, ConnectionNotFound, Unavailable
+from shared.retry import Backoff
 from tests.fakes.connection_store import FakeConnectionStore
 from tests.fakes.data_keys import FakeKeys
 from tests.fakes.refreshing import HOUR, Hands, Replica, RotatingProvider, Signals, sealed_connection
@@ -106,14 +107,24 @@ async def test_nobody_is_given_a_token_before_it_is_kept(scene: Scene) -> None:
 
 
 async def test_who_holds_fresh_tokens_while_the_store_is_away_keeps_them_though_its_claim_has_lapsed(
-    scene: Scene,
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tried = asyncio.Event()
+    keep = scene.store.replace_secret
+
+    async def noted(*named: Any, **fields: Any) -> Connection | None:
+        tried.set()
+        return await keep(*named, **fields)
+
+    monkeypatch.setattr(scene.store, "replace_secret", noted)
+    monkeypatch.setattr(Backoff, "pause", lambda *_: timedelta(seconds=0.4))
     scene.hands.time += 2 * HOUR
     scene.provider.answers.clear()
     owner = asyncio.create_task(scene.replicas[0].token(scene.connection))
     await eventually(lambda: scene.provider.issued == 2)
     scene.store.away = True
     scene.provider.answers.set()
+    await tried.wait()
     fence, _ = scene.store.claims[scene.connection.id]
     scene.store.claims[scene.connection.id] = (fence, 1e-9)  # it lapsed while the store was away
     scene.store.away = False

@@ -21,7 +21,9 @@ from tests.unit.auth.conftest import Time
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from services.auth.connections.domain import Connection
+    from collections.abc import Sequence
+
+    from services.auth.connections.domain import Connection, Kept
 
 
 @dataclass
@@ -131,11 +133,11 @@ async def test_a_secret_that_was_given_meanwhile_stays(world: World, monkeypatch
     await world.keys.rotate()
     reseal = world.store.reseal
 
-    async def overtaken(resealed: list[object]) -> int:
+    async def overtaken(resealed: Sequence[tuple[Kept, Sealed]]) -> int:
         named = {"tenant": connection.tenant, "connection_id": connection.id}
         given = GivenSecret(kind=Kind.BEARER, sealed=await world.vault.seal(BearerToken(token="new"), **named))
         await world.store.change(connection.tenant, connection.id, Change(at=LATER, given=given))
-        return await reseal(resealed)  # type: ignore[arg-type]
+        return await reseal(resealed)
 
     monkeypatch.setattr(world.store, "reseal", overtaken)
     await world.resealing.reseal()

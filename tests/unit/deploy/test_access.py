@@ -159,7 +159,7 @@ def test_signals_and_facts_are_those_of_the_services() -> None:
     assert rows["scheduler"] == changes | {streams.work_signal("*"), streams.cancel_signal("*")}
     submitted, finished = streams.job_subject("submitted", "*"), streams.notice_subject("batch_finished")
     assert rows["intake"] == {submitted, finished, streams.JOBS_CHANGED_SIGNAL}
-    assert rows["upstream"] == {streams.attempt_subject("*")}
+    assert rows["upstream"] == {streams.attempt_subject("*"), streams.CACHE_ANSWERED_SIGNAL}
     tenants = {streams.TENANT_SUSPENDED_SIGNAL, streams.TENANT_RESUMED_SIGNAL}
     changed = {streams.AUTH_CHANGED_SIGNAL, streams.PRINCIPAL_REVOKED_SIGNAL, streams.CONNECTION_CHANGED_SIGNAL}
     facts = ("tenant_suspended", "tenant_resumed")

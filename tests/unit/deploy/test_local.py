@@ -17,6 +17,8 @@ from deploy.local.console import table
 from deploy.local.errors import SettingError, StackError
 from deploy.local.programs import PROGRAMS
 from deploy.local.supervision import Supervisor
+from services.auth.connections.master_keys import MasterKeys
+from shared.config import Secret
 from shared.errors import Unauthenticated
 from shared.identity import Principal, PrincipalKind, ServiceIdentity, TokenSigner, TokenVerifier
 from shared.identity_keys import IdentityKeys
@@ -75,6 +77,7 @@ def test_secrets_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> Non
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
     sealing_keys = {keys.sealing_key_file(tmp_path).read_text(), keys.signing_seal_file(tmp_path).read_text()}
     assert [len(base64.b64decode(key)) for key in sealing_keys] == [32, 32]
+    assert MasterKeys(Secret(keys.master_keys_file(tmp_path).read_text())).name == "file"
 
 
 @pytest.mark.parametrize("issuer", identity_keys.ISSUERS)

@@ -10,6 +10,7 @@ ENVIRONMENT = {
     "PENSTOCK_IDENTITY_KEYS_FILE": "keys.json",
     "PENSTOCK_SERVICE_KEY": "pem",
     "PENSTOCK_NATS_URL": "nats://user:canary@127.0.0.1:18222",
+    "PENSTOCK_REDIS_URL": "redis://user:canary@127.0.0.1:18379/0",
     "PENSTOCK_SCHEDULER_ADDRESS": "127.0.0.1:18103",
     "PENSTOCK_AUTH_ADDRESS": "127.0.0.1:18101",
     "PENSTOCK_OBJECTS_URL": "http://127.0.0.1:1",
@@ -42,6 +43,10 @@ def test_loopback_is_never_opened_in_production(environment: str) -> None:
         ("PENSTOCK_CONCURRENCY", "1001"),
         ("PENSTOCK_MAX_RESULT_BYTES", "262143"),
         ("PENSTOCK_MAX_RESULT_BYTES", "5368709121"),
+        ("PENSTOCK_CACHE_MAX_BYTES", "1048575"),
+        ("PENSTOCK_CACHE_MAX_BYTES", "1125899906842625"),
+        ("PENSTOCK_CACHE_MAX_REDIS_BYTES", "0"),
+        ("PENSTOCK_CACHE_MAX_REDIS_BYTES", "10737418241"),
     ],
 )
 def test_a_number_out_of_range_is_named(name: str, number: str) -> None:
@@ -80,3 +85,23 @@ def test_urls_of_targets_are_judged_with_all_else() -> None:
     with pytest.raises(settings.ConfigError) as caught:
         settings.load(Config, ENVIRONMENT | wrong)
     assert len(caught.value.mistakes) == 2
+
+
+@pytest.mark.parametrize(
+    ("texts", "fault"),
+    [
+        ("flickr.photos.search", "holds 'flickr.photos.search'"),
+        ("flickr.photos.search=60", "holds 'flickr.photos.search=60'; it takes method=duration"),
+        ("flickr.photos.search=1m,flickr.photos.search=2m", "names 'flickr.photos.search' twice"),
+        ("flickr.photos.search=1m,=2m", "holds '=2m'"),
+        ("flickr.photos.search=25h", "holds 'flickr.photos.search=25h'; it .* 24h at most"),
+    ],
+)
+def test_how_long_answers_serve_takes_methods_and_durations(texts: str, fault: str) -> None:
+    with pytest.raises(settings.ConfigError, match=f"^PENSTOCK_CACHE_TTLS {fault}"):
+        settings.load(Config, ENVIRONMENT | {"PENSTOCK_CACHE_TTLS": texts})
+
+
+def test_the_cache_may_take_ten_gigabytes_of_which_one_in_redis() -> None:
+    bounds = settings.load(Config, ENVIRONMENT).cache_bounds
+    assert (bounds.in_all, bounds.in_redis) == (10 * 1024**3, 1024**3)

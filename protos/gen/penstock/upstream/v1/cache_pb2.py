@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n penstock/upstream/v1/cache.proto\x12\x14penstock.upstream.v1\x1a\x1cgoogle/api/annotations.proto\"u\n\x16InvalidateCacheRequest\x12\x17\n\rconnection_id\x18\x01 \x01(\tH\x00\x12\x12\n\x08token_id\x18\x02 \x01(\tH\x00\x12\x10\n\x08upstream\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\tB\x0c\n\nconnection\"*\n\x17InvalidateCacheResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x03\x32\xdf\x01\n\x0c\x43\x61\x63heService\x12\xce\x01\n\x0fInvalidateCache\x12,.penstock.upstream.v1.InvalidateCacheRequest\x1a-.penstock.upstream.v1.InvalidateCacheResponse\"^\x82\xd3\xe4\x93\x02X\"\x18/api/v1/cache:invalidate:\x01*Z\x1d\"\x18/api/v1/cache/invalidate:\x01*Z\x1a*\x18/api/v1/cache/invalidateb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n penstock/upstream/v1/cache.proto\x12\x14penstock.upstream.v1\x1a\x1cgoogle/api/annotations.proto\"u\n\x16InvalidateCacheRequest\x12\x17\n\rconnection_id\x18\x01 \x01(\tH\x00\x12\x12\n\x08token_id\x18\x02 \x01(\tH\x00\x12\x10\n\x08upstream\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\tB\x0c\n\nconnection\"*\n\x17InvalidateCacheResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x03\x32\xdc\x01\n\x0c\x43\x61\x63heService\x12\xcb\x01\n\x0fInvalidateCache\x12,.penstock.upstream.v1.InvalidateCacheRequest\x1a-.penstock.upstream.v1.InvalidateCacheResponse\"[\x82\xd3\xe4\x93\x02U\"\x18/api/v1/cache:invalidate:\x01*Z\x1a\"\x18/api/v1/cache/invalidateZ\x1a*\x18/api/v1/cache/invalidateb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,11 +33,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.upstream.v1.cache_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CACHESERVICE'].methods_by_name['InvalidateCache']._loaded_options = None
-  _globals['_CACHESERVICE'].methods_by_name['InvalidateCache']._serialized_options = b'\202\323\344\223\002X\"\030/api/v1/cache:invalidate:\001*Z\035\"\030/api/v1/cache/invalidate:\001*Z\032*\030/api/v1/cache/invalidate'
+  _globals['_CACHESERVICE'].methods_by_name['InvalidateCache']._serialized_options = b'\202\323\344\223\002U\"\030/api/v1/cache:invalidate:\001*Z\032\"\030/api/v1/cache/invalidateZ\032*\030/api/v1/cache/invalidate'
   _globals['_INVALIDATECACHEREQUEST']._serialized_start=88
   _globals['_INVALIDATECACHEREQUEST']._serialized_end=205
   _globals['_INVALIDATECACHERESPONSE']._serialized_start=207
   _globals['_INVALIDATECACHERESPONSE']._serialized_end=249
   _globals['_CACHESERVICE']._serialized_start=252
-  _globals['_CACHESERVICE']._serialized_end=475
+  _globals['_CACHESERVICE']._serialized_end=472
 # @@protoc_insertion_point(module_scope)

@@ -48,6 +48,7 @@ class CacheServiceServicer:
 
     def InvalidateCache(self, request, context):
         """Forgets the tenant's answers that fit all that is given, or all of them; a call that is under way now keeps none either.
+        The canonical path takes what is given as its body, the others take it as their query.
         Errors: INVALID_ARGUMENT, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

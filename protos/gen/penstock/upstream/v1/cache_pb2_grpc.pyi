@@ -35,6 +35,7 @@ class CacheServiceStub:
     def __new__(cls, channel: _aio.Channel) -> CacheServiceAsyncStub: ...
     InvalidateCache: _grpc.UnaryUnaryMultiCallable[_cache_pb2.InvalidateCacheRequest, _cache_pb2.InvalidateCacheResponse]
     """Forgets the tenant's answers that fit all that is given, or all of them; a call that is under way now keeps none either.
+    The canonical path takes what is given as its body, the others take it as their query.
     Errors: INVALID_ARGUMENT, UNAVAILABLE.
     """
 
@@ -45,6 +46,7 @@ class CacheServiceAsyncStub(CacheServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     InvalidateCache: _aio.UnaryUnaryMultiCallable[_cache_pb2.InvalidateCacheRequest, _cache_pb2.InvalidateCacheResponse]  # type: ignore[assignment]
     """Forgets the tenant's answers that fit all that is given, or all of them; a call that is under way now keeps none either.
+    The canonical path takes what is given as its body, the others take it as their query.
     Errors: INVALID_ARGUMENT, UNAVAILABLE.
     """
 
@@ -58,6 +60,7 @@ class CacheServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_cache_pb2.InvalidateCacheResponse, _abc.Awaitable[_cache_pb2.InvalidateCacheResponse]]:
         """Forgets the tenant's answers that fit all that is given, or all of them; a call that is under way now keeps none either.
+        The canonical path takes what is given as its body, the others take it as their query.
         Errors: INVALID_ARGUMENT, UNAVAILABLE.
         """
 
