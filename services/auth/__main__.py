@@ -15,8 +15,7 @@ from services.auth.audit_trail import AuditTrail
 from services.auth.authorization import AuthorizationServicer, Pass
 from services.auth.callers import Callers
 from services.auth.config import Config
-from services.auth.connections import part
-from services.auth.connections.part import Shared
+from services.auth.connections.wiring import Shared, wire
 from services.auth.domain import KeyHasher
 from services.auth.keyring import Keyring
 from services.auth.known_keys import KnownKeys
@@ -89,7 +88,7 @@ async def serve(config: Config, process: Process) -> None:
     )
     trail = AuditTrail(audit_store)
     await _hear(bus, known_keys, usage)
-    connections = await part.wire(
+    connections = await wire(
         config, process, Shared(mongo=mongo, bus=bus, holders=store, page_tokens=page_tokens, clock=clock)
     )
     process.loop("usage", usage.run)

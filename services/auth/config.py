@@ -7,17 +7,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.auth.connections import key_setup, provider_files
-from services.auth.connections.authorization import public_url_problem
-from services.auth.connections.key_setup import KmsSettings
-from services.auth.connections.provider_files import ProviderMistakes
+from services.auth.connections.authorizing.authorization import public_url_problem
+from services.auth.connections.providers import files as provider_files
+from services.auth.connections.providers.files import ProviderMistakes
+from services.auth.connections.sealing import key_setup
+from services.auth.connections.sealing.key_setup import KmsSettings
 from services.auth.limiter import RateLimits
 from services.auth.signing_keys import SigningKeys
 from shared.config import ConfigError, Secret, ServiceConfig
 
 if TYPE_CHECKING:
-    from services.auth.connections.key_providers import KeyProviders
-    from services.auth.connections.providers import Providers
+    from services.auth.connections.providers.domain import Providers
+    from services.auth.connections.sealing.key_providers import KeyProviders
 
 #: More requests a minute than a key or tenant can make.
 _MAX_RATE_LIMIT = 1_000_000_000

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.auth.connections.authorization import Authorization, AuthorizationOrder, digest, new_random
-from services.auth.connections.authorization_store import AuthorizationStore, MongoAuthorizationStore
+from services.auth.connections.authorizing.authorization import Authorization, AuthorizationOrder, digest, new_random
+from services.auth.connections.authorizing.store import AuthorizationStore, MongoAuthorizationStore
 from services.auth.connections.domain import ReauthPolicy, Sealed
 from services.auth.domain import to_milliseconds
 from shared import mongo as mongo_

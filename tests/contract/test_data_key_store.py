@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.auth.connections.data_key_store import DataKey, DataKeyStore, MongoDataKeyStore
-from services.auth.connections.key_providers import Wrapped
+from services.auth.connections.sealing.data_key_store import DataKey, DataKeyStore, MongoDataKeyStore
+from services.auth.connections.sealing.key_providers import Wrapped
 from shared import ids
 from tests.fakes.data_key_store import FakeDataKeyStore
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from services.auth.connections.authorization import Authorization
+    from services.auth.connections.authorizing.authorization import Authorization
 
 
 class FakeAuthorizationStore:

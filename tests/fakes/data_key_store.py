@@ -9,7 +9,7 @@ from shared.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from services.auth.connections.data_key_store import DataKey
+    from services.auth.connections.sealing.data_key_store import DataKey
 
 
 class FakeDataKeyStore:

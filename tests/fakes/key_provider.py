@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from services.auth.connections.key_providers import Wrapped, unavailable
+from services.auth.connections.sealing.key_providers import Wrapped, unavailable
 
 
 class FakeKeyProvider:

@@ -8,24 +8,24 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from services.auth.connections.claims import ClaimTimes, RefreshClaims
-from services.auth.connections.credentials import Credentials
+from services.auth.connections.credentials.claims import ClaimTimes, RefreshClaims
+from services.auth.connections.credentials.credentials import Credentials
+from services.auth.connections.credentials.known import KnownConnections
+from services.auth.connections.credentials.refreshes import Refreshes
 from services.auth.connections.domain import Connection, OAuth2Tokens
-from services.auth.connections.grants import Grant
-from services.auth.connections.known import KnownConnections
-from services.auth.connections.providers import ProviderClient, Providers
-from services.auth.connections.refreshes import Refreshes
-from services.auth.connections.secret_texts import kind_of
-from services.auth.connections.vault import Vault
+from services.auth.connections.providers.domain import ProviderClient, Providers
+from services.auth.connections.providers.grants import Grant
+from services.auth.connections.sealing.secret_texts import kind_of
+from services.auth.connections.sealing.vault import Vault
 from services.auth.domain import to_milliseconds
 from shared.errors import AuthorizationRefused
 from tests.fakes.connections import make
 
 if TYPE_CHECKING:
-    from services.auth.connections.credentials import Usable
+    from services.auth.connections.credentials.credentials import Usable
     from services.auth.connections.domain import Secret
+    from services.auth.connections.sealing.vault import Keys
     from services.auth.connections.store import ConnectionStore
-    from services.auth.connections.vault import Keys
     from shared.clock import Clock
 
 #: Short, so that a claim's end is soon seen.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.auth.connections import hosts as hosts_
-from services.auth.connections import secret_texts
 from services.auth.connections.domain import STATIC_KINDS, Change, Connection, GivenSecret
+from services.auth.connections.sealing import secret_texts
 from services.auth.domain import to_milliseconds
 from shared import crash_points, ids, observability
 from shared.crash_points import CrashPoint
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from services.auth.connections.domain import State
     from services.auth.connections.notices import Changes
     from services.auth.connections.orders import ChangeOrder, SecretOrder
+    from services.auth.connections.sealing.vault import Vault
     from services.auth.connections.store import ConnectionStore
-    from services.auth.connections.vault import Vault
     from shared.addresses import AddressGuard
     from shared.clock import Clock
     from shared.identity import Principal

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.auth.connections.sealed_store import MongoSealedStore, SealedStore
+from services.auth.connections.sealing.sealed_store import MongoSealedStore, SealedStore
 from services.auth.connections.store import ConnectionStore, MongoConnectionStore
 from tests.fakes.connection_store import FakeConnectionStore
 

@@ -15,7 +15,7 @@ from shared.paging import Position
 from tests.fakes.connections import FRESH, LATER, NEEDS_REAUTH, NOW, SECOND, added, standing
 
 if TYPE_CHECKING:
-    from services.auth.connections.sealed_store import SealedStore
+    from services.auth.connections.sealing.sealed_store import SealedStore
     from services.auth.connections.store import ConnectionStore
 
 

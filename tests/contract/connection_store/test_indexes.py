@@ -12,7 +12,7 @@ from shared.paging import Position
 from tests.fakes.connections import NOW, added
 
 if TYPE_CHECKING:
-    from services.auth.connections.sealed_store import MongoSealedStore
+    from services.auth.connections.sealing.sealed_store import MongoSealedStore
     from services.auth.connections.store import MongoConnectionStore
     from shared.mongo import Client
 

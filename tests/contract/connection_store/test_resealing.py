@@ -9,7 +9,7 @@ from services.auth.connections.domain import Change, GivenSecret, Kind, Sealed
 from tests.fakes.connections import FRESH, LATER, SEALED, added
 
 if TYPE_CHECKING:
-    from services.auth.connections.sealed_store import SealedStore
+    from services.auth.connections.sealing.sealed_store import SealedStore
     from services.auth.connections.store import ConnectionStore
 
 

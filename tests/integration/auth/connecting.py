@@ -14,12 +14,13 @@ import yaml
 from aiohttp import web
 from penstock.auth.v1 import connections_pb2
 
-from services.auth.connections import assembly, provider_files
-from services.auth.connections.assembly import Kept
-from services.auth.connections.authorization import CALLBACK_PATH
+from services.auth.connections.authorizing import wiring
+from services.auth.connections.authorizing.authorization import CALLBACK_PATH
+from services.auth.connections.authorizing.wiring import Kept
 from services.auth.connections.orders import ProviderOrder
-from services.auth.connections.provider_http import ProviderHttp
-from services.auth.connections.vault import Vault
+from services.auth.connections.providers import files as provider_files
+from services.auth.connections.providers.http import ProviderHttp
+from services.auth.connections.sealing.vault import Vault
 from services.auth.domain import Key, Suspension, Tenant
 from shared.addresses import AddressGuard
 from shared.audit import Audit
@@ -44,10 +45,10 @@ if TYPE_CHECKING:
 
     from google.api import httpbody_pb2
 
-    from services.auth.connections.authorizing import Authorizing
+    from services.auth.connections.authorizing.answers import Authorizing
     from services.auth.connections.domain import Connection
     from services.auth.connections.domain import Secret as Tokens
-    from services.auth.connections.oauth2 import OAuth2
+    from services.auth.connections.providers.oauth2 import OAuth2
     from shared.audit import AuditEntry
     from tests.fakes.flickr.accounts import User
     from tests.fakes.oauth2_provider import Provider
@@ -329,7 +330,7 @@ async def desk(
             changes=others,
             holders=holders,
         )
-        authorizing = assembly.authorizing(
+        authorizing = wiring.authorizing(
             kept,
             providers=providers,
             http=http,
@@ -348,7 +349,7 @@ async def desk(
             authorizations=authorizations,
             keys=keys,
             vault=vault,
-            oauth2=assembly.OAuth2(http, clock=time),
+            oauth2=wiring.OAuth2(http, clock=time),
             holders=holders,
             others=others,
             audit=audit,

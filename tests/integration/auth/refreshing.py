@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from penstock.auth.v1 import credentials_pb2, credentials_pb2_grpc
 
-from services.auth.connections.data_key_store import MongoDataKeyStore
-from services.auth.connections.data_keys import DataKeys
 from services.auth.connections.domain import OAuth2Tokens
+from services.auth.connections.sealing.data_key_store import MongoDataKeyStore
+from services.auth.connections.sealing.data_keys import DataKeys
+from services.auth.connections.sealing.vault import Vault
 from services.auth.connections.store import MongoConnectionStore
-from services.auth.connections.vault import Vault
 from shared.clock import SystemClock
 from shared.config import Secret
 from shared.streams import CONNECTION_CHANGED_SIGNAL

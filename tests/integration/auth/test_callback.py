@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.auth.connections import pages
+from services.auth.connections.authorizing import pages
 from shared.errors import (
     AuthorizationNotFound,
     AuthorizationRefused,

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from services.auth.__main__ import serve
-from services.auth.connections import pages
+from services.auth.connections.authorizing import pages
 from services.auth.domain import KeyHasher
 from services.auth.keyring import issue
 from services.auth.orders import KeyOrder

@@ -11,12 +11,12 @@ import pytest
 from penstock.auth.v1 import connections_pb2, data_keys_pb2
 
 from services.auth.__main__ import serve
-from services.auth.connections.authorization_store import MongoAuthorizationStore
-from services.auth.connections.data_key_store import MongoDataKeyStore
-from services.auth.connections.data_keys import DataKeys
-from services.auth.connections.resealing import MARGIN, Resealing
-from services.auth.connections.sealed_store import MongoSealedStore
-from services.auth.connections.vault import Vault
+from services.auth.connections.authorizing.store import MongoAuthorizationStore
+from services.auth.connections.sealing.data_key_store import MongoDataKeyStore
+from services.auth.connections.sealing.data_keys import DataKeys
+from services.auth.connections.sealing.resealing import MARGIN, Resealing
+from services.auth.connections.sealing.sealed_store import MongoSealedStore
+from services.auth.connections.sealing.vault import Vault
 from shared import errors
 from shared.clock import SystemClock
 from shared.crash_points import CrashPoint

@@ -11,10 +11,7 @@ import pytest
 from aiohttp import web
 
 from services.auth.connections.domain import OAuth2Tokens
-from services.auth.connections.oauth1 import OAuth1
-from services.auth.connections.oauth2 import OAuth2
-from services.auth.connections.provider_http import MAX_ANSWER_BYTES, ProviderHttp
-from services.auth.connections.providers import (
+from services.auth.connections.providers.domain import (
     AccountSource,
     ClientAuthentication,
     Provider,
@@ -22,6 +19,9 @@ from services.auth.connections.providers import (
     ProviderKind,
     Refresh,
 )
+from services.auth.connections.providers.http import MAX_ANSWER_BYTES, ProviderHttp
+from services.auth.connections.providers.oauth1 import OAuth1
+from services.auth.connections.providers.oauth2 import OAuth2
 from shared.addresses import AddressGuard
 from shared.clock import SystemClock
 from shared.errors import AuthorizationRefused, PenstockError, Unavailable

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auth.connections import pages
-from services.auth.connections.authorization import (
+from services.auth.connections.authorizing import pages
+from services.auth.connections.authorizing.authorization import (
     AuthorizationOrder,
     is_random,
     new_random,

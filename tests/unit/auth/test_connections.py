@@ -10,7 +10,7 @@ from services.auth.connections.connections import Connections
 from services.auth.connections.domain import BasicLogin, BearerToken, HeaderKey, Kind, ReauthPolicy, State
 from services.auth.connections.notices import Changes
 from services.auth.connections.orders import MAX_SECRET_CHARACTERS, ChangeOrder, SecretOrder
-from services.auth.connections.vault import Vault
+from services.auth.connections.sealing.vault import Vault
 from shared import ids
 from shared.addresses import AddressGuard
 from shared.errors import ConnectionLimitReached, ConnectionNotFound, InvalidArgument, Unavailable

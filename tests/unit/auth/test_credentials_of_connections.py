@@ -10,8 +10,8 @@ import pytest
 import structlog
 from penstock.auth.v1 import connections_pb2, credentials_pb2
 
-from services.auth.connections import known as known_
-from services.auth.connections.credential_servicer import CredentialServicer
+from services.auth.connections.credentials import known as known_
+from services.auth.connections.credentials.servicer import CredentialServicer
 from services.auth.connections.domain import (
     BasicLogin,
     BearerToken,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.auth.connections.data_keys import AWAY_TIME, FRESH_TIME, DataKeys
-from services.auth.connections.key_providers import KeyProviders
+from services.auth.connections.sealing.data_keys import AWAY_TIME, FRESH_TIME, DataKeys
+from services.auth.connections.sealing.key_providers import KeyProviders
 from shared import ids
 from shared.errors import Unavailable
 from tests.fakes.data_key_store import FakeDataKeyStore

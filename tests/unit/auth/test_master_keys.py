@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from services.auth.connections.key_providers import Wrapped
-from services.auth.connections.master_keys import MasterKeys
+from services.auth.connections.sealing.key_providers import Wrapped
+from services.auth.connections.sealing.master_keys import MasterKeys
 from shared.config import Secret
 from shared.errors import Unavailable
 

@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from services.auth.connections import provider_files
-from services.auth.connections.provider_files import ProviderMistakes
-from services.auth.connections.providers import ClientAuthentication, ProviderClient, ProviderKind, Providers, Refresh
+from services.auth.connections.providers import files as provider_files
+from services.auth.connections.providers.domain import (
+    ClientAuthentication,
+    ProviderClient,
+    ProviderKind,
+    Providers,
+    Refresh,
+)
+from services.auth.connections.providers.files import ProviderMistakes
 from shared.config import Secret
 from shared.errors import InvalidArgument, ProviderNotFound
 

@@ -12,10 +12,10 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.auth.connections import faults, refreshes
-from services.auth.connections.claims import ClaimTimes
+from services.auth.connections.credentials import faults, refreshes
+from services.auth.connections.credentials.claims import ClaimTimes
 from services.auth.connections.domain import OAuth2Tokens, State
-from services.auth.connections.vault import Vault
+from services.auth.connections.sealing.vault import Vault
 from shared.errors import ConnectionNeedsReauth, Unavailable
 from shared.retry import Backoff
 from tests.fakes.connection_store import FakeConnectionStore

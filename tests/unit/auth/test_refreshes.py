@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from services.auth.connections.domain import Change, GivenSecret, Kind, OAuth2Tokens, State
-from services.auth.connections.vault import Vault
+from services.auth.connections.sealing.vault import Vault
 from shared.errors import ConnectionNeedsReauth, ConnectionNotFound, Unavailable
 from shared.retry import Backoff
 from tests.fakes.connection_store import FakeConnectionStore
@@ -19,7 +19,7 @@ from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from services.auth.connections.domain import Connection
-    from services.auth.connections.vault import Keys
+    from services.auth.connections.sealing.vault import Keys
 
 
 class Scene:

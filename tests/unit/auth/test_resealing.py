@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.auth.connections import resealing as resealing_
-from services.auth.connections.data_keys import DataKeys
 from services.auth.connections.domain import BearerToken, Change, GivenSecret, Kind, Sealed
-from services.auth.connections.key_providers import KeyProviders
-from services.auth.connections.resealing import MARGIN, Resealing
-from services.auth.connections.vault import Vault
+from services.auth.connections.sealing import resealing as resealing_
+from services.auth.connections.sealing.data_keys import DataKeys
+from services.auth.connections.sealing.key_providers import KeyProviders
+from services.auth.connections.sealing.resealing import MARGIN, Resealing
+from services.auth.connections.sealing.vault import Vault
 from shared.errors import Unavailable
 from tests.fakes.connection_store import FakeConnectionStore
 from tests.fakes.connections import LATER, make

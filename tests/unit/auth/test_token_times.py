@@ -8,7 +8,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auth.connections import token_times
+from services.auth.connections.credentials import token_times
 from services.auth.connections.domain import Kind
 from tests.fakes.connections import NOW, make
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.auth.connections.undisturbed import Undisturbed
+from services.auth.connections.authorizing.undisturbed import Undisturbed
 
 
 async def test_who_waits_has_what_comes_of_it() -> None:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auth.connections import secret_texts
 from services.auth.connections.domain import (
     BasicLogin,
     BearerToken,
@@ -16,7 +15,8 @@ from services.auth.connections.domain import (
     OAuth2Tokens,
     Sealed,
 )
-from services.auth.connections.vault import SecretLostError, Vault
+from services.auth.connections.sealing import secret_texts
+from services.auth.connections.sealing.vault import SecretLostError, Vault
 from shared.errors import Unavailable
 from tests.fakes.data_keys import FakeKeys
 

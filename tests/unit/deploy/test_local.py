@@ -17,7 +17,7 @@ from deploy.local.console import table
 from deploy.local.errors import SettingError, StackError
 from deploy.local.programs import PROGRAMS
 from deploy.local.supervision import Supervisor
-from services.auth.connections.master_keys import MasterKeys
+from services.auth.connections.sealing.master_keys import MasterKeys
 from shared.config import Secret
 from shared.errors import Unauthenticated
 from shared.identity import Principal, PrincipalKind, ServiceIdentity, TokenSigner, TokenVerifier

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from prometheus_client import Counter
 
+from services.auth.connections.credentials.faults import ProviderFaults
 from services.auth.connections.domain import OAuth2Tokens, Refreshed
-from services.auth.connections.faults import ProviderFaults
-from services.auth.connections.vault import SecretLostError
+from services.auth.connections.sealing.vault import SecretLostError
 from services.auth.domain import to_milliseconds
 from shared import crash_points, observability
 from shared.crash_points import CrashPoint
@@ -26,12 +26,12 @@ from shared.retry import Backoff, until_done
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from services.auth.connections.claims import RefreshClaims
+    from services.auth.connections.credentials.claims import RefreshClaims
+    from services.auth.connections.credentials.known import KnownConnections
     from services.auth.connections.domain import Connection
-    from services.auth.connections.grants import Grant
-    from services.auth.connections.known import KnownConnections
+    from services.auth.connections.providers.grants import Grant
+    from services.auth.connections.sealing.vault import Vault
     from services.auth.connections.store import ConnectionStore
-    from services.auth.connections.vault import Vault
     from shared.clock import Clock
 
 log = observability.logger()

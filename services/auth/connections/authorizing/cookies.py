@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.auth.connections.authorization import CALLBACK_PATH, is_random
+from services.auth.connections.authorizing.authorization import CALLBACK_PATH, is_random
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from services.auth.connections.authorization import Authorization
+    from services.auth.connections.authorizing.authorization import Authorization
 
 #: Of the authorization's digest: as many at once as anybody opens have cookies of their own.
 _NAME_CHARACTERS = 16

@@ -6,20 +6,20 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from services.auth.connections import oauth1, oauth2
-from services.auth.connections.authorization import CALLBACK_PATH
+from services.auth.connections.authorizing.authorization import CALLBACK_PATH
 from services.auth.connections.domain import OAuth2Tokens
-from services.auth.connections.oauth1 import OUT_OF_BAND, RequestToken
-from services.auth.connections.providers import ProviderKind
+from services.auth.connections.providers import oauth1, oauth2
+from services.auth.connections.providers.domain import ProviderKind
+from services.auth.connections.providers.oauth1 import OUT_OF_BAND, RequestToken
 from shared.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from services.auth.connections.grants import Grant
-    from services.auth.connections.oauth1 import OAuth1
-    from services.auth.connections.oauth2 import OAuth2
-    from services.auth.connections.providers import Provider, ProviderClient, Providers
+    from services.auth.connections.providers.domain import Provider, ProviderClient, Providers
+    from services.auth.connections.providers.grants import Grant
+    from services.auth.connections.providers.oauth1 import OAuth1
+    from services.auth.connections.providers.oauth2 import OAuth2
 
 #: What is kept of an authorization: what its provider's answer is worth something with.
 Kept = RequestToken | str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from services.auth.connections import secret_texts
-from services.auth.connections.authorization import AuthorizationOrder
+from services.auth.connections.authorizing.authorization import AuthorizationOrder
 from services.auth.connections.domain import Change, Connection, GivenSecret, OAuth2Tokens, ReauthPolicy
-from services.auth.connections.grants import check_account
+from services.auth.connections.providers.grants import check_account
+from services.auth.connections.sealing import secret_texts
 from services.auth.domain import to_milliseconds
 from shared import ids, observability
 from shared.errors import ConnectionNotFound, InvalidArgument, PenstockError, Unavailable, shown
@@ -15,12 +15,12 @@ from shared.errors import ConnectionNotFound, InvalidArgument, PenstockError, Un
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from services.auth.connections.flows import Flows
-    from services.auth.connections.grants import Grant
+    from services.auth.connections.authorizing.flows import Flows
     from services.auth.connections.orders import ProviderOrder
-    from services.auth.connections.providers import Provider
+    from services.auth.connections.providers.domain import Provider
+    from services.auth.connections.providers.grants import Grant
+    from services.auth.connections.sealing.vault import Vault
     from services.auth.connections.store import ConnectionStore
-    from services.auth.connections.vault import Vault
     from shared.clock import Clock
     from shared.identity import Principal
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from pymongo import IndexModel, ReturnDocument
 
 from services.auth.connections import documents
-from services.auth.connections.authorization import Authorization, AuthorizationOrder
+from services.auth.connections.authorizing.authorization import Authorization, AuthorizationOrder
 from services.auth.connections.domain import ReauthPolicy, Sealed
 from services.auth.tenant_store import DATABASE
 from shared import mongo

@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from services.auth.connections import token_times
+from services.auth.connections.credentials import token_times
 from services.auth.connections.domain import Kind, OAuth2Tokens, ReauthPolicy, State
-from services.auth.connections.vault import SecretLostError
+from services.auth.connections.sealing.vault import SecretLostError
 from shared import ids, observability
 from shared.errors import ConnectionNeedsReauth, ConnectionNotFound, Unavailable, shown
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from services.auth.connections.credentials.known import KnownConnections
+    from services.auth.connections.credentials.refreshes import Refreshes
     from services.auth.connections.domain import Connection, Secret
-    from services.auth.connections.known import KnownConnections
-    from services.auth.connections.providers import ProviderClient, Providers
-    from services.auth.connections.refreshes import Refreshes
-    from services.auth.connections.vault import Vault
+    from services.auth.connections.providers.domain import ProviderClient, Providers
+    from services.auth.connections.sealing.vault import Vault
     from shared.clock import Clock
 
 log = observability.logger()

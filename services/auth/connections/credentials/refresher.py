@@ -8,9 +8,9 @@ from shared.errors import ProviderNotFound, Unavailable
 
 if TYPE_CHECKING:
     from services.auth.connections.domain import Connection, OAuth2Tokens
-    from services.auth.connections.grants import Grant
-    from services.auth.connections.oauth2 import OAuth2
-    from services.auth.connections.providers import Providers
+    from services.auth.connections.providers.domain import Providers
+    from services.auth.connections.providers.grants import Grant
+    from services.auth.connections.providers.oauth2 import OAuth2
 
 
 class ProviderRefresher:

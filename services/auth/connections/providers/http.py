@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 import aiohttp
 
-from services.auth.connections.grants import unavailable
+from services.auth.connections.providers.grants import unavailable
 from shared import observability, retry_after
 from shared.addresses import ForbiddenAddressError
 from shared.guarded_http import guarded_session, url_as_given
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractResolver
 
-    from services.auth.connections.providers import Provider
+    from services.auth.connections.providers.domain import Provider
     from shared.addresses import AddressGuard
 
 log = observability.logger()

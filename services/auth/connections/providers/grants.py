@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
-    from services.auth.connections.providers import AccountSource, Provider
+    from services.auth.connections.providers.domain import AccountSource, Provider
 
 #: What a provider's word for an error looks like that is shown again.
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}")

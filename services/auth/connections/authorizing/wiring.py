@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.auth.connections.authorizations import Authorizations
-from services.auth.connections.authorizing import Authorizing
-from services.auth.connections.callback import Callback
-from services.auth.connections.cookies import Cookies
-from services.auth.connections.flows import Flows
-from services.auth.connections.granted import Granted
-from services.auth.connections.oauth1 import OAuth1
-from services.auth.connections.oauth2 import OAuth2
+from services.auth.connections.authorizing.answers import Authorizing
+from services.auth.connections.authorizing.authorizations import Authorizations
+from services.auth.connections.authorizing.callback import Callback
+from services.auth.connections.authorizing.cookies import Cookies
+from services.auth.connections.authorizing.flows import Flows
+from services.auth.connections.authorizing.granted import Granted
+from services.auth.connections.providers.oauth1 import OAuth1
+from services.auth.connections.providers.oauth2 import OAuth2
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from services.auth.connections.authorization_store import AuthorizationStore
-    from services.auth.connections.callback import Holders
-    from services.auth.connections.granted import Room, Told
-    from services.auth.connections.provider_http import ProviderHttp
-    from services.auth.connections.providers import Providers
+    from services.auth.connections.authorizing.callback import Holders
+    from services.auth.connections.authorizing.granted import Room, Told
+    from services.auth.connections.authorizing.store import AuthorizationStore
+    from services.auth.connections.providers.domain import Providers
+    from services.auth.connections.providers.http import ProviderHttp
+    from services.auth.connections.sealing.vault import Vault
     from services.auth.connections.store import ConnectionStore
-    from services.auth.connections.vault import Vault
     from shared.audit import Audit
     from shared.clock import Clock
     from shared.paging import PageTokens

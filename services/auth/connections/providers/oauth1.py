@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from oauthlib import oauth1
 
 from services.auth.connections.domain import OAuth1Token
-from services.auth.connections.grants import (
+from services.auth.connections.providers.grants import (
     Grant,
     account_in,
     client_refused,
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from services.auth.connections.provider_http import ProviderAnswer, ProviderHttp
-    from services.auth.connections.providers import Provider, ProviderClient
+    from services.auth.connections.providers.domain import Provider, ProviderClient
+    from services.auth.connections.providers.http import ProviderAnswer, ProviderHttp
     from shared.errors import PenstockError
 
 #: The callback of who has no browser that comes back (RFC 5849, 2.1).

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.auth.v1 import connections_pb2
 
-from services.auth.connections.authorization import AuthorizationOrder
+from services.auth.connections.authorizing.authorization import AuthorizationOrder
+from services.auth.connections.authorizing.undisturbed import Undisturbed
 from services.auth.connections.messages import policy_of
-from services.auth.connections.providers import ProviderKind
-from services.auth.connections.undisturbed import Undisturbed
+from services.auth.connections.providers.domain import ProviderKind
 from services.auth.times import timestamp
 from shared.paging import Position, page_size
 from shared.rpc import call as current_call
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import grpc
     from google.api import httpbody_pb2
 
-    from services.auth.connections.authorizations import Authorizations
-    from services.auth.connections.callback import Callback
+    from services.auth.connections.authorizing.authorizations import Authorizations
+    from services.auth.connections.authorizing.callback import Callback
+    from services.auth.connections.authorizing.granted import Granted
     from services.auth.connections.domain import Connection
-    from services.auth.connections.granted import Granted
     from services.auth.connections.orders import ProviderOrder
-    from services.auth.connections.providers import Provider, Providers
+    from services.auth.connections.providers.domain import Provider, Providers
     from shared.identity import Principal
     from shared.paging import PageTokens
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from services.auth.connections.domain import Account, OAuth2Tokens
-from services.auth.connections.grants import (
+from services.auth.connections.providers.domain import ClientAuthentication, Refresh
+from services.auth.connections.providers.grants import (
     ClientRefused,
     Grant,
     account_in,
@@ -20,8 +21,7 @@ from services.auth.connections.grants import (
     unavailable,
     word,
 )
-from services.auth.connections.oauth1 import with_query
-from services.auth.connections.providers import ClientAuthentication, Refresh
+from services.auth.connections.providers.oauth1 import with_query
 from shared import observability
 from shared.errors import Unavailable
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from services.auth.connections.provider_http import ProviderAnswer, ProviderHttp
-    from services.auth.connections.providers import Provider, ProviderClient
+    from services.auth.connections.providers.domain import Provider, ProviderClient
+    from services.auth.connections.providers.http import ProviderAnswer, ProviderHttp
     from shared.clock import Clock
     from shared.errors import PenstockError
 

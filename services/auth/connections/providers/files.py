@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import yaml
 from yarl import URL
 
-from services.auth.connections.providers import (
+from services.auth.connections.providers.domain import (
     AccountSource,
     ClientAuthentication,
     Provider,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 CLIENTS_SETTING = "PENSTOCK_PROVIDER_CLIENTS"
 FILE_SETTING = "PENSTOCK_PROVIDERS_FILE"
-_SHIPPED = Path(__file__).parent / "providers"
+_SHIPPED = Path(__file__).parent / "data"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:[1-9][0-9]{0,4})?")
 _PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")

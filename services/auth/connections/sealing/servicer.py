@@ -14,10 +14,10 @@ from shared.rpc.call import current_principal
 if TYPE_CHECKING:
     import grpc
 
-    from services.auth.connections.data_key_store import DataKey
-    from services.auth.connections.data_keys import DataKeys
-    from services.auth.connections.resealing import Resealing
-    from services.auth.connections.sealed_store import SealedStore
+    from services.auth.connections.sealing.data_key_store import DataKey
+    from services.auth.connections.sealing.data_keys import DataKeys
+    from services.auth.connections.sealing.resealing import Resealing
+    from services.auth.connections.sealing.sealed_store import SealedStore
     from shared.paging import PageTokens
 
     Context = grpc.aio.ServicerContext[Any, Any]

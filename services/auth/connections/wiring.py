@@ -8,27 +8,26 @@ from typing import TYPE_CHECKING
 
 from penstock.auth.v1 import connections_pb2_grpc, credentials_pb2_grpc, data_keys_pb2_grpc
 
-from services.auth.connections import assembly
-from services.auth.connections.assembly import Kept
-from services.auth.connections.authorization_store import MongoAuthorizationStore
-from services.auth.connections.claims import RefreshClaims
+from services.auth.connections.authorizing.store import MongoAuthorizationStore
+from services.auth.connections.authorizing.wiring import Kept, authorizing
 from services.auth.connections.connections import Connections
-from services.auth.connections.credential_servicer import CredentialServicer
-from services.auth.connections.credentials import Credentials
-from services.auth.connections.data_key_servicer import DataKeyServicer
-from services.auth.connections.data_key_store import MongoDataKeyStore
-from services.auth.connections.data_keys import DataKeys
-from services.auth.connections.known import KnownConnections
+from services.auth.connections.credentials.claims import RefreshClaims
+from services.auth.connections.credentials.credentials import Credentials
+from services.auth.connections.credentials.known import KnownConnections
+from services.auth.connections.credentials.refresher import ProviderRefresher
+from services.auth.connections.credentials.refreshes import Refreshes
+from services.auth.connections.credentials.servicer import CredentialServicer
 from services.auth.connections.notices import Changes, UntoldConnections
-from services.auth.connections.oauth2 import OAuth2
-from services.auth.connections.provider_http import ProviderHttp
-from services.auth.connections.refresher import ProviderRefresher
-from services.auth.connections.refreshes import Refreshes
-from services.auth.connections.resealing import Resealing
-from services.auth.connections.sealed_store import MongoSealedStore
+from services.auth.connections.providers.http import ProviderHttp
+from services.auth.connections.providers.oauth2 import OAuth2
+from services.auth.connections.sealing.data_key_store import MongoDataKeyStore
+from services.auth.connections.sealing.data_keys import DataKeys
+from services.auth.connections.sealing.resealing import Resealing
+from services.auth.connections.sealing.sealed_store import MongoSealedStore
+from services.auth.connections.sealing.servicer import DataKeyServicer
+from services.auth.connections.sealing.vault import Vault
 from services.auth.connections.servicer import ConnectionServicer
 from services.auth.connections.store import MongoConnectionStore
-from services.auth.connections.vault import Vault
 from services.auth.notices import Notices
 from shared.addresses import AddressGuard
 from shared.errors import Unavailable
@@ -42,8 +41,8 @@ if TYPE_CHECKING:
     import grpc
 
     from services.auth.config import Config
-    from services.auth.connections.callback import Holders
-    from services.auth.connections.providers import Providers
+    from services.auth.connections.authorizing.callback import Holders
+    from services.auth.connections.providers.domain import Providers
     from shared import mongo
     from shared.bus import Bus
     from shared.clock import Clock
@@ -155,7 +154,7 @@ def _connections(config: Config, process: Process, shared: Shared, base: _Base) 
         limit=config.max_connections,
         clock=shared.clock,
     )
-    authorizing = assembly.authorizing(
+    answers = authorizing(
         Kept(
             authorizations=base.authorizations,
             connections=base.store,
@@ -172,8 +171,8 @@ def _connections(config: Config, process: Process, shared: Shared, base: _Base) 
         audit=process.audit,
         clock=shared.clock,
     )
-    process.on_drain(authorizing.drain)
-    return ConnectionServicer(connections=connections, authorizations=authorizing, page_tokens=shared.page_tokens)
+    process.on_drain(answers.drain)
+    return ConnectionServicer(connections=connections, authorizations=answers, page_tokens=shared.page_tokens)
 
 
 async def _credentials(process: Process, shared: Shared, base: _Base) -> Credentials:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from services.auth.connections import secret_texts
 from services.auth.connections.domain import Sealed
+from services.auth.connections.sealing import secret_texts
 from shared.sealing import SealBrokenError, Sealer
 
 if TYPE_CHECKING:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from google.api import httpbody_pb2
 
-from services.auth.connections import grants, pages
-from services.auth.connections.authorization import OTHER_BROWSER
-from services.auth.connections.authorizations import check_browser, not_found
-from services.auth.connections.oauth1 import with_query
-from services.auth.connections.providers import ProviderKind
+from services.auth.connections.authorizing import pages
+from services.auth.connections.authorizing.authorization import OTHER_BROWSER
+from services.auth.connections.authorizing.authorizations import check_browser, not_found
+from services.auth.connections.providers import grants
+from services.auth.connections.providers.domain import ProviderKind
+from services.auth.connections.providers.oauth1 import with_query
 from services.auth.domain import KeyState
 from shared import ids, observability
 from shared.audit import OK, entry_on_behalf
@@ -33,11 +34,11 @@ from shared.rpc.status import HTTP_STATUS_HEADER
 if TYPE_CHECKING:
     from penstock.auth.v1 import connections_pb2
 
-    from services.auth.connections.authorization import Authorization
-    from services.auth.connections.authorizations import Authorizations
-    from services.auth.connections.cookies import Cookies
+    from services.auth.connections.authorizing.authorization import Authorization
+    from services.auth.connections.authorizing.authorizations import Authorizations
+    from services.auth.connections.authorizing.cookies import Cookies
     from services.auth.connections.domain import Connection
-    from services.auth.connections.providers import Provider, Providers
+    from services.auth.connections.providers.domain import Provider, Providers
     from services.auth.domain import Key, Tenant
     from shared.audit import Audit, AuditEntry
     from shared.clock import Clock

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import Counter
 
-from services.auth.connections.vault import SecretLostError
+from services.auth.connections.sealing.vault import SecretLostError
 from shared import crash_points, observability
 from shared.crash_points import CrashPoint
 from shared.errors import Unavailable
@@ -23,11 +23,11 @@ from shared.retry import Backoff, until_done
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from services.auth.connections.data_key_store import DataKey, DataKeyStore
-    from services.auth.connections.data_keys import DataKeys
     from services.auth.connections.domain import Kept, Sealed
-    from services.auth.connections.sealed_store import SealedStore
-    from services.auth.connections.vault import Vault
+    from services.auth.connections.sealing.data_key_store import DataKey, DataKeyStore
+    from services.auth.connections.sealing.data_keys import DataKeys
+    from services.auth.connections.sealing.sealed_store import SealedStore
+    from services.auth.connections.sealing.vault import Vault
     from shared.clock import Clock
 
 log = observability.logger()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
-from services.auth.connections.key_providers import Wrapped, unavailable
+from services.auth.connections.sealing.key_providers import Wrapped, unavailable
 from shared import aws, observability
 
 if TYPE_CHECKING:

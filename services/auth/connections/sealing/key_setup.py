@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from services.auth.connections.aws_kms import AwsKms, KmsSettings
-from services.auth.connections.key_providers import KeyProviders
-from services.auth.connections.master_keys import MasterKeys
+from services.auth.connections.sealing.aws_kms import AwsKms, KmsSettings
+from services.auth.connections.sealing.key_providers import KeyProviders
+from services.auth.connections.sealing.master_keys import MasterKeys
 from shared.config import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.auth.connections.key_providers import KeyProvider
+    from services.auth.connections.sealing.key_providers import KeyProvider
     from shared.config import Secret
 
 DEFAULT = MasterKeys.name

@@ -11,7 +11,7 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from services.auth.connections.data_key_store import DataKey
+from services.auth.connections.sealing.data_key_store import DataKey
 from services.auth.domain import to_milliseconds
 from shared import ids, observability
 from shared.errors import Unavailable
@@ -20,8 +20,8 @@ from shared.sealing import KEY_BYTES
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from services.auth.connections.data_key_store import DataKeyStore
-    from services.auth.connections.key_providers import KeyProviders
+    from services.auth.connections.sealing.data_key_store import DataKeyStore
+    from services.auth.connections.sealing.key_providers import KeyProviders
     from shared.clock import Clock
 
 log = observability.logger()

@@ -20,7 +20,7 @@ from services.auth.times import timestamp
 if TYPE_CHECKING:
     import grpc
 
-    from services.auth.connections.credentials import Credentials, Usable
+    from services.auth.connections.credentials.credentials import Credentials, Usable
 
     Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from pymongo import DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from services.auth.connections.key_providers import Wrapped
+from services.auth.connections.sealing.key_providers import Wrapped
 from services.auth.tenant_store import DATABASE
 from shared import mongo
 from shared.mongo import translated

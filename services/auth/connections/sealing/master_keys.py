@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from services.auth.connections.key_providers import Wrapped, unavailable
+from services.auth.connections.sealing.key_providers import Wrapped, unavailable
 from shared import observability
 from shared.config import Secret
 from shared.sealing import SealBrokenError, Sealer

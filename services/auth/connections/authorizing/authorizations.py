@@ -19,11 +19,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from services.auth.connections import authorization as authorization_
-from services.auth.connections import flows as flows_
-from services.auth.connections.authorization import Authorization, AuthorizationOrder, digest, is_random, new_random
-from services.auth.connections.oauth1 import RequestToken
-from services.auth.connections.vault import SecretLostError
+from services.auth.connections.authorizing import authorization as authorization_
+from services.auth.connections.authorizing import flows as flows_
+from services.auth.connections.authorizing.authorization import (
+    Authorization,
+    AuthorizationOrder,
+    digest,
+    is_random,
+    new_random,
+)
+from services.auth.connections.providers.oauth1 import RequestToken
+from services.auth.connections.sealing.vault import SecretLostError
 from services.auth.domain import to_milliseconds
 from shared import observability
 from shared.errors import (
@@ -37,12 +43,12 @@ from shared.errors import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from services.auth.connections.authorization_store import AuthorizationStore
+    from services.auth.connections.authorizing.flows import Flows
+    from services.auth.connections.authorizing.granted import Granted
+    from services.auth.connections.authorizing.store import AuthorizationStore
     from services.auth.connections.domain import Connection
-    from services.auth.connections.flows import Flows
-    from services.auth.connections.granted import Granted
-    from services.auth.connections.providers import Provider
-    from services.auth.connections.vault import Vault
+    from services.auth.connections.providers.domain import Provider
+    from services.auth.connections.sealing.vault import Vault
     from shared.clock import Clock
     from shared.identity import Principal
 
