@@ -76,7 +76,7 @@ async def working(
     config: Config, identities: Identities, bus: Bus, log: JobsLog, folder: Path
 ) -> AsyncGenerator[Working]:
     """Runs both, each told beforehand where the other will be."""
-    free = layout.on_free_ports(folder, {"scheduler": 0, "upstream": 0})
+    free = layout.on_free_ports(folder, {"scheduler": 0, "upstream": 0, "auth": 0})
     upstream = UpstreamConfig(
         grpc_address=free.address("upstream"),
         identity_keys_file=identities.keys_file,
