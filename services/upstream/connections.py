@@ -106,17 +106,18 @@ class Connections:
             raise InvalidArgument.field("connectionId", f"is {connection_id}, which is for {kept.upstream}")
         return kept.credential
 
-    async def refused(self, tenant: str, refused: Credential, reason: str) -> Credential:
-        """Tells auth that the upstream refuses a credential; what to call with instead.
+    async def refused(self, tenant: str, refused: Credential, reason: str, *, certain: bool) -> Credential:
+        """Tells auth that a credential was refused; what to call with instead: the same where there is no other.
 
         Args:
             tenant: Whose connection it is.
             refused: What was refused.
             reason: What the upstream has said, without secrets.
+            certain: It has said so in words of its own, and not by a status alone.
 
         Raises:
             ConnectionNotFound: It was deleted meanwhile.
-            ConnectionNeedsReauth: There is nothing else: it has to be authorized anew.
+            ConnectionNeedsReauth: It has to be authorized anew.
             Unavailable: Auth is away, or the connection's provider, and has been for too long.
         """
         kept = self._kept.get(refused.connection_id)
@@ -124,7 +125,9 @@ class Connections:
             if kept.credential.version > refused.version:
                 return kept.credential
             del self._kept[refused.connection_id]
-        question = _Question(tenant=tenant, connection_id=refused.connection_id, refused=refused.version)
+        question = _Question(
+            tenant=tenant, connection_id=refused.connection_id, refused=refused.version, certain=certain
+        )
         answer = await self._shared(question, lambda asked: self._report(asked, reason[:_MAX_REASON_CHARACTERS]))
         return answer.credential
 
@@ -145,7 +148,11 @@ class Connections:
 
     async def _report(self, question: _Question, reason: str) -> credentials_pb2.Credential:
         request = credentials_pb2.ReportRefusedCredentialRequest(
-            tenant=question.tenant, connection_id=question.connection_id, version=question.refused, reason=reason
+            tenant=question.tenant,
+            connection_id=question.connection_id,
+            version=question.refused,
+            reason=reason,
+            certain=question.certain,
         )
         return await self._auth.ReportRefusedCredential(request, timeout=_ASK_TIMEOUT_S)
 
@@ -200,6 +207,7 @@ class _Question:
     connection_id: str
     #: The version that was refused; 0 where nothing was.
     refused: int = 0
+    certain: bool = False
 
 
 def _credential(answer: credentials_pb2.Credential) -> Credential:

@@ -87,17 +87,23 @@ class Requests:
     async def instead_of(self, refused: Credential, call: scheduler_pb2.Call, failure: Failure) -> Credential | Failure:
         """What to call with instead of a credential that the upstream has refused, or how the call came out then.
 
+        An upstream that has a code of its own for that leaves no doubt.
+
         Args:
             refused: What it was called with.
             call: The lease.
             failure: How it came out by itself.
         """
         try:
-            return await self._connections.refused(call.tenant, refused, failure.message)
+            other = await self._connections.refused(
+                call.tenant, refused, failure.message, certain=bool(failure.upstream_code)
+            )
         except (ConnectionNotFound, ConnectionNeedsReauth) as error:
             without = _without_credential(error)
         except PenstockError as error:  # the call went out, and counts
             without = replace(_without_credential(error), uncounted=False)
+        else:
+            return other if other.version != refused.version else failure
         return replace(
             failure,
             reason=without.reason,

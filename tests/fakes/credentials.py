@@ -26,6 +26,8 @@ class FakeCredentials:
     keep_for: timedelta = timedelta(seconds=30)
     #: What it answers with instead.
     error: PenstockError | None = None
+    #: Whether there is another token for one that was refused.
+    has_others: bool = True
     #: What it answers reports with instead.
     report_error: PenstockError | None = None
     #: How many questions from now on it does not answer.
@@ -84,7 +86,8 @@ class FakeCredentials:
         await self.open_to_reports.wait()
         if self.report_error is not None:
             raise self.report_error
-        self.version = max(self.version, request.version + 1)
+        if self.has_others:
+            self.version = max(self.version, request.version + 1)
         return self._credential(request.tenant, request.connection_id)
 
     def _check(self, tenant: str, connection_id: str) -> None:

@@ -148,9 +148,11 @@ class Replica:
         """What to call with: an access token."""
         return access_token(await self.credentials.credential(connection.tenant, connection.id))
 
-    async def refused(self, connection: Connection, version: int) -> str:
+    async def refused(self, connection: Connection, version: int, *, certain: bool = False) -> str:
         """What to call with after a refusal."""
-        usable = await self.credentials.refused(connection.tenant, connection.id, version=version, reason="said 401")
+        usable = await self.credentials.refused(
+            connection.tenant, connection.id, version=version, reason="said 401", certain=certain
+        )
         return access_token(usable)
 
     async def kill(self) -> None:

@@ -108,18 +108,17 @@ async def test_a_consent_that_was_taken_back_fails_the_jobs_or_has_them_wait(
     assert (await scene.record(connection)).state is State.NEEDS_REAUTH
 
 
-async def test_an_upstream_that_refuses_a_secret_that_nobody_refreshes_says_so_once(scene: Shop, mesh: Mesh) -> None:
+async def test_a_status_that_refuses_a_secret_fails_its_job_and_leaves_the_connection(scene: Shop, mesh: Mesh) -> None:
     host = scene.provider.url.removeprefix("http://")
     connection = await sealed_connection(
         scene.store, scene.vault, BearerToken(token="t0p-s3cret"), SystemClock(), hosts=(host,)
     )
     async with at_work(scene, mesh):
         attempt = await mesh.outcome(await mesh.scheduler.put("get", resource(scene), connection=connection.id))
-    assert attempt.error.reason == "CONNECTION_NEEDS_REAUTH"
-    record = await scene.record(connection)
-    assert record.state is State.NEEDS_REAUTH
-    assert "401" in record.state_reason
-    assert "t0p-s3cret" not in record.state_reason
+    assert (attempt.error.reason, attempt.error.upstream_status) == ("UPSTREAM_STATUS", 401)
+    assert "t0p-s3cret" not in attempt.error.message
+    assert scene.provider.calls("/resource") == 1
+    assert (await scene.record(connection)).state is State.ACTIVE
 
 
 @pytest.mark.parametrize("policy", list(ReauthPolicy))
@@ -191,10 +190,11 @@ async def test_no_secret_is_in_what_is_logged_or_told(
     connection = await scene.connected()
     async with at_work(scene, mesh):
         for _ in range(2):
-            told = await mesh.outcome(await mesh.scheduler.put("post", resource(scene), connection=connection.id))
+            await mesh.outcome(await mesh.scheduler.put("post", resource(scene), connection=connection.id))
             scene.consent.access_tokens.clear()
+        other = await scene.connected()
         scene.provider.revoke_all()
-        told = await mesh.outcome(await mesh.scheduler.put("post", resource(scene), connection=connection.id))
+        told = await mesh.outcome(await mesh.scheduler.put("post", resource(scene), connection=other.id))
     assert told.error.reason == "CONNECTION_NEEDS_REAUTH"
     tokens = {form.get("refresh_token", "") for _, form in scene.provider.asked} | set(scene.consent.refresh_tokens)
     secrets = tokens | set(scene.provider.clients.values())

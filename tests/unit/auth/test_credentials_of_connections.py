@@ -54,10 +54,10 @@ class Desk:
         return await self.servicer.GetCredential(request, CONTEXT)
 
     async def report(
-        self, connection: Connection, version: int = 1, reason: str = "said 401"
+        self, connection: Connection, version: int = 1, reason: str = "said 401", *, certain: bool = True
     ) -> credentials_pb2.Credential:
         request = credentials_pb2.ReportRefusedCredentialRequest(
-            tenant="acme", connection_id=connection.id, version=version, reason=reason
+            tenant="acme", connection_id=connection.id, version=version, reason=reason, certain=certain
         )
         return await self.servicer.ReportRefusedCredential(request, CONTEXT)
 
@@ -172,6 +172,12 @@ async def test_what_needs_to_be_authorized_anew_says_whether_its_jobs_wait(
     with pytest.raises(ConnectionNeedsReauth) as caught:
         await desk.get(connection)
     assert caught.value.metadata["jobs_wait"] == waits
+
+
+async def test_a_status_alone_gives_up_no_secret(desk: Desk) -> None:
+    connection = await desk.connection(TOKEN)
+    assert (await desk.report(connection, certain=False)).version == 1
+    assert desk.store.by_id[connection.id].state is State.ACTIVE
 
 
 async def test_a_report_of_an_older_secret_changes_nothing(desk: Desk) -> None:

@@ -115,7 +115,21 @@ async def test_a_refused_credential_is_reported_and_the_call_made_once_more_with
     assert connector.tokens == ["token-1", "token-2"]
     [report] = auth.reported
     assert (report.version, report.reason) == (1, "the shop answered 401 Unauthorized")
+    assert not report.certain, "a status alone may be about the one thing that was asked for"
     assert connector.requests[1].timeout < connector.requests[0].timeout
+
+
+async def test_an_upstream_that_says_so_in_its_own_words_leaves_no_doubt() -> None:
+    connector, auth = Strict(1, replace(REFUSAL, upstream_code="98")), FakeCredentials()
+    await make(connector, "put", auth=auth, connection=CONNECTION)
+    assert [report.certain for report in auth.reported] == [True]
+
+
+async def test_a_call_is_not_made_again_with_what_was_refused() -> None:
+    connector, auth = Strict(9), FakeCredentials(has_others=False)
+    (attempt,) = await make(connector, "put", auth=auth, connection=CONNECTION)
+    assert (attempt.error.reason, attempt.error.upstream_status) == ("UPSTREAM_STATUS", 401)
+    assert connector.tokens == ["token-1"]
 
 
 async def test_a_fresh_credential_that_is_refused_too_is_reported_and_not_called_with_a_third_time() -> None:

@@ -156,14 +156,17 @@ async def test_a_refused_credential_is_reported_once_for_all_and_replaced() -> N
     desk = Desk(auth)
     refused = await desk.credential()
     auth.open_to_reports.clear()
-    reports = [asyncio.create_task(desk.connections.refused("acme", refused, "said 401")) for _ in range(20)]
+    reports = [
+        asyncio.create_task(desk.connections.refused("acme", refused, "said 401", certain=True)) for _ in range(20)
+    ]
     await eventually(lambda: auth.reported)
     auth.open_to_reports.set()
     assert {fresh.version for fresh in await asyncio.gather(*reports)} == {2}
     [report] = auth.reported
     assert (report.tenant, report.connection_id, report.version, report.reason) == ("acme", CONNECTION, 1, "said 401")
+    assert report.certain
     assert await desk.version() == 2
-    late = await desk.connections.refused("acme", refused, "said 401")
+    late = await desk.connections.refused("acme", refused, "said 401", certain=True)
     assert late.version == 2, "who was called with the old one is told the new one"
     assert (len(auth.asked), len(auth.reported)) == (1, 1)
 
@@ -173,7 +176,7 @@ async def test_a_refused_credential_is_not_called_with_again_whatever_auth_says(
     desk = Desk(auth)
     refused = await desk.credential()
     with pytest.raises(ConnectionNeedsReauth):
-        await desk.connections.refused("acme", refused, "said 401")
+        await desk.connections.refused("acme", refused, "said 401", certain=True)
     auth.error = ConnectionNeedsReauth("revoked")
     with pytest.raises(ConnectionNeedsReauth):
         await desk.version()

@@ -89,18 +89,20 @@ class Credentials:
             connection = _found(connection_id, await self._known.fresh(tenant, connection_id))
         return await self._ahead(_active(connection))
 
-    async def refused(self, tenant: str, connection_id: str, *, version: int, reason: str) -> Usable:
-        """What to call with instead of a secret that the upstream refuses.
+    async def refused(self, tenant: str, connection_id: str, *, version: int, reason: str, certain: bool) -> Usable:
+        """What to call with instead of a secret that the upstream refuses: the same where there is no other.
 
         Args:
             tenant: Whose connection it is.
             connection_id: Which.
             version: The refused secret's.
             reason: What the upstream has said.
+            certain: It has said in words of its own that the secret is none. A status alone may be about the one thing
+                that was asked for: it has a token refreshed, and gives no connection up.
 
         Raises:
             ConnectionNotFound: The tenant has no such connection.
-            ConnectionNeedsReauth: There is nothing else: it has to be authorized anew.
+            ConnectionNeedsReauth: It has to be authorized anew: that is certain, or its provider says so.
             Unavailable: MongoDB, the key provider or the connection's provider is away.
         """
         found = await self._known.fresh(tenant, connection_id) if ids.is_connection_id(connection_id) else None
@@ -108,12 +110,12 @@ class Credentials:
         if version != connection.version:
             return await self._ahead(connection)
         secret = await self._open(connection)
-        if not _renewable(secret):
+        log.info("credential_refused", connection=connection_id, version=version, why=reason, certain=certain)
+        if _renewable(secret) and not token_times.is_young(connection, self._clock.now()):
+            return await self._refreshed(connection)
+        if certain:
             return await self._without(connection, f"{connection.upstream} refuses its secret: {reason}")
-        if token_times.is_young(connection, self._clock.now()):
-            return await self._without(connection, f"{connection.upstream} refuses its fresh token too: {reason}")
-        log.info("credential_refused", connection=connection_id, version=version, why=reason)
-        return await self._refreshed(connection)
+        return self._usable(connection, secret)
 
     def _serves(self, connection: Connection) -> bool:
         """Whether its secret can be called with now, as far as its record tells."""

@@ -74,7 +74,11 @@ class CredentialServicer(credentials_pb2_grpc.CredentialServiceServicer):
         del context
         reason = "".join(filter(str.isprintable, request.reason))[:_MAX_REASON_CHARACTERS]
         usable = await self._credentials.refused(
-            request.tenant, request.connection_id, version=request.version, reason=reason or "it has not said why"
+            request.tenant,
+            request.connection_id,
+            version=request.version,
+            reason=reason or "it has not said why",
+            certain=request.certain,
         )
         return _message(usable)
 

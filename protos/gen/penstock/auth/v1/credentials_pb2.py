@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from penstock.auth.v1 import connections_pb2 as penstock_dot_auth_dot_v1_dot_connections__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"penstock/auth/v1/credentials.proto\x12\x10penstock.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"penstock/auth/v1/connections.proto\"B\n\x19\x44\x65scribeConnectionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\"\xbe\x01\n\x0f\x43onnectionFacts\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\r\n\x05hosts\x18\x03 \x03(\t\x12\x31\n\x05state\x18\x04 \x01(\x0e\x32\".penstock.auth.v1.Connection.State\x12@\n\rreauth_policy\x18\x05 \x01(\x0e\x32).penstock.auth.v1.Connection.ReauthPolicy\"=\n\x14GetCredentialRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\"h\n\x1eReportRefusedCredentialRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xe5\x02\n\nCredential\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x34\n\x06oauth1\x18\x04 \x01(\x0b\x32\".penstock.auth.v1.OAuth1CredentialH\x00\x12\x34\n\x06\x62\x65\x61rer\x18\x05 \x01(\x0b\x32\".penstock.auth.v1.BearerCredentialH\x00\x12\x34\n\x06header\x18\x06 \x01(\x0b\x32\".penstock.auth.v1.HeaderCredentialH\x00\x12\x32\n\x05\x62\x61sic\x18\x07 \x01(\x0b\x32!.penstock.auth.v1.BasicCredentialH\x00\x12\r\n\x05hosts\x18\x08 \x03(\t\x12.\n\nkeep_until\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06secret\"b\n\x10OAuth1Credential\x12\x12\n\nclient_key\x18\x01 \x01(\t\x12\x15\n\rclient_secret\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\x12\x14\n\x0ctoken_secret\x18\x04 \x01(\t\"!\n\x10\x42\x65\x61rerCredential\x12\r\n\x05token\x18\x01 \x01(\t\"/\n\x10HeaderCredential\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"5\n\x0f\x42\x61sicCredential\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t2\xbb\x02\n\x11\x43redentialService\x12\x64\n\x12\x44\x65scribeConnection\x12+.penstock.auth.v1.DescribeConnectionRequest\x1a!.penstock.auth.v1.ConnectionFacts\x12U\n\rGetCredential\x12&.penstock.auth.v1.GetCredentialRequest\x1a\x1c.penstock.auth.v1.Credential\x12i\n\x17ReportRefusedCredential\x12\x30.penstock.auth.v1.ReportRefusedCredentialRequest\x1a\x1c.penstock.auth.v1.Credentialb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"penstock/auth/v1/credentials.proto\x12\x10penstock.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"penstock/auth/v1/connections.proto\"B\n\x19\x44\x65scribeConnectionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\"\xbe\x01\n\x0f\x43onnectionFacts\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\r\n\x05hosts\x18\x03 \x03(\t\x12\x31\n\x05state\x18\x04 \x01(\x0e\x32\".penstock.auth.v1.Connection.State\x12@\n\rreauth_policy\x18\x05 \x01(\x0e\x32).penstock.auth.v1.Connection.ReauthPolicy\"=\n\x14GetCredentialRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\"y\n\x1eReportRefusedCredentialRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07\x63\x65rtain\x18\x05 \x01(\x08\"\xe5\x02\n\nCredential\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x34\n\x06oauth1\x18\x04 \x01(\x0b\x32\".penstock.auth.v1.OAuth1CredentialH\x00\x12\x34\n\x06\x62\x65\x61rer\x18\x05 \x01(\x0b\x32\".penstock.auth.v1.BearerCredentialH\x00\x12\x34\n\x06header\x18\x06 \x01(\x0b\x32\".penstock.auth.v1.HeaderCredentialH\x00\x12\x32\n\x05\x62\x61sic\x18\x07 \x01(\x0b\x32!.penstock.auth.v1.BasicCredentialH\x00\x12\r\n\x05hosts\x18\x08 \x03(\t\x12.\n\nkeep_until\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06secret\"b\n\x10OAuth1Credential\x12\x12\n\nclient_key\x18\x01 \x01(\t\x12\x15\n\rclient_secret\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\x12\x14\n\x0ctoken_secret\x18\x04 \x01(\t\"!\n\x10\x42\x65\x61rerCredential\x12\r\n\x05token\x18\x01 \x01(\t\"/\n\x10HeaderCredential\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"5\n\x0f\x42\x61sicCredential\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t2\xbb\x02\n\x11\x43redentialService\x12\x64\n\x12\x44\x65scribeConnection\x12+.penstock.auth.v1.DescribeConnectionRequest\x1a!.penstock.auth.v1.ConnectionFacts\x12U\n\rGetCredential\x12&.penstock.auth.v1.GetCredentialRequest\x1a\x1c.penstock.auth.v1.Credential\x12i\n\x17ReportRefusedCredential\x12\x30.penstock.auth.v1.ReportRefusedCredentialRequest\x1a\x1c.penstock.auth.v1.Credentialb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,17 +40,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCREDENTIALREQUEST']._serialized_start=386
   _globals['_GETCREDENTIALREQUEST']._serialized_end=447
   _globals['_REPORTREFUSEDCREDENTIALREQUEST']._serialized_start=449
-  _globals['_REPORTREFUSEDCREDENTIALREQUEST']._serialized_end=553
-  _globals['_CREDENTIAL']._serialized_start=556
-  _globals['_CREDENTIAL']._serialized_end=913
-  _globals['_OAUTH1CREDENTIAL']._serialized_start=915
-  _globals['_OAUTH1CREDENTIAL']._serialized_end=1013
-  _globals['_BEARERCREDENTIAL']._serialized_start=1015
-  _globals['_BEARERCREDENTIAL']._serialized_end=1048
-  _globals['_HEADERCREDENTIAL']._serialized_start=1050
-  _globals['_HEADERCREDENTIAL']._serialized_end=1097
-  _globals['_BASICCREDENTIAL']._serialized_start=1099
-  _globals['_BASICCREDENTIAL']._serialized_end=1152
-  _globals['_CREDENTIALSERVICE']._serialized_start=1155
-  _globals['_CREDENTIALSERVICE']._serialized_end=1470
+  _globals['_REPORTREFUSEDCREDENTIALREQUEST']._serialized_end=570
+  _globals['_CREDENTIAL']._serialized_start=573
+  _globals['_CREDENTIAL']._serialized_end=930
+  _globals['_OAUTH1CREDENTIAL']._serialized_start=932
+  _globals['_OAUTH1CREDENTIAL']._serialized_end=1030
+  _globals['_BEARERCREDENTIAL']._serialized_start=1032
+  _globals['_BEARERCREDENTIAL']._serialized_end=1065
+  _globals['_HEADERCREDENTIAL']._serialized_start=1067
+  _globals['_HEADERCREDENTIAL']._serialized_end=1114
+  _globals['_BASICCREDENTIAL']._serialized_start=1116
+  _globals['_BASICCREDENTIAL']._serialized_end=1169
+  _globals['_CREDENTIALSERVICE']._serialized_start=1172
+  _globals['_CREDENTIALSERVICE']._serialized_end=1487
 # @@protoc_insertion_point(module_scope)

@@ -114,12 +114,15 @@ class ReportRefusedCredentialRequest(_message.Message):
     CONNECTION_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    CERTAIN_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     connection_id: _builtins.str
     version: _builtins.int
     """The refused credential's."""
     reason: _builtins.str
     """What the upstream has said, without secrets."""
+    certain: _builtins.bool
+    """It has said so in words of its own. A status alone may be about the one thing that was asked for."""
     def __init__(
         self,
         *,
@@ -127,10 +130,11 @@ class ReportRefusedCredentialRequest(_message.Message):
         connection_id: _builtins.str = ...,
         version: _builtins.int = ...,
         reason: _builtins.str = ...,
+        certain: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "reason", b"reason", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certain", b"certain", "connection_id", b"connection_id", "reason", b"reason", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -74,7 +74,8 @@ class CredentialServiceServicer:
 
     def ReportRefusedCredential(self, request, context):
         """Says that the upstream refuses a credential. Where it can be refreshed it is, and the fresh one is the answer; a version
-        that is not the newest changes nothing, and the newest is the answer. Otherwise the connection needs to be authorized anew.
+        that is not the newest changes nothing, and the newest is the answer. Otherwise the connection needs to be authorized anew
+        where that is certain; else nothing changes, and the same one is the answer.
         Errors: CONNECTION_NOT_FOUND, CONNECTION_NEEDS_REAUTH, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -43,7 +43,8 @@ class CredentialServiceStub:
     """
     ReportRefusedCredential: _grpc.UnaryUnaryMultiCallable[_credentials_pb2.ReportRefusedCredentialRequest, _credentials_pb2.Credential]
     """Says that the upstream refuses a credential. Where it can be refreshed it is, and the fresh one is the answer; a version
-    that is not the newest changes nothing, and the newest is the answer. Otherwise the connection needs to be authorized anew.
+    that is not the newest changes nothing, and the newest is the answer. Otherwise the connection needs to be authorized anew
+    where that is certain; else nothing changes, and the same one is the answer.
     Errors: CONNECTION_NOT_FOUND, CONNECTION_NEEDS_REAUTH, UNAVAILABLE.
     """
 
@@ -62,7 +63,8 @@ class CredentialServiceAsyncStub(CredentialServiceStub):
     """
     ReportRefusedCredential: _aio.UnaryUnaryMultiCallable[_credentials_pb2.ReportRefusedCredentialRequest, _credentials_pb2.Credential]  # type: ignore[assignment]
     """Says that the upstream refuses a credential. Where it can be refreshed it is, and the fresh one is the answer; a version
-    that is not the newest changes nothing, and the newest is the answer. Otherwise the connection needs to be authorized anew.
+    that is not the newest changes nothing, and the newest is the answer. Otherwise the connection needs to be authorized anew
+    where that is certain; else nothing changes, and the same one is the answer.
     Errors: CONNECTION_NOT_FOUND, CONNECTION_NEEDS_REAUTH, UNAVAILABLE.
     """
 
@@ -96,7 +98,8 @@ class CredentialServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_credentials_pb2.Credential, _abc.Awaitable[_credentials_pb2.Credential]]:
         """Says that the upstream refuses a credential. Where it can be refreshed it is, and the fresh one is the answer; a version
-        that is not the newest changes nothing, and the newest is the answer. Otherwise the connection needs to be authorized anew.
+        that is not the newest changes nothing, and the newest is the answer. Otherwise the connection needs to be authorized anew
+        where that is certain; else nothing changes, and the same one is the answer.
         Errors: CONNECTION_NOT_FOUND, CONNECTION_NEEDS_REAUTH, UNAVAILABLE.
         """
 
