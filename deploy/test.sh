@@ -7,13 +7,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # The lanes beside the first, which takes what is in none of these.
 readonly LANES=(
   "tests/integration/scheduler tests/integration/shared tests/integration/upstream"
+  "tests/integration/access tests/integration/auth tests/integration/deploy tests/integration/history"
   "tests/integration/gateway tests/integration/intake tests/integration/webhooks"
   "tests/e2e"
 )
-# Tracebacks as Python prints them: pytest's own parse the source, which Python before 3.11.8 breaks off with an error when
-# a collection of garbage comes in between (cpython#106905), and the run with it.
 # A lane that hangs after its last test is ended too, and says where each of its threads stood.
 export PYTHONFAULTHANDLER=1
+# Tracebacks as Python prints them: pytest's own parse the source, which Python before 3.11.8 breaks off with an error when
+# a collection of garbage comes in between (cpython#106905), and the run with it.
 readonly PYTEST=(timeout --signal=ABRT --kill-after=10 25m coverage run -m pytest --tb=native)
 readonly FIRST=(tests/unit tests/contract tests/integration tests/test_repo.py)
 

@@ -73,7 +73,7 @@ def test_the_path_of_an_upstream_is_that_of_jobs_which_name_none(api: Api, mesh:
     answer = api.call("POST", "/api/v1/http/batch", {"jobs": [job, {**job, "upstream": "http"}]})
     assert answer.status == 200, answer.body
     assert {job["upstream"] for job in answer.json["jobs"]} == {"http"}
-    other = api.call("POST", "/api/v1/http/batch", {"jobs": [{**job, "upstream": "flickr"}]})
+    other = api.call("POST", "/api/v1/http/batch", {"jobs": [{**job, "upstream": "another"}]})
     assert (other.status, other.fields) == (400, {"jobs[0].upstream"})
 
 

@@ -213,4 +213,4 @@ def test_health_tells_every_service_and_its_dependencies(mesh: Mesh) -> None:
     services = ready.json["services"]
     assert {"auth", "intake", "scheduler", "upstream"} <= set(services)
     assert services["intake"]["dependencies"] == {"redis": True, "nats": True, "objects": True}
-    assert services["upstream"]["dependencies"] == {"nats": True, "objects": True}
+    assert services["upstream"]["dependencies"] == {"redis": True, "nats": True, "objects": True}

@@ -35,7 +35,7 @@ ABOUT_NOTHING = {
     "CallbackSecretService.GetCallbackSecret": "it takes no field, so it is always the caller's own",
 }
 #: RPCs whose fields are filters: to a thing that is nowhere they answer with nothing, and so to another tenant's.
-FILTERS = {"HistoryService.ListJobs", "AuditService.ListAuditEntries"}
+FILTERS = {"HistoryService.ListJobs", "AuditService.ListAuditEntries", "CacheService.InvalidateCache"}
 
 
 @pytest.fixture(autouse=True)

@@ -121,7 +121,7 @@ async def test_the_pause_that_a_receiver_asks_for_is_kept(mesh: Mesh) -> None:
 
 async def test_a_receiver_that_never_answers_is_timed_out_and_holds_up_no_other(mesh: Mesh) -> None:
     mesh.receiver.answers["/hook"] += [Answer(held=True)] * 20
-    async with receiver_() as other, mesh.running(attempt_timeout=timedelta(seconds=2), concurrency=4):
+    async with receiver_() as other, mesh.running(attempt_timeout=timedelta(seconds=8), concurrency=4):
         held = [await mesh.finished_job() for _ in range(5)]
         await eventually(lambda: mesh.receiver.received)
         prompt = [await mesh.finished_job(f"{other.url}/hook") for _ in range(10)]
