@@ -69,7 +69,7 @@ async def report_refused(auth: Auth, connection: Connection) -> errors.PenstockE
         return await refused(
             stub.ReportRefusedCredential(
                 credentials_pb2.ReportRefusedCredentialRequest(
-                    tenant="acme", connection_id=connection.id, version=1, reason="401"
+                    tenant="acme", connection_id=connection.id, version=1, reason="401", certain=True
                 ),
                 timeout=10,
             )
