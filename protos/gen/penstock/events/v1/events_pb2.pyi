@@ -402,8 +402,8 @@ class Attempt(_message.Message):
     """The call may have reached the upstream though its answer is lost; a method that is not idempotent ends OUTCOME_UNKNOWN."""
     health: Global___Attempt.Health.ValueType
     uncounted: _builtins.bool
-    """The call did not go out, for a reason that is gone with another turn: with `retryable`, the job has as many attempts left
-    as before.
+    """The call did not go out, or the upstream took none of it for its credential, for a reason that is gone with another turn:
+    with `retryable`, the job has as many attempts left as before.
     """
     @_builtins.property
     def fence(self) -> Global___Fence:
