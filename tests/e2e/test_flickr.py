@@ -259,14 +259,19 @@ def test_jobs_of_a_connection_that_is_deleted_while_they_wait_fail(api: Api, mes
 
 
 async def test_no_secret_of_a_connection_stands_anywhere(api: Api, mesh: Mesh, connection: str) -> None:
-    answer_of(call(api, "flickr.test.login", connection, {}))
+    job = call(api, "flickr.test.login", connection, {})
+    answer_of(job)
     accounts = mesh.flickr.far.accounts
     secrets = [*mesh.flickr.secrets]
     for token in accounts.access_tokens.values():
         secrets += [token.token, token.secret]
     for wish in accounts.request_tokens.values():
         secrets += [wish.secret, wish.verifier or wish.secret]
+    await eventually(
+        lambda: "attempt" in {span.name for span in mesh.collector.spans(job["traceId"])}, what="the call's span"
+    )
     stores = {
+        "traces": str(mesh.collector.spans()).encode(),
         "redis": await mesh.everything_in_redis(),
         "nats": mesh.everything_in_nats(),
         "mongo": await mesh.everything_in_mongo(),
