@@ -27,12 +27,18 @@ class SingleFlight(Generic[KeyT, T]):
             question: Asks.
             keep: Is given the answer, unless it was outdated before it came.
         """
+        return await asyncio.shield(self.begin(key, question, keep))
+
+    def begin(
+        self, key: KeyT, question: Callable[[], Coroutine[Any, Any, T]], keep: Callable[[T], None]
+    ) -> asyncio.Task[T]:
+        """Asks as `ask` does, for who needs not wait."""
         task = self._under_way.get(key)
         if task is None:
             task = asyncio.create_task(self._answer(key, question, keep), name=f"ask for {key}")
             task.add_done_callback(_retrieve)
             self._under_way[key] = task
-        return await asyncio.shield(task)
+        return task
 
     def outdate(self, about: Callable[[KeyT], bool]) -> None:
         """Has answers that are under way not kept: what they are about has changed. Who asks now asks anew."""

@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from shared import observability
 from shared.errors import Unavailable
+from shared.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,7 @@ class KnownKeys(Generic[MemoT]):
         self._monotonic = monotonic
         self._keys: OrderedDict[str, KnownKey[MemoT]] = OrderedDict()
         self._absent: OrderedDict[str, KnownKey[MemoT]] = OrderedDict()
-        self._lookups: dict[str, asyncio.Task[KnownKey[MemoT]]] = {}
+        self._lookups: SingleFlight[str, KnownKey[MemoT]] = SingleFlight()
         self._away_until = 0.0
         self._probe_at = 0.0
 
@@ -111,14 +112,14 @@ class KnownKeys(Generic[MemoT]):
         """Drops what is known about the prefix, and what a lookup under way will say."""
         self._keys.pop(prefix, None)
         self._absent.pop(prefix, None)
-        self._lookups.pop(prefix, None)
+        self._lookups.outdate(lambda asked: asked == prefix)
 
     def forget_tenant(self, tenant: str) -> None:
         """Drops what is known about each key of a tenant, and what any lookup under way will say."""
         of_tenant = [prefix for prefix, known in self._keys.items() if _belongs_to(known, tenant)]
         for prefix in of_tenant:
             del self._keys[prefix]
-        self._lookups.clear()
+        self._lookups.outdate(lambda _: True)
 
     async def _refreshed(self, prefix: str, known: KnownKey[MemoT]) -> KnownKey[MemoT]:
         """What the store says, or what was known where it is away."""
@@ -147,12 +148,7 @@ class KnownKeys(Generic[MemoT]):
         self._lookup(prefix)
 
     def _lookup(self, prefix: str) -> asyncio.Task[KnownKey[MemoT]]:
-        task = self._lookups.get(prefix)
-        if task is None:
-            task = asyncio.create_task(self._ask(prefix), name=f"lookup {prefix}")
-            task.add_done_callback(_retrieve)
-            self._lookups[prefix] = task
-        return task
+        return self._lookups.begin(prefix, lambda: self._ask(prefix), lambda known: self._remember(prefix, known))
 
     async def _ask(self, prefix: str) -> KnownKey[MemoT]:
         known: KnownKey[MemoT] = KnownKey(None, self._monotonic())
@@ -169,14 +165,8 @@ class KnownKeys(Generic[MemoT]):
                 metadata={"dependency": "mongodb"},
                 retry_after=_RETRY_AFTER,
             ) from error
-        finally:
-            current = self._lookups.get(prefix) is asyncio.current_task()
-            if current:
-                del self._lookups[prefix]
         self._away_until = 0.0
         LOOKUPS.labels("found" if known.found is not None else "absent").inc()
-        if current:  # or else the key has changed since the store was asked
-            self._remember(prefix, known)
         return known
 
     def _remember(self, prefix: str, known: KnownKey[MemoT]) -> None:
@@ -192,9 +182,3 @@ class KnownKeys(Generic[MemoT]):
 
 def _belongs_to(known: KnownKey[MemoT], tenant: str) -> bool:
     return known.found is not None and known.found.key.tenant == tenant
-
-
-def _retrieve(task: asyncio.Task[KnownKey[MemoT]]) -> None:
-    """Takes note of the exception of a lookup that nobody waits for; it has been logged."""
-    if not task.cancelled():
-        task.exception()
