@@ -52,10 +52,7 @@ async def serve(config: Config, process: Process) -> None:
     # without it each replica holds its share of the limits by itself
     redis = process.lean_on("redis", kv.client(config.redis_url), check=kv.ping, close=kv.close)
     bus = await process.connect_bus(config.nats_url)
-    store, audit_store = MongoStore(mongo), MongoAuditStore(mongo)
-    for each in (store, audit_store):
-        await until_done(each.prepare, retry_on=(Unavailable,))
-
+    store, audit_store = await _stores(mongo)
     clock = SystemClock()
     hasher = KeyHasher(config.key_pepper)
     signing_keys = SigningKeys(config.sealing_key)
@@ -106,6 +103,14 @@ async def serve(config: Config, process: Process) -> None:
         ),
         *connections,
     )
+
+
+async def _stores(mongo: mongo_.Client) -> tuple[MongoStore, MongoAuditStore]:
+    """What is kept of tenants and keys, and the audit, with their indexes."""
+    store, audit_store = MongoStore(mongo), MongoAuditStore(mongo)
+    for each in (store, audit_store):
+        await until_done(each.prepare, retry_on=(Unavailable,))
+    return store, audit_store
 
 
 def _limiter(config: Config, redis: kv.Client) -> Limiter:

@@ -58,15 +58,12 @@ async def serve(config: Config, process: Process) -> None:
     """Wires intake, and answers until told to stop."""
     redis = await process.depend_on("redis", lambda: kv.connect(config.redis_url), check=kv.ping, close=kv.close)
     bus = await process.connect_bus(config.nats_url)
-
     guard = AddressGuard(allow_loopback=config.allow_loopback)
     sealer = Sealer.from_setting(config.sealing_key, CALLBACK_SECRET)
     held = await hold(config, process, redis, bus)
     store = held.store
     waiters = await _waiters(process, bus)
-    await bus.on_signal(streams.PRINCIPAL_REVOKED_SIGNAL, process.streams.end)
-    await bus.on_signal(streams.TENANT_SUSPENDED_SIGNAL, process.streams.end_tenant)
-    await bus.on_signal(streams.TENANT_RESUMED_SIGNAL, process.streams.readmit_tenant)
+    await _hear_of_callers(process, bus)
     upstream = upstream_pb2_grpc.UpstreamServiceStub(process.channel(config.upstream_address))
     scheduler = scheduler_pb2_grpc.SchedulerServiceStub(process.channel(config.scheduler_address))
     history = history_pb2_grpc.HistoryServiceStub(process.channel(config.history_address, on_behalf_of_caller=True))
@@ -117,6 +114,13 @@ async def serve(config: Config, process: Process) -> None:
             "penstock.jobs.v1.UploadService",
         ),
     )
+
+
+async def _hear_of_callers(process: Process, bus: Bus) -> None:
+    """Ends the streams of those who may have none any more."""
+    await bus.on_signal(streams.PRINCIPAL_REVOKED_SIGNAL, process.streams.end)
+    await bus.on_signal(streams.TENANT_SUSPENDED_SIGNAL, process.streams.end_tenant)
+    await bus.on_signal(streams.TENANT_RESUMED_SIGNAL, process.streams.readmit_tenant)
 
 
 async def _waiters(process: Process, bus: Bus) -> Waiters:

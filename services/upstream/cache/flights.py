@@ -104,7 +104,7 @@ class Flights:
         flight = self._flights[digest] = Flight(lambda: self._flights.pop(digest))
         try:
             yield flight
-        except BaseException:
+        except BaseException:  # a cancel too: whoever waits would wait for nobody; it goes on from here
             flight.land(None)
             raise
 

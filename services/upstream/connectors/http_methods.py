@@ -29,6 +29,37 @@ _TIMEOUT = timedelta(seconds=30)
 _LANE_CONCURRENCY = 32
 
 
+#: What methods without a body take.
+_ANSWER: Mapping[str, Any] = MappingProxyType(
+    {
+        _CACHE_TTL: {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 86400,
+            "description": "Seconds for which an answer of 2xx is kept and serves the same call again; none without.",
+        }
+    }
+)
+#: What methods with a body take.
+_BODY: Mapping[str, Any] = MappingProxyType(
+    {
+        "json": {"description": "The body, as JSON."},
+        "text": {"type": "string", "description": "The body, as text in UTF-8."},
+        UPLOAD: {
+            "type": "string",
+            "format": UPLOAD_ID,
+            "description": "The body, as the bytes of the upload of this id; under its type unless headers name one.",
+        },
+        "idempotencyHeader": {
+            "type": "string",
+            "format": CALLABLE_HEADER,
+            "description": "The header by which the upstream knows a call that comes again, such as Idempotency-Key: "
+            "each attempt of the job sends it with one and the same value. The method stays as idempotent as it is.",
+        },
+    }
+)
+
+
 def _schema(*, has_body: bool) -> Mapping[str, Any]:
     scalar = {"type": ["string", "number", "boolean"]}
     properties: dict[str, Any] = {
@@ -78,27 +109,8 @@ def _schema(*, has_body: bool) -> Mapping[str, Any]:
         "required": ["url"],
         "additionalProperties": False,
     }
-    if not has_body:
-        properties[_CACHE_TTL] = {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": 86400,
-            "description": "Seconds for which an answer of 2xx is kept and serves the same call again; none without.",
-        }
-    else:
-        properties["json"] = {"description": "The body, as JSON."}
-        properties["text"] = {"type": "string", "description": "The body, as text in UTF-8."}
-        properties[UPLOAD] = {
-            "type": "string",
-            "format": UPLOAD_ID,
-            "description": "The body, as the bytes of the upload of this id; under its type unless headers name one.",
-        }
-        properties["idempotencyHeader"] = {
-            "type": "string",
-            "format": CALLABLE_HEADER,
-            "description": "The header by which the upstream knows a call that comes again, such as Idempotency-Key: "
-            "each attempt of the job sends it with one and the same value. The method stays as idempotent as it is.",
-        }
+    properties |= _BODY if has_body else _ANSWER
+    if has_body:
         schema["not"] = {"anyOf": [{"required": list(pair)} for pair in combinations(("json", "text", UPLOAD), 2)]}
     return MappingProxyType(schema)
 
