@@ -71,7 +71,7 @@ def _validate(path: Path, envoy: Path) -> None:
         raise GatewayError(f"{path} is refused by {envoy}:\n{done.stdout}{done.stderr}")
 
 
-class _PlainDumper(yaml.SafeDumper):
+class _PlainDumper(yaml.CSafeDumper):
     """Writes what stands in several places again in each: people read the file too."""
 
     def ignore_aliases(self, data: object) -> bool:

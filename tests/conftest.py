@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import hypothesis
 import nats.js.errors
 import pytest
 
 from deploy.local import keys
 from shared import bus as bus_
-from shared import kv
+from shared import kv, lifecycle
 from shared import mongo as mongo_
 from shared import objects as objects_
 from shared.config import Secret
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
     from deploy.local.stack import Stack
     from shared.bus import Bus
     from shared.objects import Objects, ObjectSettings
+
+# How long an example takes says more about what else the machine does.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """The garbage collector walks over no collected tests again and again, as it walks over no modules in a service."""
+    lifecycle._calm_garbage_collection()
 
 
 @pytest.fixture(scope="session")

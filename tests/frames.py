@@ -16,7 +16,7 @@ END_STREAM, END_HEADERS, ACK = 0x1, 0x4, 0x1
 CANCEL = 8
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _FRAME_HEADER_BYTES = 9
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 60.0
 #: `:status 200` of HPACK's static table (RFC 7541, appendix A).
 _STATUS_200 = 0x88
 

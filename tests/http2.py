@@ -15,7 +15,7 @@ _END_STREAM, _END_HEADERS = 0x1, 0x4
 _STREAM = 1
 _FRAME_HEADER_BYTES = 9
 _MAX_FRAME_BYTES = 16_384
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 60.0
 
 
 def answer_to(address: str, headers: Sequence[tuple[bytes, bytes]], body: bytes | None = None) -> bytes | None:

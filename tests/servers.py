@@ -15,7 +15,7 @@ from deploy.local.stack import Stack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 120.0
 #: The program of the object store: the slowest to start, and wanted by few tests, which wait for it themselves.
 OBJECTS = "objects"
 

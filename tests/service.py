@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from shared.config import ConfigT
 
-_START_TIMEOUT_S = 30.0
-_STOP_TIMEOUT_S = 45.0
+_START_TIMEOUT_S = 120.0
+_STOP_TIMEOUT_S = 120.0
 
 
 @asynccontextmanager

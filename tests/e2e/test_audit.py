@@ -11,6 +11,7 @@ import grpc
 import pytest
 from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 
+from deploy.local import client_settings
 from shared import ids
 from shared.identity import CLIENT_ADDRESS_HEADER
 from shared.permissions import ADMIN_SCOPES, Scope
@@ -30,7 +31,7 @@ FORGED = {CLIENT_ADDRESS_HEADER: "203.0.113.9", "x-forwarded-for": "203.0.113.9"
 def tenant(mesh: Mesh) -> tuple[str, Api]:
     """A new tenant, and an admin of it."""
     name = f"audited-{ids.new_request_id()[-12:]}"
-    return name, Api(mesh.url, mesh.new_key(name))
+    return name, Api(mesh.url, client_settings.make_key(mesh.stack, tenant=name, name="test"))
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ async def test_requests_that_the_gateway_refuses_show_as_far_as_it_is_known_whos
         return Api(mesh.url, steps[step], source=source).call("GET", path, headers=headers).status in {401, 403}
 
     for step in steps:
-        await eventually(lambda step=step: is_refused(step), within=5)
+        await eventually(lambda step=step: is_refused(step), within=15)
     for step, key_id in (("address", elsewhere["key"]["id"]), ("revoked", revoked["key"]["id"])):
         (entry,) = await found(admin, f"refusedOnly=true&principal={key_id}&requestId={sent[step]}")
         assert (entry["action"], entry["detail"], entry["service"]) == ("JobService.GetJob", step, "auth")

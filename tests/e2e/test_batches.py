@@ -52,13 +52,13 @@ async def test_a_batch_runs_and_its_end_is_told_to_its_callback(api: Api, mesh: 
         batch = submit(api, jobs, callbackUrl=hook.url)
         assert (batch["size"], batch["counts"]) == (3, {"queued": 3})
         assert [job["batchId"] for job in batch["jobs"]] == [batch["id"]] * 3
-        await eventually(lambda: "finishedAt" in shown(api, batch["id"]), within=60)
+        await eventually(lambda: "finishedAt" in shown(api, batch["id"]), within=150)
         found = shown(api, batch["id"])
         assert found["counts"] == {"succeeded": 2, "failed": 1}
         assert [job["state"] for job in found["jobs"]] == ["SUCCEEDED", "SUCCEEDED", "FAILED"]
         assert "inline" not in found["jobs"][0]["result"]
         assert found["finishedAt"] == max(job["finishedAt"] for job in found["jobs"])
-        await eventually(hook.taken.is_set, within=60)
+        await eventually(hook.taken.is_set, within=150)
         assert hook.disbelieved == []
         assert {message.webhook_id for message in hook.messages} == {batch["id"]}
         told = hook.messages[-1].payload

@@ -264,7 +264,7 @@ async def test_the_streams_of_a_suspended_tenant_end_and_can_be_opened_again(
         assert failure.value.code() is grpc.StatusCode.PERMISSION_DENIED
         with suppress(OSError):  # whether it ends, or is broken off, is the gateway's
             read.result(_TIMEOUT_S)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 15  # and not with the token, nor with the call's own time
         assert operator.call("POST", f"/api/v1/tenants/{name}:resume").status == 200
         await eventually(lambda: key.call("GET", "/api/v1/jobs").status == 200, within=1)
         again = stub.WatchJob(request, metadata=(("x-api-key", key.key or ""),), timeout=_TIMEOUT_S)

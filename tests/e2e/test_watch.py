@@ -109,7 +109,7 @@ def test_an_event_is_seen_when_it_happens(api: Api, mesh: Mesh) -> None:
         last = events.frame()
         assert last is not None
         assert last["event"] == "canceled"
-        assert time.monotonic() - began < 10  # nothing on the way keeps events back until there are more
+        assert time.monotonic() - began < 30  # nothing on the way keeps events back until there are more
         assert events.frame() is None
 
 

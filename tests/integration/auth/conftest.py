@@ -83,7 +83,7 @@ class Auth:
         """The audit entries that the token's principal is shown, the newest of them."""
         request = audit_pb2.ListAuditEntriesRequest(**wanted)
         async with channel(self.address, token) as connection:
-            listed = await audit_pb2_grpc.AuditServiceStub(connection).ListAuditEntries(request, timeout=10)
+            listed = await audit_pb2_grpc.AuditServiceStub(connection).ListAuditEntries(request, timeout=30)
         return list(listed.entries)
 
     async def check(self, secret: str | Mapping[str, str], **told: Any) -> Any:
@@ -110,7 +110,7 @@ class Auth:
                     request.attributes.request.http.headers["x-request-id"] = request_id
                 if rpc:
                     request.attributes.context_extensions["rpc"] = rpc
-                return await stub.Check(request, timeout=10)
+                return await stub.Check(request, timeout=30)
 
             yield ask
 

@@ -108,7 +108,7 @@ class Shop:
         async def ask(address: str) -> None:
             async with self.asking(address) as stub:
                 answers.extend(
-                    await asyncio.gather(*(stub.GetCredential(request, timeout=20) for _ in range(for_each)))
+                    await asyncio.gather(*(stub.GetCredential(request, timeout=30) for _ in range(for_each)))
                 )
 
         await asyncio.gather(*(ask(address) for address in addresses))

@@ -48,7 +48,7 @@ async def bootstrap(environment: dict[str, str], *arguments: str) -> tuple[int, 
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(150):
         out, errors = await process.communicate()
     return process.returncode or 0, out.decode(), errors.decode()
 

@@ -134,7 +134,7 @@ async def test_a_connection_that_is_deleted_while_its_jobs_are_queued_fails_them
             attempt = await mesh.outcome(await mesh.scheduler.put("get", resource(scene), connection=connection.id))
             return attempt.error.reason == "CONNECTION_NOT_FOUND" and not attempt.error.retryable
 
-        await eventually(refused, within=5)
+        await eventually(refused, within=15)
 
 
 async def test_a_connection_that_is_deleted_between_lease_and_call_fails_the_call(scene: Shop, mesh: Mesh) -> None:

@@ -54,7 +54,7 @@ async def test_with_mongodb_away_nothing_is_changed_and_known_credentials_are_gi
     async def rotated() -> bool:
         return bool((await rotate(severed_auth)).id)
 
-    await eventually(lambda: _answered(rotated), within=60)
+    await eventually(lambda: _answered(rotated), within=150)
     await until_resealed(severed_auth, 1)
     assert (await credential(severed_auth, made)).bearer.token == "token"
 

@@ -123,7 +123,7 @@ async def test_without_redis_a_share_of_the_limit_passes_and_the_limit_again_whe
         async def is_shared() -> bool:
             return f"r={40 - 10 - 1};" in headers_of(await ask(made.secret))["ratelimit"]
 
-        await eventually(is_shared, within=30, what="the limits that all replicas share")
+        await eventually(is_shared, within=150, what="the limits that all replicas share")
         answers = await asyncio.gather(*(ask(made.secret) for _ in range(60)))
     assert sum(identity_of(answer) is not None for answer in answers) == 29
 
@@ -134,10 +134,10 @@ async def test_auth_stays_ready_without_redis_and_shows_that_it_is_away(severed_
 
     assert await is_ready(severed_auth, "dependency/redis")
     await wire.cut()
-    await eventually(is_shown_away, within=60, what="Redis shown as away")
+    await eventually(is_shown_away, within=150, what="Redis shown as away")
     assert await is_ready(severed_auth)
     await wire.mend()
-    await eventually(lambda: is_ready(severed_auth, "dependency/redis"), within=60, what="Redis shown as back")
+    await eventually(lambda: is_ready(severed_auth, "dependency/redis"), within=150, what="Redis shown as back")
 
 
 async def test_auth_starts_without_redis(
@@ -172,5 +172,5 @@ async def test_without_redis_no_signed_request_passes_and_none_of_before_passes_
         async def passes() -> bool:
             return identity_of(await ask(signed(made.secret, METHOD, TARGET))) is not None
 
-        await eventually(passes, within=30, what="signed requests after Redis is back")
+        await eventually(passes, within=150, what="signed requests after Redis is back")
         assert "used before" in (await ask(passed)).denied_response.body

@@ -74,10 +74,10 @@ async def test_readiness_follows_the_database_without_a_restart(severed_auth: Au
 
     assert await is_ready(severed_auth)
     await wire.cut()
-    await eventually(unready, within=60, what="unreadiness")
+    await eventually(unready, within=150, what="unreadiness")
     assert await is_ready(severed_auth, "liveness")
     await wire.mend()
-    await eventually(lambda: is_ready(severed_auth), within=60, what="readiness")
+    await eventually(lambda: is_ready(severed_auth), within=150, what="readiness")
     await make_secret(severed_auth)
 
 
@@ -100,7 +100,7 @@ async def test_known_keys_go_on_while_the_database_is_away_and_others_are_told_t
     async def works() -> bool:
         return identity_of(await severed_auth.check(never_used)) is not None
 
-    await eventually(works, within=60, what="a lookup after the database is back")
+    await eventually(works, within=150, what="a lookup after the database is back")
 
 
 async def test_a_signal_revokes_even_while_the_database_is_away(
@@ -116,7 +116,7 @@ async def test_a_signal_revokes_even_while_the_database_is_away(
     async def is_refused() -> bool:
         return identity_of(await severed_auth.check(secret)) is None
 
-    await eventually(is_refused, within=5, what="the refusal of a revoked key")
+    await eventually(is_refused, within=15, what="the refusal of a revoked key")
 
 
 async def test_a_call_that_needs_the_database_is_told_to_try_again(severed_auth: Auth, wire: Wire) -> None:
@@ -142,7 +142,7 @@ async def test_a_rotation_that_the_database_breaks_off_leaves_a_secret_that_work
         async def works() -> bool:
             return identity_of(await severed_auth.check(secret)) is not None
 
-        await eventually(works, within=60, what="the key's secret after the database is back")
+        await eventually(works, within=150, what="the key's secret after the database is back")
         again = await keys.RotateKey(auth_pb2.RotateKeyRequest(key_id=made.key.id))
     assert identity_of(await severed_auth.check(again.secret)) is not None
 

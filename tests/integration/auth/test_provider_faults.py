@@ -56,6 +56,14 @@ def oauth2(http: ProviderHttp) -> OAuth2:
     return OAuth2(http, clock=SystemClock())
 
 
+@pytest.fixture
+async def hurried() -> AsyncIterator[OAuth2]:
+    """The same, that gives no provider any time."""
+    http = ProviderHttp(AddressGuard(allow_loopback=True), timeout=timedelta(seconds=0.5))
+    yield OAuth2(http, clock=SystemClock())
+    await http.close()
+
+
 def provider_at(far_end: FarEnd, **fields: Any) -> Provider:
     given: dict[str, Any] = {
         "name": "shop",
@@ -211,13 +219,13 @@ def _assert_tells_nothing(error: PenstockError, *secrets: str) -> None:
     assert not [each for each in (*secrets, CLIENT.secret, "secret-in") if each in told]
 
 
-async def test_a_provider_that_does_not_answer_in_time(oauth2: OAuth2, far_end: FarEnd) -> None:
+async def test_a_provider_that_does_not_answer_in_time(hurried: OAuth2, far_end: FarEnd) -> None:
     far_end.held.add("/token")
     with pytest.raises(Unavailable, match=r"does not answer within 0\.5 s"):
-        await oauth2.of_client(provider_at(far_end), CLIENT, [])
+        await hurried.of_client(provider_at(far_end), CLIENT, [])
 
 
-async def test_a_provider_that_drips_does_not_hold_anybody_up(oauth2: OAuth2) -> None:
+async def test_a_provider_that_drips_does_not_hold_anybody_up(hurried: OAuth2) -> None:
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -230,7 +238,7 @@ async def test_a_provider_that_drips_does_not_hold_anybody_up(oauth2: OAuth2) ->
 
     async with answering(drip) as url:
         with pytest.raises(Unavailable, match=f"within|more than {MAX_ANSWER_BYTES // 1024} KiB"):
-            await oauth2.of_client(provider_at(FarEndAt(url)), CLIENT, [])
+            await hurried.of_client(provider_at(FarEndAt(url)), CLIENT, [])
 
 
 async def test_a_provider_that_is_down(oauth2: OAuth2) -> None:

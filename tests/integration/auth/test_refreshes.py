@@ -104,7 +104,7 @@ async def test_fresh_tokens_that_come_while_mongodb_is_away_are_kept_and_nobody_
                 except grpc.aio.AioRpcError:
                     return None
 
-            (token,) = await eventually(kept, within=60)
+            (token,) = await eventually(kept, within=150)
             assert scene.works(token)
             await asyncio.gather(*asked, return_exceptions=True)
     assert scene.provider.calls("/token") == 1
@@ -213,7 +213,7 @@ async def test_a_refused_token_is_reported_and_a_fresh_one_answered(scene: Shop)
 
         async def reported(address: str) -> str:
             async with scene.asking(address) as stub:
-                return (await stub.ReportRefusedCredential(report, timeout=20)).bearer.token
+                return (await stub.ReportRefusedCredential(report, timeout=30)).bearer.token
 
         tokens = set(await asyncio.gather(*(reported(address) for address in addresses * 10)))
         (fresh,) = tokens
@@ -231,7 +231,7 @@ async def test_only_the_services_that_need_them_are_given_credentials(scene: Sho
         for service in ("intake", "scheduler", "webhooks", "history"):
             async with scene.asking(address, service) as stub:
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
-                    await stub.GetCredential(request, timeout=10)
+                    await stub.GetCredential(request, timeout=30)
             assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
         async with channel(address, scene.identities.mint("acme")) as tenants:
             ask = tenants.unary_unary(
@@ -239,10 +239,10 @@ async def test_only_the_services_that_need_them_are_given_credentials(scene: Sho
                 request_serializer=credentials_pb2.GetCredentialRequest.SerializeToString,
             )
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await ask(request, timeout=10)
+                await ask(request, timeout=30)
             assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
         async with scene.asking(address, "intake") as stub:
-            assert (await stub.DescribeConnection(facts, timeout=10)).upstream == "http"
+            assert (await stub.DescribeConnection(facts, timeout=30)).upstream == "http"
 
 
 async def test_a_connection_that_is_deleted_gives_nothing_at_any_replica(scene: Shop) -> None:
@@ -260,7 +260,7 @@ async def test_a_connection_that_is_deleted_gives_nothing_at_any_replica(scene: 
                 for answer in answers
             )
 
-        await eventually(gone, within=5)
+        await eventually(gone, within=15)
 
 
 async def delete(scene: Shop, connection: Connection) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from penstock.auth.v1 import auth_pb2
 
-from services.auth import windows
+from services.auth import known_keys, windows
 from services.auth.bootstrap import bootstrap
 from services.auth.config import BootstrapConfig
 from services.auth.orders import KeyOrder
@@ -36,8 +36,9 @@ COPIES = 50
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Redis is not away because this machine is busy."""
+    """Neither Redis nor MongoDB is away because this machine is busy."""
     monkeypatch.setattr(windows, "PATIENCE", kv.TIMEOUT)
+    monkeypatch.setattr(known_keys, "LOOKUP_TIMEOUT", timedelta(seconds=30))
 
 
 def sign(secret: str, **changes: Any) -> dict[str, str]:

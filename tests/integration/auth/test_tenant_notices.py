@@ -123,7 +123,7 @@ async def test_a_suspension_holds_though_nats_is_away_and_is_told_when_it_is_bac
         async def unready() -> bool:
             return not await is_ready(auth)
 
-        await eventually(unready, within=60, what="unreadiness")
+        await eventually(unready, within=150, what="unreadiness")
         await suspend(auth)
         tenant = await store.tenant("acme")
         assert tenant is not None

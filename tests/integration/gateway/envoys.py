@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 ENVOY = Path(sys.executable).parent / "envoy"
-_READY_TIMEOUT_S = 20.0
+_READY_TIMEOUT_S = 60.0
 _POLL_S = 0.02
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

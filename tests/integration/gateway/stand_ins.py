@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 GOOD_KEY = "good"
 TENANT = "acme"
-_START_TIMEOUT_S = 10.0
+_START_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,7 +189,7 @@ async def test_the_access_log_tells_of_a_request_and_not_its_secrets(envoy: Envo
         lines = [json.loads(text) for text in whole.splitlines() if text.startswith("{")]
         return next((each for each in lines if each["request_id"] == wanted), None)
 
-    refused = await eventually(lambda: line(last), within=60, what="the access log")
+    refused = await eventually(lambda: line(last), within=150, what="the access log")
     assert (refused["method"], refused["path"], refused["status"]) == ("GET", "/nope", 404)
     logged = line(request_id)
     assert (logged["method"], logged["path"], logged["status"]) == ("POST", "/api/v1/jobs", 200)

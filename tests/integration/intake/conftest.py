@@ -205,7 +205,7 @@ async def submit(
     async with intake.jobs(tenant, metadata=metadata) as jobs:
         while True:
             try:
-                return await jobs.SubmitJob(request(metadata=labels, **changes), timeout=10)
+                return await jobs.SubmitJob(request(metadata=labels, **changes), timeout=120)
             except grpc.aio.AioRpcError as failure:
                 error = from_rpc_error(failure)
                 if error.metadata.get("dependency") != "upstream":

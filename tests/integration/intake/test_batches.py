@@ -36,7 +36,7 @@ async def submit_batch(
     async with intake.jobs(tenant, metadata=metadata) as stub:
         while True:
             try:
-                return await stub.SubmitBatch(batches_pb2.SubmitBatchRequest(jobs=jobs, **fields), timeout=10)
+                return await stub.SubmitBatch(batches_pb2.SubmitBatchRequest(jobs=jobs, **fields), timeout=120)
             except grpc.aio.AioRpcError as failure:
                 error = from_rpc_error(failure)
                 if error.metadata.get("dependency") != "upstream":
@@ -46,7 +46,7 @@ async def submit_batch(
 async def get(intake: Intake, batch_id: str, *, tenant: str = "acme") -> batches_pb2.Batch:
     async with intake.jobs(tenant) as stub:
         try:
-            return await stub.GetBatch(batches_pb2.GetBatchRequest(batch_id=batch_id), timeout=10)
+            return await stub.GetBatch(batches_pb2.GetBatchRequest(batch_id=batch_id), timeout=120)
         except grpc.aio.AioRpcError as failure:
             raise from_rpc_error(failure) from failure
 
@@ -54,7 +54,7 @@ async def get(intake: Intake, batch_id: str, *, tenant: str = "acme") -> batches
 async def cancel(intake: Intake, batch_id: str, *, force: bool = False) -> batches_pb2.Batch:
     async with intake.jobs() as stub:
         try:
-            return await stub.CancelBatch(batches_pb2.CancelBatchRequest(batch_id=batch_id, force=force), timeout=10)
+            return await stub.CancelBatch(batches_pb2.CancelBatchRequest(batch_id=batch_id, force=force), timeout=120)
         except grpc.aio.AioRpcError as failure:
             raise from_rpc_error(failure) from failure
 

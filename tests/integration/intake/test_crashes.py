@@ -13,7 +13,7 @@ import grpc
 import pytest
 from penstock.jobs.v1 import jobs_pb2
 
-from services.intake.domain import CLAIM_LIFETIME
+from services.intake import acceptance
 from services.intake.known_servers import KnownServers
 from services.intake.reading import read_draft
 from services.intake.store import RedisJobStore, server_id
@@ -73,15 +73,19 @@ class CrashingPublisher:
         raise asyncio.CancelledError
 
 
-async def submitter(
-    redis: kv.Client, publisher: Any, *, claim: timedelta = CLAIM_LIFETIME, patience: timedelta = timedelta(seconds=10)
-) -> Submitter:
-    store = RedisJobStore(redis, KnownServers(await server_id(redis)), claim_lifetime=claim)
+async def submitter(redis: kv.Client, publisher: Any, *, patience: timedelta = timedelta(seconds=10)) -> Submitter:
+    store = RedisJobStore(redis, KnownServers(await server_id(redis)))
     return submitter_of(store, publisher, patience=patience)
 
 
 async def send(through: Submitter, *, key: str = "k", remaining_s: float | None = None) -> jobs_pb2.Job:
     return await through.submit(read_draft(request(request_id=key), {}), PRINCIPAL, remaining_s=remaining_s)
+
+
+async def end_claim(redis: kv.Client) -> None:
+    """Has the claim of the key run out, as when its time is over."""
+    [key] = [key async for key in redis.scan_iter("*:key:k")]
+    await redis.hset(key, "claim", 0)
 
 
 async def crash(through: Submitter) -> None:
@@ -93,21 +97,13 @@ async def crash(through: Submitter) -> None:
 async def test_a_crash_around_the_publish_leaves_one_job_that_the_retry_gets(
     redis: kv.Client, bus: Bus, *, publishes: bool
 ) -> None:
-    claim = timedelta(milliseconds=200)
-    await crash(await submitter(redis, CrashingPublisher(bus, publishes=publishes), claim=claim))
-    well = await submitter(redis, FailingPublisher(bus, failures=0, publishes=True), claim=claim)
+    await crash(await submitter(redis, CrashingPublisher(bus, publishes=publishes)))
+    well = await submitter(redis, FailingPublisher(bus, failures=0, publishes=True))
     with pytest.raises(errors.IdempotencyKeyInFlight) as in_flight:
         await send(well)
     job_id = in_flight.value.metadata["job"]
-
-    async def retried() -> jobs_pb2.Job | None:
-        try:
-            return await send(well)
-        except errors.IdempotencyKeyInFlight:
-            return None
-
-    job = await eventually(retried)
-    assert job is not None
+    await end_claim(redis)
+    job = await send(well)
     assert job.id == job_id
     assert [event.job_id for event in await log_of_jobs(bus)] == [job_id]
     assert await send(well) == job
@@ -115,8 +111,7 @@ async def test_a_crash_around_the_publish_leaves_one_job_that_the_retry_gets(
 
 async def test_retries_at_once_after_a_lapsed_claim_make_one_job(redis: kv.Client, bus: Bus) -> None:
     await crash(await submitter(redis, CrashingPublisher(bus, publishes=False)))
-    [key] = [key async for key in redis.scan_iter("*:key:k")]
-    await redis.hset(key, "claim", 0)
+    await end_claim(redis)
     publisher = FailingPublisher(bus, failures=0, publishes=True)
     replicas = [await submitter(redis, publisher) for _ in range(20)]
     answers = await asyncio.gather(*(send(each) for each in replicas), return_exceptions=True)
@@ -175,19 +170,20 @@ async def to_redis(redis_url: str) -> AsyncIterator[Wire]:
 
 
 async def test_nats_away_is_unavailable_and_loses_nothing(
-    config: Config, identities: Identities, bus: Bus, to_nats: Wire
+    config: Config, identities: Identities, bus: Bus, to_nats: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(acceptance, "_ANSWER_MARGIN_S", 28.0)
     severable = replace(config, nats_url=Secret(to_nats.on_the_way_to(config.nats_url.reveal())))
     async with replica(severable, identities) as intake:
         before = await submit(intake)
         await to_nats.cut()
         async with intake.jobs() as jobs:
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await jobs.SubmitJob(request(request_id="k"), timeout=2)
+                await jobs.SubmitJob(request(request_id="k"), timeout=30)
             error = from_rpc_error(refused.value)
             assert isinstance(error, errors.Unavailable)
             assert error.retry_after == timedelta(seconds=1)
-            assert (await jobs.GetJob(jobs_pb2.GetJobRequest(job_id=before.id), timeout=5)).id == before.id
+            assert (await jobs.GetJob(jobs_pb2.GetJobRequest(job_id=before.id), timeout=30)).id == before.id
             waiting = asyncio.ensure_future(jobs.WaitJob(jobs_pb2.WaitJobRequest(job_id=before.id), timeout=30))
             await publish(bus, ended(before.id, "acme", "SUCCEEDED", revision=2))
             await to_nats.mend()
@@ -199,7 +195,7 @@ async def test_nats_away_is_unavailable_and_loses_nothing(
             except (errors.Unavailable, errors.IdempotencyKeyInFlight):
                 return None
 
-        job = await eventually(accepted, within=60)
+        job = await eventually(accepted, within=150)
         assert job is not None
         assert job.id == error.metadata["job"]
     submitted = Counter(event.job_id for event in await log_of_jobs(bus) if event.revision == 1)
@@ -215,10 +211,10 @@ async def test_redis_away_is_unavailable_and_comes_back_by_itself(
         await to_redis.cut()
         async with intake.jobs() as jobs:
             calls = [
-                jobs.SubmitJob(request(), timeout=5),
-                jobs.GetJob(jobs_pb2.GetJobRequest(job_id=job.id), timeout=5),
-                jobs.WaitJob(jobs_pb2.WaitJobRequest(job_id=job.id), timeout=5),
-                jobs.CancelJob(jobs_pb2.CancelJobRequest(job_id=job.id), timeout=5),
+                jobs.SubmitJob(request(), timeout=30),
+                jobs.GetJob(jobs_pb2.GetJobRequest(job_id=job.id), timeout=30),
+                jobs.WaitJob(jobs_pb2.WaitJobRequest(job_id=job.id), timeout=30),
+                jobs.CancelJob(jobs_pb2.CancelJobRequest(job_id=job.id), timeout=30),
             ]
             answers = await asyncio.gather(*calls, return_exceptions=True)
         for answer in answers:
@@ -232,9 +228,9 @@ async def test_redis_away_is_unavailable_and_comes_back_by_itself(
 
         async def caught_up() -> bool:
             async with intake.jobs() as jobs:
-                found = await jobs.GetJob(jobs_pb2.GetJobRequest(job_id=job.id), timeout=5)
+                found = await jobs.GetJob(jobs_pb2.GetJobRequest(job_id=job.id), timeout=30)
             return found.state == jobs_pb2.Job.SUCCEEDED and found.created_at == job.created_at
 
-        await eventually(caught_up, within=60)
+        await eventually(caught_up, within=150)
         await submit(intake)
     assert len([event for event in await log_of_jobs(bus) if event.revision == 1]) == 2

@@ -26,7 +26,7 @@ async def explain(
 ) -> jobs_pb2.JobExplanation:
     async with intake.jobs(tenant, scopes=scopes) as jobs:
         try:
-            return await jobs.ExplainJob(jobs_pb2.ExplainJobRequest(job_id=job_id), timeout=10)
+            return await jobs.ExplainJob(jobs_pb2.ExplainJobRequest(job_id=job_id), timeout=120)
         except grpc.aio.AioRpcError as failure:
             raise from_rpc_error(failure) from failure
 
@@ -38,7 +38,7 @@ def not_in_the_queue(job_id: str) -> errors.JobNotFound:
 async def in_state(intake: Intake, job_id: str, state: jobs_pb2.Job.State.ValueType) -> None:
     async def reached() -> bool:
         async with intake.jobs() as jobs:
-            return (await jobs.GetJob(jobs_pb2.GetJobRequest(job_id=job_id), timeout=10)).state == state
+            return (await jobs.GetJob(jobs_pb2.GetJobRequest(job_id=job_id), timeout=120)).state == state
 
     await eventually(reached)
 

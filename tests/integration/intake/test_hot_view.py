@@ -62,14 +62,14 @@ async def finished(intake: Intake, bus: Bus, *, key: str = "") -> jobs_pb2.Job:
 async def asked(intake: Intake, rpc: str, *, scopes: tuple[str, ...] = ("jobs:read",), **fields: Any) -> jobs_pb2.Job:
     async with intake.jobs(scopes=scopes) as jobs:
         try:
-            return await getattr(jobs, rpc)(getattr(jobs_pb2, f"{rpc}Request")(**fields), timeout=10)
+            return await getattr(jobs, rpc)(getattr(jobs_pb2, f"{rpc}Request")(**fields), timeout=120)
         except grpc.aio.AioRpcError as failure:
             raise from_rpc_error(failure) from failure
 
 
 async def watched(intake: Intake, job_id: str) -> list[jobs_pb2.Job]:
     async with intake.jobs() as jobs:
-        return [each.job async for each in jobs.WatchJob(jobs_pb2.WatchJobRequest(job_id=job_id), timeout=10)]
+        return [each.job async for each in jobs.WatchJob(jobs_pb2.WatchJobRequest(job_id=job_id), timeout=120)]
 
 
 async def gone(redis: kv.Client, job: jobs_pb2.Job) -> bool:
@@ -90,7 +90,7 @@ async def test_a_job_that_went_is_answered_as_before(
         assert (await watched(intake, job.id))[-1] == job
         assert await watched_again(intake, job) == []
         async with intake.jobs(scopes=("jobs:write",)) as jobs:  # who submits again need not be allowed to read
-            assert await jobs.SubmitJob(request(request_id="once"), timeout=10) == job
+            assert await jobs.SubmitJob(request(request_id="once"), timeout=120) == job
         with pytest.raises(errors.JobFinished):
             await asked(intake, "CancelJob", scopes=("jobs:write",), job_id=job.id)
 
@@ -98,7 +98,7 @@ async def test_a_job_that_went_is_answered_as_before(
 async def watched_again(intake: Intake, job: jobs_pb2.Job) -> list[jobs_pb2.WatchJobResponse]:
     async with intake.jobs() as jobs:
         watch = jobs_pb2.WatchJobRequest(job_id=job.id, after_revision=job.revision)
-        return [each async for each in jobs.WatchJob(watch, timeout=10)]
+        return [each async for each in jobs.WatchJob(watch, timeout=120)]
 
 
 async def test_an_event_that_comes_again_changes_nothing_of_a_job_that_went(

@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
-from services.intake import metrics
+from services.intake import metrics, reader
 from shared import errors, ids, streams
 from shared.rpc.status import from_rpc_error
 from tests.integration.intake.conftest import ended, event, publish, replica, submit
@@ -181,15 +181,16 @@ async def test_a_wait_for_a_finished_job_ends_at_once(intake: Intake, bus: Bus) 
     assert (await call(intake, "WaitJob", job_id=job.id)).error == FAILURE
 
 
-@pytest.mark.parametrize(("at_most", "deadline_s"), [(Duration(nanos=200_000_000), 20), (None, 0.8), (Duration(), 20)])
+@pytest.mark.parametrize("at_most", [Duration(nanos=200_000_000), None, Duration()])
 async def test_a_wait_that_takes_too_long_answers_with_the_job_as_it_stands(
-    intake: Intake, at_most: Duration | None, deadline_s: float
+    intake: Intake, at_most: Duration | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(reader, "_ANSWER_MARGIN_S", 39.5)  # before the caller's deadline, as where little time is left
     job = await submit(intake)
     began = time.monotonic()
-    found = await call(intake, "WaitJob", job_id=job.id, timeout=at_most, timeout_s=deadline_s)
+    found = await call(intake, "WaitJob", job_id=job.id, timeout=at_most, timeout_s=40)
     assert (found.id, found.state) == (job.id, jobs_pb2.Job.QUEUED)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(
@@ -227,7 +228,7 @@ async def test_a_waiter_on_one_replica_is_woken_by_an_event_that_another_applied
         await eventually(lambda: waiters() == before + 16)
         for job in found:
             await publish(bus, ended(job.id, "acme", "SUCCEEDED", revision=2))
-        answers = await asyncio.wait_for(asyncio.gather(*waiting), 10)
+        answers = await asyncio.wait_for(asyncio.gather(*waiting), 30)
     assert {answer.state for answer in answers} == {jobs_pb2.Job.SUCCEEDED}
 
 

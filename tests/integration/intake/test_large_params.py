@@ -137,7 +137,7 @@ async def test_params_of_very_many_small_values_do_not_hold_up_others(intake: In
     await submit(intake)  # when the catalogue is loaded
     many = await asyncio.to_thread(lambda: request(params={"url": URL, "json": [1.5] * 250_000}))
     async with intake.jobs() as jobs:
-        await jobs.SubmitJob(many, timeout=30)
+        await jobs.SubmitJob(many, timeout=120)
     [_, event] = await log_of_jobs(bus)
     assert event.submission.stored_params.size > 1_000_000
 
@@ -147,7 +147,7 @@ async def submit_batch(intake: Intake, *params: dict[str, object]) -> None:
     batch = batches_pb2.SubmitBatchRequest(jobs=[request(params=each) for each in params])
     async with intake.jobs() as jobs:
         try:
-            await jobs.SubmitBatch(batch, timeout=10)
+            await jobs.SubmitBatch(batch, timeout=120)
         except grpc.aio.AioRpcError as failure:
             raise from_rpc_error(failure) from failure
 

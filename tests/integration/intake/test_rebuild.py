@@ -61,7 +61,7 @@ def small(config: Config, wire: Wire) -> Config:
 async def call(intake: Intake, rpc: str, message: object) -> jobs_pb2.Job:
     async with intake.jobs() as jobs:
         try:
-            return await getattr(jobs, rpc)(message, timeout=10)
+            return await getattr(jobs, rpc)(message, timeout=120)
         except grpc.aio.AioRpcError as failure:
             raise from_rpc_error(failure) from failure
 

@@ -36,7 +36,7 @@ async def asked(intake: Intake, rpc: str, *, tenant: str = "acme", **fields: Any
     """The job, or the messages of a stream; its failure is an error of the tree."""
     request = getattr(jobs_pb2, f"{rpc}Request")(**fields)
     async with intake.jobs(tenant) as jobs:
-        call = getattr(jobs, rpc)(request, timeout=10)
+        call = getattr(jobs, rpc)(request, timeout=120)
         try:
             return await call if rpc in {"GetJob", "WaitJob", "CancelJob"} else [message async for message in call]
         except grpc.aio.AioRpcError as failure:

@@ -37,7 +37,7 @@ async def asked(intake: Intake, job_id: str, *, tenant: str = "acme", **metadata
     """The body, and the initial metadata; a failure is an error of the tree."""
     sent = {name.replace("_", "-"): value for name, value in metadata.items()}
     async with intake.jobs(tenant, metadata=sent) as jobs:
-        call = jobs.GetJobResult(jobs_pb2.GetJobResultRequest(job_id=job_id), timeout=10)
+        call = jobs.GetJobResult(jobs_pb2.GetJobResultRequest(job_id=job_id), timeout=120)
         try:
             body = await call
         except grpc.aio.AioRpcError as failure:

@@ -183,7 +183,7 @@ async def test_two_keys_that_differ_are_refused(intake: Intake) -> None:
 async def test_hundred_duplicates_at_once_make_one_job(intake: Intake, bus: Bus) -> None:
     await submit(intake)  # the catalogue is loaded
     async with intake.jobs() as jobs:
-        calls = [jobs.SubmitJob(request(request_id="k"), timeout=10) for _ in range(100)]
+        calls = [jobs.SubmitJob(request(request_id="k"), timeout=120) for _ in range(100)]
         answers = await asyncio.gather(*calls, return_exceptions=True)
     made = {answer.id for answer in answers if isinstance(answer, jobs_pb2.Job)}
     refusals = [from_rpc_error(answer) for answer in answers if isinstance(answer, grpc.aio.AioRpcError)]
@@ -264,14 +264,14 @@ async def test_all_tenants_together_have_so_many_unfinished_jobs_whatever_the_re
 async def test_submitting_takes_the_scope(intake: Intake) -> None:
     async with intake.jobs(scopes=("jobs:read",)) as jobs:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await jobs.SubmitJob(request(), timeout=5)
+            await jobs.SubmitJob(request(), timeout=120)
     assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
 async def test_without_a_catalogue_nothing_is_accepted(config: Config, identities: Identities) -> None:
     async with replica(replace(config, upstream_address="127.0.0.1:1"), identities) as intake, intake.jobs() as jobs:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await jobs.SubmitJob(request(), timeout=5)
+            await jobs.SubmitJob(request(), timeout=120)
     error = from_rpc_error(refused.value)
     assert isinstance(error, errors.Unavailable)
     assert error.metadata == {"dependency": "upstream"}

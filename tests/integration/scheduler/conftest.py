@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +16,7 @@ from penstock.jobs.v1 import jobs_pb2
 from penstock.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2, upstream_pb2_grpc
 
+from services.scheduler import leases
 from services.scheduler.__main__ import serve
 from services.scheduler.config import Config
 from shared import ids, kv, streams
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
 State = jobs_pb2.Job.State
 Event = events_pb2.JobEvent
-#: Far shorter than in life, so that what runs out does so while a test looks on.
-LEASE_MARGIN = timedelta(milliseconds=400)
+#: Leases outlast a slow machine; a test that wants one to run out has it run out.
+LEASE_MARGIN = timedelta(seconds=30)
 ATTEMPT_TIMEOUT = timedelta(milliseconds=300)
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -118,7 +119,7 @@ class Mesh:
     async def lease(self, limit: int = 1, *, wait_s: float = 10.0) -> list[scheduler_pb2.Call]:
         """What a worker is given."""
         request = scheduler_pb2.LeaseRequest(upstream="http", max_jobs=limit, wait=seconds(wait_s), worker="w1")
-        return list((await self.worker.Lease(request, timeout=wait_s + 5)).calls)
+        return list((await self.worker.Lease(request, timeout=wait_s + 30)).calls)
 
     async def call(self) -> scheduler_pb2.Call:
         """The one call that a worker is given."""
@@ -127,7 +128,7 @@ class Mesh:
 
     async def begin(self, call: scheduler_pb2.Call) -> None:
         """Begins it."""
-        await self.worker.Begin(scheduler_pb2.BeginRequest(job_id=call.job_id, fence=call.fence), timeout=5)
+        await self.worker.Begin(scheduler_pb2.BeginRequest(job_id=call.job_id, fence=call.fence), timeout=30)
 
     async def report(self, call: scheduler_pb2.Call, *, message_id: str = "", **outcome: Any) -> None:
         """Publishes how a call came out; with nothing said, well."""
@@ -155,12 +156,17 @@ class Mesh:
     async def cancel(self, job_id: str, tenant: str = "acme", *, force: bool = False) -> Event:
         """Cancels a job as intake does."""
         request = scheduler_pb2.CancelRequest(job_id=job_id, tenant=tenant, force=force)
-        return await self.intake.Cancel(request, timeout=5)
+        return await self.intake.Cancel(request, timeout=30)
 
 
 async def enqueued(mesh: Mesh, redis: kv.Client, job_id: str) -> None:
     """Waits until the scheduler has taken the job in."""
     await eventually(lambda: redis.exists(f"{{sched:http}}:job:{job_id}"), what=f"{job_id} to be enqueued")
+
+
+async def run_out(redis: kv.Client, *job_ids: str) -> None:
+    """Has the leases of these jobs run out, as when their time is over: the next sweep takes them back."""
+    await redis.zadd("{sched:http}:leases", dict.fromkeys(job_ids, 0), xx=True)
 
 
 def submission(tenant: str = "acme", **fields: Any) -> Event:
@@ -301,17 +307,13 @@ async def is_open(config: Config, upstream: str = "http") -> bool:
 
 
 @pytest.fixture
-async def mesh(config: Config, identities: Identities, redis: kv.Client, bus: Bus, log: JobsLog) -> AsyncIterator[Mesh]:
-    """One replica, and what is around it."""
-    async with scheduler(config, identities, bus, log) as around:
-        yield around
+def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for leases does not ask again by itself: it is woken by a signal, or not at all."""
+    monkeypatch.setattr(leases, "_RECHECK", timedelta(hours=1))
 
 
 @pytest.fixture
-async def patient_mesh(
-    config: Config, identities: Identities, redis: kv.Client, bus: Bus, log: JobsLog
-) -> AsyncIterator[Mesh]:
-    """The same with leases that outlast a slow machine."""
-    patient = replace(config, lease_margin=timedelta(seconds=30))
-    async with scheduler(patient, identities, bus, log) as around:
+async def mesh(config: Config, identities: Identities, redis: kv.Client, bus: Bus, log: JobsLog) -> AsyncIterator[Mesh]:
+    """One replica, and what is around it."""
+    async with scheduler(config, identities, bus, log) as around:
         yield around

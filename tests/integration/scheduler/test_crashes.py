@@ -29,7 +29,7 @@ from services.scheduler.work import Work
 from shared import streams
 from shared.bus import Bus, Outgoing
 from shared.errors import LeaseLost, Unavailable
-from tests.integration.scheduler.conftest import error, submission, submitted
+from tests.integration.scheduler.conftest import error, run_out, submission, submitted
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from shared.bus import Bucket, Unit
     from tests.integration.scheduler.conftest import JobsLog
 
-SETTINGS = QueueSettings(lease_margin=timedelta(milliseconds=300), outbox_delay=timedelta(milliseconds=100))
+SETTINGS = QueueSettings(lease_margin=timedelta(seconds=30), outbox_delay=timedelta(milliseconds=100))
 WAIT = timedelta(seconds=10)
 
 
@@ -110,6 +110,9 @@ class Parts:
         (granted,) = await self.leases.give("http", 1, wait=WAIT, worker="w1")
         return granted
 
+    async def run_out(self, event: events_pb2.JobEvent) -> None:
+        await run_out(self.queue._client, event.job_id)
+
     async def report(self, granted: Granted, failure: jobs_pb2.JobError | None = None) -> None:
         fence = granted.lease.key.fence
         attempt = events_pb2.Attempt(
@@ -140,6 +143,7 @@ async def test_a_job_leased_before_its_start_was_published_is_queued_again_witho
     parts.bus.failures = 1
     with pytest.raises(Unavailable):
         await parts.give()
+    await parts.run_out(event)
     granted = await parts.give()
     assert (granted.lease.key.fence.count, granted.lease.started.attempt) == (2, 1)
     await parts.report(granted)
@@ -154,13 +158,14 @@ async def test_a_start_that_was_marked_and_not_published_ends_unknown_and_is_nev
     parts.bus.failures = 1
     with pytest.raises(Unavailable):
         await parts.leases.begin("http", granted.lease.key)
+    await parts.run_out(event)
     await log.until(event.job_id, "OUTCOME_UNKNOWN")
     with pytest.raises(LeaseLost):
         await parts.leases.begin("http", granted.lease.key)
 
 
 async def test_a_begin_that_failed_may_be_repeated_under_its_lease(parts: Parts, log: JobsLog) -> None:
-    event = await parts.submit(idempotent=False, timeout=timedelta(seconds=20))
+    event = await parts.submit(idempotent=False)
     granted = await parts.give()
     parts.bus.failures = 1
     with pytest.raises(Unavailable):
@@ -181,7 +186,7 @@ async def test_a_begin_that_failed_may_be_repeated_under_its_lease(parts: Parts,
 async def test_an_outcome_whose_event_was_lost_is_delivered_again_and_tells_the_same(
     parts: Parts, log: JobsLog, failure: jobs_pb2.JobError | None, states: list[str]
 ) -> None:
-    event = await parts.submit(timeout=timedelta(seconds=20))
+    event = await parts.submit()
     granted = await parts.give()
     parts.bus.failures = 2
     await parts.report(granted, failure)
@@ -201,6 +206,7 @@ async def test_a_lost_lease_whose_event_was_lost_is_told_by_a_later_sweep(
         await parts.leases.begin("http", granted.lease.key)
     await log.until(event.job_id, "RUNNING")
     parts.bus.failures = 2
+    await parts.run_out(event)
     await log.until(event.job_id, "RUNNING", "FAILED" if idempotent else "OUTCOME_UNKNOWN")
     assert parts.bus.failures == 0
     await outbox_is_empty(parts)

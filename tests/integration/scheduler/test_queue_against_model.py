@@ -8,6 +8,7 @@ import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -288,6 +289,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.run(self.witness.nothing_is_held(self.real))
 
 
+@pytest.mark.timeout(900)  # half a minute of a processor, of which a busy machine gives it a tenth
 def test_redis_and_the_model_are_equal_at_every_step(redis_url: str) -> None:
     machine = type("Machine", (QueueMachine,), {"redis_url": redis_url})
     run_state_machine_as_test(

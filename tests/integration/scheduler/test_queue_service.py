@@ -48,7 +48,7 @@ class Desk:
 
     async def explain(self, job_id: str, tenant: str = "acme") -> jobs_pb2.JobExplanation:
         """As intake asks."""
-        return await self.mesh.intake.Explain(scheduler_pb2.ExplainRequest(job_id=job_id, tenant=tenant), timeout=10)
+        return await self.mesh.intake.Explain(scheduler_pb2.ExplainRequest(job_id=job_id, tenant=tenant), timeout=30)
 
     async def waiting(self, *job_ids: str, tenant: str = "acme") -> None:
         """Returns when these jobs are in the queue."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
-from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from penstock.scheduler.v1 import scheduler_pb2
@@ -28,7 +26,7 @@ async def work(mesh: Mesh, called: Counter[str]) -> None:
     """A worker: leases, begins what is not idempotent, and reports, until canceled."""
     request = scheduler_pb2.LeaseRequest(upstream="http", max_jobs=7, wait=seconds(10), worker="w")
     while True:
-        answer = await mesh.worker.Lease(request, timeout=15)
+        answer = await mesh.worker.Lease(request, timeout=30)
         for call in answer.calls:
             if not call.submission.idempotent:
                 await mesh.begin(call)
@@ -39,9 +37,8 @@ async def work(mesh: Mesh, called: Counter[str]) -> None:
 async def test_each_job_is_called_once_by_many_workers_of_two_schedulers(
     config: Config, identities: Identities, redis: kv.Client, bus: Bus, log: JobsLog
 ) -> None:
-    patient = replace(config, lease_margin=timedelta(seconds=60))
     async with AsyncExitStack() as stack:
-        replicas = [await stack.enter_async_context(scheduler(patient, identities, bus, log)) for _ in range(2)]
+        replicas = [await stack.enter_async_context(scheduler(config, identities, bus, log)) for _ in range(2)]
         called: Counter[str] = Counter()
         workers = [asyncio.create_task(work(replica, called)) for replica in replicas for _ in range(5)]
         jobs = [
@@ -51,7 +48,7 @@ async def test_each_job_is_called_once_by_many_workers_of_two_schedulers(
         for start in range(0, JOBS, 100):
             await replicas[0].submit(*jobs[start : start + 100])
         await eventually(
-            lambda: all(log.states(job.job_id)[-1:] == ["SUCCEEDED"] for job in jobs), within=60, what="all to succeed"
+            lambda: all(log.states(job.job_id)[-1:] == ["SUCCEEDED"] for job in jobs), within=150, what="all to succeed"
         )
         for worker in workers:
             worker.cancel()

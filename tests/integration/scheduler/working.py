@@ -93,7 +93,6 @@ async def working(
         config,
         grpc_address=free.address("scheduler"),
         upstream_address=free.address("upstream"),
-        lease_margin=timedelta(seconds=30),
         sweep_interval=timedelta(milliseconds=200),
     )
     token = identities.mint("acme", {*ADMIN_SCOPES, Scope.OPERATOR})

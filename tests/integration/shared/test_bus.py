@@ -268,7 +268,7 @@ async def test_a_consumer_that_was_deleted_is_made_again(bus: Bus) -> None:
         await eventually(lambda: seen)
         await bus._jetstream.delete_consumer(streams.JOBS, "test")
         await bus.publish([Outgoing(subject="jobs.submitted.http", payload=b"after", message_id="after")])
-        await eventually(lambda: b"after" in seen, within=60)
+        await eventually(lambda: b"after" in seen, within=150)
 
 
 async def test_signals_reach_who_listens(bus: Bus) -> None:
@@ -304,10 +304,10 @@ async def test_a_server_killed_and_back_loses_nothing_and_is_found_again() -> No
             with pytest.raises(Unavailable):
                 await bus.check()
             own.supervisor.start_program(NATS)
-            await asyncio.wait_for(reconnected.wait(), 20)
+            await asyncio.wait_for(reconnected.wait(), 60)
             late = Outgoing(subject="jobs.submitted.http", payload=b"late", message_id="late")
-            await eventually(lambda: _published(bus, late), within=60)
-            await eventually(lambda: b"late" in seen, within=60)
+            await eventually(lambda: _published(bus, late), within=150)
+            await eventually(lambda: b"late" in seen, within=150)
             assert await stored(bus) >= 11
         await bus.close()
 

@@ -68,7 +68,7 @@ async def test_a_server_killed_is_unavailable_and_usable_once_it_is_back(add: kv
                 return False
             return True
 
-        await eventually(back, within=60)
+        await eventually(back, within=150)
         assert (await add.run(client, ["sum"], [1, ""]))[0] == 2  # the first was on disk
         await kv.close(client)
 

@@ -75,7 +75,7 @@ async def watching(address: str, token: str) -> AsyncIterator[Any]:
 
 async def end_of(stream: Any) -> grpc.aio.AioRpcError:
     """How the stream ends, after what is still on its way."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(150):
         try:
             while await stream.read() is not grpc.aio.EOF:
                 pass
@@ -98,7 +98,7 @@ async def test_all_streams_of_who_was_revoked_end_and_nobody_elses(identities: I
                 failure = await end_of(stream)
                 assert failure.code() is grpc.StatusCode.UNAUTHENTICATED
                 assert "revoked" in (failure.details() or "")
-            await eventually(lambda: jobs.open == 1, within=5, what="the end of two handlers")
+            await eventually(lambda: jobs.open == 1, what="the end of two handlers")
             assert not kept.done()
             await streams.end(b"key_2")
             assert (await end_of(kept)).code() is grpc.StatusCode.UNAUTHENTICATED
@@ -132,7 +132,7 @@ async def test_all_streams_of_a_suspended_tenant_end_and_open_again_when_it_is_r
                 assert failure.code() is grpc.StatusCode.PERMISSION_DENIED
                 assert "suspended" in (failure.details() or "")
                 assert isinstance(from_rpc_error(failure), TenantSuspended)
-            await eventually(lambda: jobs.open == 1, within=5, what="the end of two handlers")
+            await eventually(lambda: jobs.open == 1, what="the end of two handlers")
             assert not kept.done()
             async with channel(address, first) as connection:
                 stub = cast("Any", job_service_pb2_grpc.JobServiceStub(connection))
@@ -141,7 +141,7 @@ async def test_all_streams_of_a_suspended_tenant_end_and_open_again_when_it_is_r
             await streams.readmit_tenant(b"acme")
             async with watching(address, first) as again:
                 assert not again.done()
-        await eventually(lambda: not streams._streams, within=5, what="the end of every handler")
+        await eventually(lambda: not streams._streams, what="the end of every handler")
 
 
 async def test_a_revoked_key_of_a_resumed_tenant_stays_revoked(identities: Identities) -> None:
@@ -162,11 +162,11 @@ async def test_a_stream_is_told_its_end_also_while_its_first_message_is_on_its_w
     async with serving(identities, jobs, streams) as address, channel(address, identities.mint(key_id="key_1")) as made:
         stub = cast("Any", job_service_pb2_grpc.JobServiceStub(made))
         slow, quick = (stub.WatchJob(jobs_pb2.WatchJobRequest(), timeout=60) for _ in range(2))
-        await eventually(lambda: jobs.open == 2, within=5, what="messages that have no room")
+        await eventually(lambda: jobs.open == 2, what="messages that have no room")
         await streams.end(b"key_1")
         for stream in (quick, slow):  # the slow one reads when the other has seen its end
             assert (await end_of(stream)).code() is grpc.StatusCode.UNAUTHENTICATED
-        await eventually(lambda: jobs.open == 0 and not streams._streams, within=5, what="the end of the handlers")
+        await eventually(lambda: jobs.open == 0 and not streams._streams, what="the end of the handlers")
 
 
 async def test_a_client_that_goes_leaves_nothing_behind(identities: Identities) -> None:
@@ -174,5 +174,5 @@ async def test_a_client_that_goes_leaves_nothing_behind(identities: Identities) 
     async with serving(identities, jobs, streams) as address:
         async with watching(address, identities.mint(key_id="key_1")) as stream:
             stream.cancel()
-        await eventually(lambda: jobs.open == 0 and not streams._streams, within=5, what="the end of the handler")
+        await eventually(lambda: jobs.open == 0 and not streams._streams, what="the end of the handler")
         await streams.end(b"key_1")

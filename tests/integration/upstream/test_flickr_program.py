@@ -33,7 +33,7 @@ async def program() -> AsyncGenerator[dict[str, Any]]:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             yield json.loads(await process.stdout.readline())
     finally:
         process.terminate()

@@ -146,7 +146,7 @@ async def test_a_worker_that_is_killed_as_it_stores_leaves_nothing_to_be_seen(
 ) -> None:
     async with storing.process(tmp_path) as worker:
         job = await storing.mesh.scheduler.put("get", f"{far.url}/large/{4 * PARTS_SIZE}?how={how}")
-        await eventually(lambda: far.sent_bytes >= 2 * PARTS_SIZE, within=30)
+        await eventually(lambda: far.sent_bytes >= 2 * PARTS_SIZE, within=120)
         worker.kill()
         await worker.process.wait()
     assert await storing.objects.head(result_key("acme", job, 1)) is None
@@ -224,7 +224,7 @@ async def test_memory_stays_flat_whatever_goes_through(storing: Storing, tmp_pat
     async with large_far_end.large_far_end(gathers=CALLS) as far, storing.process(tmp_path) as worker:
         attached = await storing.upload(LARGE)
         scheduler = storing.mesh.scheduler
-        await eventually(lambda: scheduler.waiting == 1, within=30)
+        await eventually(lambda: scheduler.waiting == 1, within=150)
         before = worker.memory_bytes
         url = f"{far.url}/large/{LARGE}?how={how}"
 

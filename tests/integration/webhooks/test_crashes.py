@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from services.webhooks.__main__ import serve
 from services.webhooks.domain import State
+from shared.clock import SystemClock
 from shared.config import Secret
 from tests.integration.webhooks.receiver import Answer
 from tests.waiting import eventually
@@ -20,6 +21,7 @@ from tests.wires import wire_to
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
+    from datetime import datetime
 
     from services.webhooks.config import Config
     from shared.lifecycle import Process
@@ -55,17 +57,34 @@ async def test_what_was_stored_and_not_sent_is_sent_by_the_next_replica(mesh: Me
     assert sorted(each.webhook_id for each in mesh.receiver.at("/hook")) == sorted(f"{job}:3" for job in waiting)
 
 
-async def test_an_attempt_that_died_is_counted_and_made_again_once_its_claim_is_over(mesh: Mesh) -> None:
+class Advanced(SystemClock):
+    """The machine's time, and what a test has put it forward by."""
+
+    def __init__(self) -> None:
+        self.by = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.by
+
+
+async def test_an_attempt_that_died_is_counted_and_made_again_once_its_claim_is_over(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Advanced()
+    monkeypatch.setattr("services.webhooks.__main__.SystemClock", lambda: clock)
     mesh.receiver.answers["/hook"] += [Answer(held=True)]
-    async with killed(mesh, attempt_timeout=timedelta(seconds=1)):
+    async with killed(mesh):
         job_id = await mesh.finished_job()
         await eventually(lambda: mesh.receiver.received)
     async with mesh.running():
+        await mesh.delivered(await mesh.finished_job())
+        assert len(mesh.receiver.of_job(job_id)) == 1, "its claim is not over"
+        clock.by = timedelta(minutes=1)
         await mesh.delivered(job_id)
     delivery = await mesh.delivery(job_id)
     assert delivery is not None
     assert delivery.attempts == 2
-    first, second = mesh.receiver.received
+    first, second = mesh.receiver.of_job(job_id)
     assert (first.webhook_id, first.body) == (second.webhook_id, second.body)
 
 

@@ -90,7 +90,7 @@ async def test_the_shared_windows_hold_again_when_they_are_back_with_what_they_h
     shared.away = False
     world.time.advance(seconds=1)
     await limiter.take([WINDOW])  # which has them tried beside it
-    await eventually(lambda: LOCAL._value.get() == 0, within=5)
+    await eventually(lambda: LOCAL._value.get() == 0)
     assert await admitted(limiter, 20) == 3
 
 
@@ -101,7 +101,7 @@ async def test_what_stays_away_is_tried_once_a_second(limiter: Limiter, shared: 
         world.time.advance(seconds=1)
         asked = shared.asked
         await admitted(limiter, 5)
-        await eventually(lambda asked=asked: shared.asked == asked + 1, within=5)
+        await eventually(lambda asked=asked: shared.asked == asked + 1)
         await admitted(limiter, 5)
         assert shared.asked == asked + 1
 
@@ -114,7 +114,7 @@ async def test_each_change_is_logged_once(
     shared.away = False
     world.time.advance(seconds=1)
     await limiter.take([WINDOW])
-    await eventually(lambda: LOCAL._value.get() == 0, within=5)
+    await eventually(lambda: LOCAL._value.get() == 0)
     await admitted(limiter, 10)
     captured = capsys.readouterr()
     logged = captured.out + captured.err

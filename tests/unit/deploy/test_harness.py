@@ -58,7 +58,7 @@ async def test_a_callback_that_keeps_the_processor_is_a_stall() -> None:
 
 async def test_a_callback_that_blocks_is_a_stall() -> None:
     async def blocked() -> None:
-        time.sleep(0.03)  # noqa: ASYNC251  the very thing that is looked for
+        time.sleep(0.05)  # noqa: ASYNC251  the very thing that is looked for
 
     with pytest.raises(AssertionError, match="stalled"), watching_for_stalls(max_wall_s=0.02):
         await asyncio.create_task(blocked())

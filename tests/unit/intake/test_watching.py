@@ -120,7 +120,7 @@ async def all_of(jobs: AsyncGenerator[jobs_pb2.Job | None]) -> list[int]:
 
 
 async def some(jobs: AsyncGenerator[jobs_pb2.Job | None], count: int) -> list[int]:
-    found = [await asyncio.wait_for(anext(jobs), 5) for _ in range(count)]
+    found = [await asyncio.wait_for(anext(jobs), 30) for _ in range(count)]
     return [job.revision if job is not None else 0 for job in found]
 
 
@@ -173,7 +173,7 @@ async def test_silence_is_told_again_and_again(bench: Bench) -> None:
     "limit", [{"longest": timedelta(milliseconds=20)}, {"remaining_s": 0.52}, {"remaining_s": 0.1}]
 )
 async def test_a_watch_ends_when_its_time_is_up(bench: Bench, limit: dict[str, Any]) -> None:
-    assert await asyncio.wait_for(all_of((await bench.watch(**limit)).jobs()), 5) == [1]
+    assert await asyncio.wait_for(all_of((await bench.watch(**limit)).jobs()), 30) == [1]
     assert len(bench.waiters) == 0
 
 
@@ -193,7 +193,7 @@ async def test_a_replica_that_stops_tells_what_is_there_and_lets_go(bench: Bench
         await asyncio.sleep(0)
         await bench.happens(2)
         await bench.waiters.release()
-        assert await asyncio.wait_for(rest, 5) == [2]
+        assert await asyncio.wait_for(rest, 30) == [2]
 
 
 async def test_a_store_that_goes_away_ends_the_watch_with_an_error(bench: Bench) -> None:

@@ -10,6 +10,7 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -20,11 +21,10 @@ from tests.integration.intake.idempotency.hand import Hand
 from tests.integration.intake.idempotency.machine import IntakeMachine
 
 if TYPE_CHECKING:
-    import pytest
-
     from shared.bus import Bus
 
 
+@pytest.mark.timeout(900)  # half a minute of a processor, of which a busy machine gives it a tenth
 def test_never_two_jobs_and_never_a_wrong_answer(
     redis_url: str, nats_url: str, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

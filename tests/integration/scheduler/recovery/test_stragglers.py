@@ -54,7 +54,7 @@ async def test_an_attempt_begun_on_a_queue_that_was_lost_before_the_log_had_it_i
 async def test_an_end_published_after_its_queue_was_rebuilt_without_it_holds(
     replica: Replica, lossy: LossyRedis, log: JobsLog
 ) -> None:
-    job_id, other = await replica.submit(), await replica.submit()
+    job_id, other = await replica.submit(), await replica.submit(timeout=LONG)
     await enqueued(replica, job_id, other)
     canceled = await replica.queue.cancel(UPSTREAM, job_id, tenant="acme")
     await lossy.restart(keep=0)

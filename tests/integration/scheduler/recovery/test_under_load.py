@@ -88,11 +88,11 @@ async def test_each_job_ends_once_though_redis_loses_its_last_writes_again_and_a
         per_loss = JOBS // (LOSSES + 1)
         for loss in range(LOSSES):
             await replicas[0].bus.publish([submitted(job) for job in jobs[loss * per_loss : (loss + 1) * per_loss]])
-            await eventually(lambda loss=loss: ended(loss * per_loss + per_loss // 2), within=60, what="half of them")
+            await eventually(lambda loss=loss: ended(loss * per_loss + per_loss // 2), within=150, what="half of them")
             await lossy.kill()
             await lossy.restart(keep=chance.randint(lossy.size // 2, lossy.size) if loss < LOSSES - 1 else 0)
         await replicas[0].bus.publish([submitted(job) for job in jobs[LOSSES * per_loss :]])
-        await eventually(lambda: ended(JOBS), within=90, what="all to end")
+        await eventually(lambda: ended(JOBS), within=150, what="all to end")
 
     for job in jobs:
         events = {(event.revision, event.state, str(event.fence)) for event in log.events[job.job_id]}
