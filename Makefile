@@ -109,8 +109,9 @@ imports: $(INSTALLED) ## Check who imports whom
 	@lint-imports --no-logo
 
 .PHONY: proto
-proto: $(INSTALLED) ## Generate protos/gen anew
+proto: $(INSTALLED) ## Generate protos/gen anew, and what else follows from the protos
 	@$(PYTHON) protos/generate.py
+	@$(PYTHON) -m deploy.event_types
 
 .PHONY: proto-check
 proto-check: $(INSTALLED) ## Check that protos/gen is what the protos say, and lint the protos

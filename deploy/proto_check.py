@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import filecmp
-import importlib.util
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from deploy import event_types
 from deploy.local.layout import ROOT
-
-PROTOS = ROOT / "protos"
+from deploy.proto_image import PROTOS
+from deploy.proto_image import image as write_image
 
 
 def main() -> int:
     """Regenerates beside the committed code and compares; lints an image of the protos."""
-    specification = importlib.util.spec_from_file_location("generate", PROTOS / "generate.py")
-    if specification is None or specification.loader is None:
-        raise FileNotFoundError(PROTOS / "generate.py")
-    generator = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(generator)
     with tempfile.TemporaryDirectory() as folder:
         anew, image = Path(folder, "gen"), Path(folder, "image.binpb")
         generation = subprocess.run(  # noqa: S603  our own script; its plugins tell every file they write
@@ -29,10 +24,11 @@ def main() -> int:
         if generation.returncode != 0:
             print(generation.stderr, file=sys.stderr)
             return generation.returncode
-        generator.image(image)
-        differing = differences(PROTOS / "gen", anew)
+        write_image(image)
+        differing = [Path("protos", "gen", path) for path in differences(PROTOS / "gen", anew)]
+        differing += [path.relative_to(ROOT) for path, text in event_types.outputs() if not _says(path, text)]
         for path in differing:
-            print(f"protos/gen/{path} is not what the protos say")
+            print(f"{path} is not what the protos say")
         if differing:
             print("`make proto` generates it anew")
             return 1
@@ -40,6 +36,10 @@ def main() -> int:
             (str(Path(sys.executable).with_name("buf")), "lint", str(image), "--config", str(PROTOS / "buf.yaml")),
             check=False,
         ).returncode
+
+
+def _says(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
 
 
 def differences(committed: Path, anew: Path) -> list[Path]:

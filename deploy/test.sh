@@ -9,7 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly OTHERS=(
   "tests/integration/scheduler tests/integration/shared tests/integration/upstream"
   "tests/integration/access tests/integration/auth tests/integration/deploy tests/integration/history"
-  "tests/integration/gateway tests/integration/intake tests/integration/webhooks"
+  "tests/integration/gateway tests/integration/intake"
+  "tests/integration/webhooks"
   "tests/e2e"
 )
 # shellcheck disable=SC2048,SC2086  folders, of which none has a space; so below
@@ -28,7 +29,7 @@ trap 'kill "${running[@]}" 2>/dev/null; rm -rf "$kept"' EXIT
 lane() {
   # What end-to-end tests run of the services the others run too, and counting it costs all processes of the mesh a third.
   local counted=(coverage run)
-  [[ ${LANES[$1]} != *e2e* ]] || counted=(python)
+  [[ ${LANES[$1]} != tests/e2e ]] || counted=(python)
   # Tracebacks as Python prints them: pytest's own parse the source, which Python before 3.11.8 breaks off with an error
   # when a collection of garbage comes in between (cpython#106905), and the run with it.
   # shellcheck disable=SC2086

@@ -19,9 +19,13 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 MAX_URL_CHARACTERS = 2048
+#: Where webhooks may go unless the settings say otherwise: the ports that HTTP is served at. At others, programs listen
+#: that take a POST for commands of their own; and a mesh that tenants can point at any port scans ports for them.
+WEBHOOK_PORTS = (80, 443, 8080, 8443)
 _LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in disguise
@@ -63,17 +67,19 @@ class AddressGuard:
     """Decides which addresses may be called.
 
     Args:
-        allow_loopback: Lets 127.0.0.0/8 and ::1 pass: for a laptop, never for production.
+        allow_loopback: Lets 127.0.0.0/8 and ::1 pass, at any port: for a laptop, never for production.
+        ports: At which others may be called; any unless given.
     """
 
-    def __init__(self, *, allow_loopback: bool = False) -> None:
+    def __init__(self, *, allow_loopback: bool = False, ports: Collection[int] | None = None) -> None:
         self._allow_loopback = allow_loopback
+        self._ports = None if ports is None else frozenset(ports)
 
     def check_url(self, url: str) -> None:
         """Checks all of a URL that can be checked without asking a name server.
 
         Raises:
-            ForbiddenAddressError: It is not an absolute http or https URL, or its host may not be called.
+            ForbiddenAddressError: It is not an absolute http or https URL, or its host may not be called, or not there.
         """
         if len(url) > MAX_URL_CHARACTERS:
             raise ForbiddenAddressError(f"is longer than {MAX_URL_CHARACTERS} characters")
@@ -90,6 +96,15 @@ class AddressGuard:
         if parts.port == 0:
             raise ForbiddenAddressError("must not name port 0, to which nothing listens")
         self._check_host(parts.raw_host)
+        if not self.lets_loopback(parts.raw_host):
+            self._check_port(parts.port)
+
+    def lets_loopback(self, host: str) -> bool:
+        """Whether a URL's host is this machine, which may be called."""
+        literal = _literal(host)
+        if literal is not None:
+            return self._allow_loopback and _embedded(ipaddress.ip_address(literal)).is_loopback
+        return self._allow_loopback and _is_loopback_name(host)
 
     def check_address(self, address: str) -> None:
         """Checks one IP address.
@@ -107,10 +122,12 @@ class AddressGuard:
         """A socket for one answer of `getaddrinfo`.
 
         Raises:
-            ForbiddenAddressError: Its address may not be called.
+            ForbiddenAddressError: Its address may not be called, or not at its port.
         """
         family, kind, protocol, _, address = address_info
         self.check_address(address[0])
+        if not self.lets_loopback(address[0]):
+            self._check_port(address[1])
         return socket.socket(family, kind, protocol)
 
     def _check_host(self, host: str) -> None:
@@ -122,9 +139,13 @@ class AddressGuard:
             return
         if _HOST_NAME.fullmatch(host) is None:
             raise ForbiddenAddressError(f"names the host {host!r}, which is no name; use letters, digits, '-' and '.'")
-        name = host.rstrip(".").lower()
-        if (name in _LOOPBACK_NAMES or name.endswith(".localhost")) and not self._allow_loopback:
+        if _is_loopback_name(host) and not self._allow_loopback:
             raise ForbiddenAddressError(f"leads to {host}, which is this machine; give a public host")
+
+    def _check_port(self, port: int | None) -> None:
+        if self._ports is not None and port not in self._ports:
+            allowed = ", ".join(map(str, sorted(self._ports)))
+            raise ForbiddenAddressError(f"leads to port {port}, which is not called; it may be one of {allowed}")
 
 
 class GuardedResolver(AbstractResolver):
@@ -175,6 +196,11 @@ def guarded_connector(
         limit=limit,
         keepalive_timeout=keepalive_s,
     )
+
+
+def _is_loopback_name(host: str) -> bool:
+    name = host.rstrip(".").lower()
+    return name in _LOOPBACK_NAMES or name.endswith(".localhost")
 
 
 def _literal(host: str) -> str | None:

@@ -20,6 +20,7 @@ PREFIX = "PENSTOCK_"
 CLIENT_NAMES = frozenset({"PENSTOCK_URL", "PENSTOCK_API_KEY", "PENSTOCK_WEBHOOK_SECRET"})
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_MAX_PORT = 65535
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -89,6 +90,16 @@ class ServiceConfig:
                 "PENSTOCK_ALLOW_LOOPBACK is true, and PENSTOCK_ENVIRONMENT is production; unset it, or name another"
             ]
         return []
+
+    def mistakes_of_webhook_ports(self, ports: tuple[int, ...]) -> list[str]:
+        """What is wrong with the ports that webhooks may go to."""
+        if not ports:
+            return ["PENSTOCK_WEBHOOK_PORTS is empty; it takes ports, with commas between them, such as 443,8443"]
+        return [
+            f"PENSTOCK_WEBHOOK_PORTS names port {port}; a port is 1 to {_MAX_PORT}"
+            for port in ports
+            if not 1 <= port <= _MAX_PORT
+        ]
 
 
 class ConfigError(Exception):

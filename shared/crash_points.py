@@ -49,6 +49,10 @@ class CrashPoint(StrEnum):
     UPSTREAM_STARTED = "upstream-started"
     #: Worker, after the call and before its outcome is published.
     UPSTREAM_CALLED = "upstream-called"
+    #: Webhooks, after deliveries were stored and before anyone is told that they are due.
+    WEBHOOKS_STORED = "webhooks-stored"
+    #: Webhooks, after an endpoint was disabled and before its tenant is told.
+    WEBHOOKS_DISABLED = "webhooks-disabled"
 
 
 class _Armed:

@@ -18,6 +18,9 @@ _JOB_ID = re.compile(rf"(?P<upstream>{SLUG.pattern})-{_UUID7}")
 _KEY_ID = re.compile(rf"key_{_UUID7}")
 _BATCH_ID = re.compile(rf"batch_(?P<uuid>{_UUID7})")
 _CONNECTION_ID = re.compile(rf"con_{_UUID7}")
+_ENDPOINT_ID = re.compile(rf"ep_{_UUID7}")
+_DELIVERY_ID = re.compile(r"dlv_[0-9a-f]{32}")
+_REPLAY_ID = re.compile(rf"rpl_{_UUID7}")
 _UPLOAD_ID = re.compile(rf"upl_{_UUID7}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -65,8 +68,14 @@ def is_batch_id(text: str) -> bool:
 
 
 def kind_of(text: str) -> str:
-    """What an id of a job or batch is of: `job` or `batch`, as logs and errors name it."""
-    return "batch" if is_batch_id(text) else "job"
+    """What an id is of, as logs and errors name it: `job`, `batch`, `connection` or `endpoint`; a name is a `tenant`'s.
+
+    What is none of them was to be a job's.
+    """
+    for kind, pattern in (("batch", _BATCH_ID), ("connection", _CONNECTION_ID), ("endpoint", _ENDPOINT_ID)):
+        if pattern.fullmatch(text):
+            return kind
+    return "tenant" if is_slug(text) and upstream_of(text) is None else "job"
 
 
 def job_id_in_batch(batch_id: str, index: int, upstream: str) -> str:
@@ -110,6 +119,36 @@ def is_connection_id(text: str) -> bool:
 def new_data_key_id() -> str:
     """A new id of a data key."""
     return f"dk_{uuid7()}"
+
+
+def new_endpoint_id() -> str:
+    """A new id of an endpoint."""
+    return f"ep_{uuid7()}"
+
+
+def is_endpoint_id(text: str) -> bool:
+    """Whether the text is an id of an endpoint."""
+    return _ENDPOINT_ID.fullmatch(text) is not None
+
+
+def is_delivery_id(text: str) -> bool:
+    """Whether the text is an id of a delivery."""
+    return _DELIVERY_ID.fullmatch(text) is not None
+
+
+def new_message_id() -> str:
+    """A new id of a message that tells of several events."""
+    return f"msg_{uuid7()}"
+
+
+def new_replay_id() -> str:
+    """A new id of a replay of deliveries."""
+    return f"rpl_{uuid7()}"
+
+
+def is_replay_id(text: str) -> bool:
+    """Whether the text is an id of a replay of deliveries."""
+    return _REPLAY_ID.fullmatch(text) is not None
 
 
 def new_upload_id() -> str:

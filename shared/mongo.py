@@ -85,12 +85,10 @@ async def translated() -> AsyncGenerator[None]:
         yield
     except (ConnectionFailure, ExecutionTimeout, NetworkTimeout) as error:
         raise _unavailable("does not answer") from error
-    except OperationFailure as error:
-        if error.code not in _REFUSALS:
-            raise
-        log.warning("mongodb_refused", error=str(error).split(",")[0])  # what follows are the values of the command
-        raise _unavailable("refuses this service") from error
     except PyMongoError as error:
+        if isinstance(error, OperationFailure) and error.code in _REFUSALS:
+            log.warning("mongodb_refused", error=str(error).split(",")[0])  # what follows are the values of the command
+            raise _unavailable("refuses this service") from error
         if error.has_error_label("RetryableWriteError") or error.has_error_label("TransientTransactionError"):
             raise _unavailable("does not answer") from error
         raise

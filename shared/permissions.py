@@ -32,7 +32,9 @@ class Scope(StrEnum):
     #: What pauses and resumes the tenant's jobs.
     QUEUES_WRITE = "queues:write"
     UPSTREAMS_READ = "upstreams:read"
-    #: What shows or changes how callbacks are signed.
+    #: What shows endpoints and deliveries.
+    WEBHOOKS_READ = "webhooks:read"
+    #: What shows secrets that sign, changes endpoints, and has deliveries made again.
     WEBHOOKS_WRITE = "webhooks:write"
     #: What crosses tenants.
     OPERATOR = "operator"
@@ -52,7 +54,14 @@ class Role(StrEnum):
 
 
 _VIEWER_SCOPES = frozenset(
-    {Scope.CONNECTIONS_READ, Scope.JOBS_READ, Scope.KEYS_READ, Scope.QUEUES_READ, Scope.UPSTREAMS_READ}
+    {
+        Scope.CONNECTIONS_READ,
+        Scope.JOBS_READ,
+        Scope.KEYS_READ,
+        Scope.QUEUES_READ,
+        Scope.UPSTREAMS_READ,
+        Scope.WEBHOOKS_READ,
+    }
 )
 #: The one matrix of roles; a key that has a role has these scopes, and gains what the role gains.
 ROLE_SCOPES: Mapping[Role, frozenset[Scope]] = MappingProxyType(
@@ -182,6 +191,24 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "/penstock.history.v1.HistoryService/GetRecordedJob": _READ_OR_WRITE,
         "/penstock.history.v1.HistoryService/GetRecordedBatch": _READ_OR_WRITE,
         "/penstock.webhooks.v1.CallbackSecretService/GetCallbackSecret": _scope(Scope.WEBHOOKS_WRITE),
+        "/penstock.webhooks.v1.EndpointService/CreateEndpoint": _scope(Scope.WEBHOOKS_WRITE),
+        "/penstock.webhooks.v1.EndpointService/ListEndpoints": _scope(Scope.WEBHOOKS_READ),
+        "/penstock.webhooks.v1.EndpointService/GetEndpoint": _scope(Scope.WEBHOOKS_READ),
+        "/penstock.webhooks.v1.EndpointService/UpdateEndpoint": _scope(Scope.WEBHOOKS_WRITE),
+        "/penstock.webhooks.v1.EndpointService/DeleteEndpoint": _scope(Scope.WEBHOOKS_WRITE),
+        "/penstock.webhooks.v1.EndpointService/EnableEndpoint": _scope(Scope.WEBHOOKS_WRITE),
+        "/penstock.webhooks.v1.EndpointService/RotateEndpointSecret": _scope(Scope.WEBHOOKS_WRITE),
+        "/penstock.webhooks.v1.EndpointService/GetEndpointSecret": _scope(Scope.WEBHOOKS_WRITE),
+        "/penstock.webhooks.v1.EndpointService/TestEndpoint": _scope(Scope.WEBHOOKS_WRITE),
+        "/penstock.webhooks.v1.EndpointService/GetEndpointStats": _scope(Scope.WEBHOOKS_READ),
+        "/penstock.webhooks.v1.EndpointService/ListEventTypes": _scope(Scope.WEBHOOKS_READ),
+        "/penstock.webhooks.v1.DeliveryService/ListDeliveries": _scope(Scope.WEBHOOKS_READ),
+        "/penstock.webhooks.v1.DeliveryService/GetDelivery": _scope(Scope.WEBHOOKS_READ),
+        "/penstock.webhooks.v1.DeliveryService/ReplayDelivery": _scope(Scope.WEBHOOKS_WRITE),
+        "/penstock.webhooks.v1.DeliveryService/ReplayDeliveries": _scope(Scope.WEBHOOKS_WRITE),
+        "/penstock.webhooks.v1.DeliveryService/ListReplays": _scope(Scope.WEBHOOKS_READ),
+        "/penstock.webhooks.v1.DeliveryService/GetReplay": _scope(Scope.WEBHOOKS_READ),
+        "/penstock.webhooks.v1.DeliveryService/CancelReplay": _scope(Scope.WEBHOOKS_WRITE),
         # Envoy asks before anyone is known; the answer is worth only what the key in the question is worth.
         "/envoy.service.auth.v3.Authorization/Check": _ANYONE,
         "/grpc.health.v1.Health/Check": _ANYONE,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: The purpose of the secrets that sign callbacks: intake seals them, webhooks opens them; the context is (tenant, job).
 CALLBACK_SECRET = "callback-secret"  # noqa: S105  the name of a purpose
+#: The purpose of what endpoints keep secret: webhooks seals and opens it; the context is (tenant, endpoint).
+ENDPOINT_SECRET = "endpoint-secret"  # noqa: S105  the name of a purpose
 #: Of the key in the settings, and of every key made from it.
 KEY_BYTES = 32
 _VERSION = b"\x01"

@@ -159,3 +159,7 @@ CONNECTION_CHANGED_SIGNAL = "signal.auth.connection_changed"
 CACHE_ANSWERED_SIGNAL = "signal.cache.answered"
 #: Signals that intake's view of some jobs has changed; the payload names them, one a line.
 JOBS_CHANGED_SIGNAL = "signal.jobs.changed"
+#: Signals that receivers of webhooks have deliveries that are due; the payload is their ids, one a line.
+DELIVERIES_DUE_SIGNAL = "signal.webhooks.due"
+#: Signals that an endpoint of webhooks was changed or deleted; the payload is its id.
+ENDPOINT_CHANGED_SIGNAL = "signal.webhooks.endpoint_changed"

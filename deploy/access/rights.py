@@ -22,6 +22,8 @@ BUCKET = "penstock"
 
 #: MongoDB's names of what may be done with a collection.
 READ_AND_WRITE = ("find", "insert", "update", "remove", "createIndex", "listIndexes")
+#: Beside that, where a setting says how long things are kept, and where an index has made way for others.
+INDEX_CHANGES = ("collMod", "dropIndex")
 #: What was written stays as it is; the server's own rules may still end its time.
 APPEND_ONLY = ("find", "insert", "createIndex", "listIndexes")
 
@@ -97,6 +99,7 @@ class Service:
 #: What keys have done at a service, which auth counts.
 _USES = "signal.auth.uses"
 _CONNECTIONS = "signal.auth.connection_changed"
+_WEBHOOKS = ("signal.webhooks.due", "signal.webhooks.endpoint_changed")
 _TENANTS = ("signal.auth.tenant_suspended", "signal.auth.tenant_resumed")
 #: How scripts are run, and what a connection begins with.
 _SCRIPTS = ("PING", "SELECT", "EVALSHA", "SCRIPT|LOAD", "TIME")
@@ -217,11 +220,19 @@ SERVICES: Sequence[Service] = (
     Service(
         name="webhooks",
         nats=NatsRights(
-            publishes=(_USES, "audit.webhooks"),
+            publishes=("notices.endpoint_disabled", *_WEBHOOKS, _USES, "audit.webhooks"),
+            hears=_WEBHOOKS,
             consumes={"JOBS": ("webhooks",), "NOTICES": ("webhooks-notices",)},
             reads=("JOBS",),
+            watches={"JOBS": ("webhooks",)},
         ),
-        mongo=MongoRights(database="webhooks", collections={"deliveries": READ_AND_WRITE}),
+        mongo=MongoRights(
+            database="webhooks",
+            collections={
+                "deliveries": (*READ_AND_WRITE, *INDEX_CHANGES),
+                **dict.fromkeys(("endpoints", "receivers", "replays", "endpoint_stats"), READ_AND_WRITE),
+            },
+        ),
     ),
     Service(
         name="history",

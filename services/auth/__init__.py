@@ -19,7 +19,7 @@ Read on in `__main__`, `servicer`, `domain`, `store`; then what is peculiar to a
 `credentials` and `signatures` (what a request shows for itself), `known_keys` (the cache behind it), `limiter` and
 `windows` (how many requests there may be), `usage`, `usage_store` and `callers` (how many there were, and whose),
 `keyring`, `orders` and `signing_keys` (making, rotating and revoking keys, and what is kept of them), `tenants` with
-its servicer, store and notices (making, suspending and resuming tenants), `notices` (tells until it is on disk),
+its servicer, store and notices (making, suspending and resuming tenants; told by `shared.notices` until it is on disk),
 `bootstrap` (a tenant's first key); of the audit `refused` (what it is told of the gateway's refusals), `audit_trail`
 (takes in the entries of all services), `audit_store`, `audit_filter` and `audit_servicer` (show them). The sub-package
 `connections` says for itself how it is read.

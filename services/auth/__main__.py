@@ -20,7 +20,6 @@ from services.auth.domain import KeyHasher
 from services.auth.keyring import Keyring
 from services.auth.known_keys import KnownKeys
 from services.auth.limiter import Guesses, Limiter
-from services.auth.notices import Notices
 from services.auth.servicer import KeyServicer
 from services.auth.signing_keys import SigningKeys
 from services.auth.store import MongoStore
@@ -35,6 +34,7 @@ from shared import mongo as mongo_
 from shared.clock import SystemClock
 from shared.errors import Unavailable
 from shared.lifecycle import run
+from shared.notices import Notices
 from shared.paging import PageTokens
 from shared.retry import until_done
 from shared.streams import AUDIT, AUTH_CHANGED_SIGNAL, KEY_USES_SIGNAL, TENANT_RESUMED_SIGNAL, TENANT_SUSPENDED_SIGNAL

@@ -58,7 +58,7 @@ async def serve(config: Config, process: Process) -> None:
     """Wires intake, and answers until told to stop."""
     redis = await process.depend_on("redis", lambda: kv.connect(config.redis_url), check=kv.ping, close=kv.close)
     bus = await process.connect_bus(config.nats_url)
-    guard = AddressGuard(allow_loopback=config.allow_loopback)
+    guard = AddressGuard(allow_loopback=config.allow_loopback, ports=config.webhook_ports)
     sealer = Sealer.from_setting(config.sealing_key, CALLBACK_SECRET)
     held = await hold(config, process, redis, bus)
     store = held.store
@@ -68,7 +68,7 @@ async def serve(config: Config, process: Process) -> None:
     scheduler = scheduler_pb2_grpc.SchedulerServiceStub(process.channel(config.scheduler_address))
     history = history_pb2_grpc.HistoryServiceStub(process.channel(config.history_address, on_behalf_of_caller=True))
     clock = SystemClock()
-    catalogue = Catalogue(upstream, formats=formats(guard))
+    catalogue = Catalogue(upstream, formats=formats(AddressGuard(allow_loopback=config.allow_loopback)))
     publisher = GroupPublisher(_counted(bus.publish_units))
     objects = await _objects(config, process, clock)
     uploads = Uploads(store=RedisUploadStore(redis), objects=objects, clock=clock)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from services.intake.limits import PendingLimits, read_tenant_limits
+from shared.addresses import WEBHOOK_PORTS
 from shared.config import ConfigError, Secret
 from shared.objects import ObjectsConfig
 
@@ -33,6 +34,8 @@ class Config(ObjectsConfig):
     sealing_key: Secret
     #: Lets callbacks lead to this machine: for a laptop, never for production.
     allow_loopback: bool = False
+    #: The ports that callbacks may go to, the same as of webhooks.
+    webhook_ports: tuple[int, ...] = WEBHOOK_PORTS
     #: Unfinished jobs that one tenant may have.
     max_pending_jobs: int = 1000
     #: The same for tenants that may have more or fewer: `tenant=number`, several parted by commas.
@@ -47,6 +50,7 @@ class Config(ObjectsConfig):
 
     def __post_init__(self) -> None:
         mistakes = self.mistakes_of_objects() + self.mistakes_of_loopback(allowed=self.allow_loopback)
+        mistakes += self.mistakes_of_webhook_ports(self.webhook_ports)
         mistakes += [
             f"{name} is {number}; it takes a number from 1"
             for name, number in (

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-from penstock.webhooks.v1 import webhooks_pb2_grpc
+from penstock.webhooks.v1 import deliveries_pb2_grpc, endpoints_pb2_grpc, webhooks_pb2_grpc
 
-from services.webhooks import notices
-from services.webhooks.attempts import Attempts
-from services.webhooks.collector import CONSUMER, Collector
+from services.webhooks.collecting import notices
+from services.webhooks.collecting.collector import CONSUMER, Collector
+from services.webhooks.collecting.event_types.catalogue import EventTypes
+from services.webhooks.collecting.floor import Floor
+from services.webhooks.collecting.notices import NoticeCollector
+from services.webhooks.collecting.storing import Storing
 from services.webhooks.config import Config
-from services.webhooks.dispatcher import Dispatcher
-from services.webhooks.domain import RetrySchedule
-from services.webhooks.notices import NoticeCollector
-from services.webhooks.sender import Sender
+from services.webhooks.deliveries.domain import RetrySchedule
+from services.webhooks.deliveries.replay_store import MongoReplayStore
+from services.webhooks.deliveries.servicer import SkippedReplays
+from services.webhooks.deliveries.stats import EndpointStatistics
+from services.webhooks.deliveries.stats_store import MongoStatsStore
+from services.webhooks.deliveries.store import MongoDeliveryStore
+from services.webhooks.deliveries.upgrade import Upgrade
+from services.webhooks.deliveries.wiring import delivery_servicer, running_replays, running_tally
+from services.webhooks.delivering.receivers import MongoReceiverStore
+from services.webhooks.delivering.sender import tls_context
+from services.webhooks.delivering.wiring import running_news
+from services.webhooks.delivering.work_store import MongoWorkStore
+from services.webhooks.endpoints.store import MongoEndpointStore
+from services.webhooks.endpoints.wiring import endpoint_servicer
 from services.webhooks.servicer import CallbackSecretServicer
 from services.webhooks.signing import TenantSecrets
-from services.webhooks.store import MongoDeliveryStore
 from shared import mongo as mongo_
 from shared import streams
 from shared.addresses import AddressGuard
@@ -24,7 +37,6 @@ from shared.clock import SystemClock
 from shared.errors import Unavailable
 from shared.lifecycle import run
 from shared.retry import until_done
-from shared.sealing import CALLBACK_SECRET, Sealer
 
 if TYPE_CHECKING:
     from shared.lifecycle import Process
@@ -36,47 +48,81 @@ async def serve(config: Config, process: Process) -> None:
         "mongodb", lambda: mongo_.connect(config.mongo_url), check=mongo_.ping, close=mongo_.close
     )
     bus = await process.connect_bus(config.nats_url)
-    store = MongoDeliveryStore(mongo)
-    await until_done(store.prepare, retry_on=(Unavailable,))
+    deliveries = MongoDeliveryStore(mongo, retention=config.delivery_retention)
+    endpoints, replay_store, stats = MongoEndpointStore(mongo), MongoReplayStore(mongo), MongoStatsStore(mongo)
+    receivers, work = MongoReceiverStore(mongo), MongoWorkStore(mongo)
+    for store in (deliveries, endpoints, replay_store, stats, receivers, work):
+        await until_done(store.prepare, retry_on=(Unavailable,))
 
-    clock = SystemClock()
-    secrets = TenantSecrets(config.callback_key)
+    clock, secrets = SystemClock(), TenantSecrets(config.callback_key)
+    guard = AddressGuard(allow_loopback=config.allow_loopback, ports=config.webhook_ports)
+    event_types = await asyncio.to_thread(EventTypes.shipped)  # this and the next one read files for a while
+    tls = await asyncio.to_thread(tls_context, config.ca_files)
     schedule = RetrySchedule(config.retry_schedule)
-    sender = Sender(
-        AddressGuard(allow_loopback=config.allow_loopback),
-        clock=clock,
-        timeout=config.attempt_timeout,
-        limit=config.concurrency,
-    )
-    process.on_close(sender.close)
-    attempts = Attempts(
-        sender,
-        store=store,
-        sealer=Sealer.from_setting(config.sealing_key, CALLBACK_SECRET),
+    news = await running_news(
+        config,
+        process,
+        bus,
+        receivers=receivers,
+        endpoints=endpoints,
+        work=work,
+        guard=guard,
+        tls=tls,
         secrets=secrets,
         schedule=schedule,
+        stored=Floor(bus),
+        tally=running_tally(process, stats, clock=clock),
         clock=clock,
     )
-    dispatcher = Dispatcher(
-        store,
-        maker=attempts,
-        clock=clock,
-        concurrency=config.concurrency,
-        attempt_timeout=config.attempt_timeout,
-        most_attempts=schedule.attempts,
+    replays = running_replays(
+        process, replay_store, deliveries=deliveries, endpoints=endpoints, announcer=news, clock=clock
     )
-    process.loop("dispatcher", dispatcher.run)
-    process.on_drain(dispatcher.drain)
-    collector = Collector(job_log=bus, store=store, clock=clock, wake=dispatcher.wake)
+    process.loop("earlier deliveries", Upgrade(mongo, receivers).run)
+    storing = Storing(deliveries=deliveries, announcer=news, clock=clock)
+    collector = Collector(job_log=bus, endpoints=endpoints, storing=storing)
     process.loop("collector", lambda: bus.consumer(streams.JOBS, CONSUMER).run(collector.handle))
-    notice_collector = NoticeCollector(store=store, clock=clock, wake=dispatcher.wake)
+    notice_collector = NoticeCollector(endpoints=endpoints, storing=storing)
     process.loop("notices", lambda: bus.consumer(streams.NOTICES, notices.CONSUMER).run(notice_collector.handle))
+    shown = delivery_servicer(
+        config,
+        deliveries=deliveries,
+        endpoints=endpoints,
+        replay_store=replay_store,
+        replays=replays,
+        announcer=news,
+        schedule=schedule,
+        event_types=event_types.names(),
+        clock=clock,
+    )
+    changed = endpoint_servicer(
+        config,
+        process,
+        store=endpoints,
+        guard=guard,
+        tls=tls,
+        event_types=event_types,
+        announcer=news,
+        signals=bus,
+        statistics=EndpointStatistics(stats=stats, deliveries=deliveries, clock=clock),
+        replays=SkippedReplays(replays),
+        clock=clock,
+    )
     await process.serve(
+        (
+            endpoints_pb2_grpc.add_EndpointServiceServicer_to_server,
+            changed,
+            "penstock.webhooks.v1.EndpointService",
+        ),
+        (
+            deliveries_pb2_grpc.add_DeliveryServiceServicer_to_server,
+            shown,
+            "penstock.webhooks.v1.DeliveryService",
+        ),
         (
             webhooks_pb2_grpc.add_CallbackSecretServiceServicer_to_server,
             CallbackSecretServicer(secrets),
             "penstock.webhooks.v1.CallbackSecretService",
-        )
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""CallbackSecretService: the secret that signs a tenant's callbacks."""
+"""CallbackSecretService: the secret and the key pair that sign a tenant's callbacks."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ class CallbackSecretServicer(webhooks_pb2_grpc.CallbackSecretServiceServicer):
     async def GetCallbackSecret(  # noqa: N802  gRPC's name
         self, request: webhooks_pb2.GetCallbackSecretRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> webhooks_pb2.CallbackSecret:
-        """The tenant's secret."""
+        """The tenant's secret, and the public half of its key pair."""
         del request, context
-        return webhooks_pb2.CallbackSecret(secret=self._secrets.secret(current_tenant()))
+        tenant = current_tenant()
+        return webhooks_pb2.CallbackSecret(
+            secret=self._secrets.secret(tenant), public_key=self._secrets.public_key(tenant)
+        )

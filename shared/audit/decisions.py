@@ -35,6 +35,7 @@ _LANE = Audited(kind="queue", id=("upstream", "lane"))
 _KEY = Audited(kind="key", id=("key_id",))
 _TENANT = Audited(kind="tenant", id=("tenant",))
 _CONNECTION = Audited(kind="connection", id=("connection_id",))
+_ENDPOINT = Audited(kind="endpoint", id=("endpoint_id",))
 
 #: By the RPC's full name, as gRPC spells it.
 AUDITED: Mapping[str, Audited] = MappingProxyType(
@@ -56,8 +57,18 @@ AUDITED: Mapping[str, Audited] = MappingProxyType(
         "/penstock.auth.v1.TenantService/CreateTenant": Audited(kind="tenant", id=("name",), tenant="name"),
         "/penstock.auth.v1.TenantService/SuspendTenant": _TENANT,
         "/penstock.auth.v1.TenantService/ResumeTenant": _TENANT,
-        # It changes nothing; whoever has read the secret can sign.
+        "/penstock.webhooks.v1.EndpointService/CreateEndpoint": Audited(kind="endpoint", made="endpoint.id"),
+        "/penstock.webhooks.v1.EndpointService/UpdateEndpoint": _ENDPOINT,
+        "/penstock.webhooks.v1.EndpointService/DeleteEndpoint": _ENDPOINT,
+        "/penstock.webhooks.v1.EndpointService/EnableEndpoint": _ENDPOINT,
+        "/penstock.webhooks.v1.EndpointService/RotateEndpointSecret": _ENDPOINT,
+        "/penstock.webhooks.v1.EndpointService/TestEndpoint": _ENDPOINT,
+        "/penstock.webhooks.v1.DeliveryService/ReplayDelivery": Audited(kind="delivery", id=("delivery_id",)),
+        "/penstock.webhooks.v1.DeliveryService/ReplayDeliveries": Audited(kind="replay", made="id"),
+        "/penstock.webhooks.v1.DeliveryService/CancelReplay": Audited(kind="replay", id=("replay_id",)),
+        # They change nothing; whoever has read the secret can sign.
         "/penstock.webhooks.v1.CallbackSecretService/GetCallbackSecret": Audited(kind="callback_secret"),
+        "/penstock.webhooks.v1.EndpointService/GetEndpointSecret": _ENDPOINT,
     }
 )
 
@@ -114,6 +125,14 @@ UNAUDITED: Mapping[str, str] = MappingProxyType(
         "/penstock.history.v1.HistoryService/ListJobs": _READS,
         "/penstock.history.v1.HistoryService/GetRecordedJob": _READS,
         "/penstock.history.v1.HistoryService/GetRecordedBatch": _READS,
+        "/penstock.webhooks.v1.EndpointService/ListEndpoints": _READS,
+        "/penstock.webhooks.v1.EndpointService/GetEndpoint": _READS,
+        "/penstock.webhooks.v1.EndpointService/GetEndpointStats": _READS,
+        "/penstock.webhooks.v1.EndpointService/ListEventTypes": _READS,
+        "/penstock.webhooks.v1.DeliveryService/ListDeliveries": _READS,
+        "/penstock.webhooks.v1.DeliveryService/GetDelivery": _READS,
+        "/penstock.webhooks.v1.DeliveryService/ListReplays": _READS,
+        "/penstock.webhooks.v1.DeliveryService/GetReplay": _READS,
         # What it refuses, auth notes by itself: it knows more of it than the gateway is told.
         "/envoy.service.auth.v3.Authorization/Check": _OF_ANYONE,
         "/grpc.health.v1.Health/Check": _OF_ANYONE,

@@ -39,9 +39,12 @@ _LANE = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,280}")
 #: What each part of a target's id must look like, by the name of its field.
 FORMS: Mapping[str, Callable[[str], bool]] = {
     "connection_id": ids.is_connection_id,
+    "delivery_id": ids.is_delivery_id,
+    "endpoint_id": ids.is_endpoint_id,
     "key_id": ids.is_key_id,
     "name": ids.is_slug,
     "provider": ids.is_slug,
+    "replay_id": ids.is_replay_id,
     "tenant": ids.is_slug,
     "upstream": ids.is_slug,
     "lane": lambda text: _LANE.fullmatch(text) is not None,

@@ -4,7 +4,7 @@ from shared.bus.bucket import Bucket, Conflict, Entry
 from shared.bus.connection import Bus, connect
 from shared.bus.consumer import Consumer
 from shared.bus.group import MAX_GROUP, GroupPublisher, Unit
-from shared.bus.messages import Incoming, Outgoing
+from shared.bus.messages import Incoming, Outgoing, Progress
 from shared.bus.reader import Reader, Stored
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "GroupPublisher",
     "Incoming",
     "Outgoing",
+    "Progress",
     "Reader",
     "Stored",
     "Unit",

@@ -16,6 +16,7 @@ from shared.bus.consumer import Consumer
 from shared.bus.driver import TIMEOUT, Troubles, translated, unavailable
 from shared.bus.group import MAX_GROUP, GroupPublisher
 from shared.bus.headers import Client
+from shared.bus.messages import Progress
 from shared.bus.reader import Reader
 from shared.bus.singles import Singles
 
@@ -194,12 +195,23 @@ class Bus:
         Raises:
             Unavailable: The server does not answer.
         """
+        return (await self.progress(stream, durable)).acknowledged
+
+    async def progress(self, stream: str, durable: str) -> Progress:
+        """How far a consumer is, all who share it taken together; at 0 where there is no such one.
+
+        Raises:
+            Unavailable: The server does not answer.
+        """
         async with translated():
             try:
                 info = await self._jetstream.consumer_info(stream, durable)
             except nats.js.errors.NotFoundError:
-                return 0
-        return (info.ack_floor.stream_seq or 0) if info.ack_floor is not None else 0
+                return Progress(acknowledged=0, given=0)
+        return Progress(
+            acknowledged=(info.ack_floor.stream_seq or 0) if info.ack_floor is not None else 0,
+            given=(info.delivered.stream_seq or 0) if info.delivered is not None else 0,
+        )
 
     @asynccontextmanager
     async def reader(self, stream: str, *subjects: str, start: int | datetime | None = None) -> AsyncGenerator[Reader]:

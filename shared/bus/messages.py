@@ -64,3 +64,16 @@ class Incoming:
     def term(self) -> None:
         """Has it never delivered again: it cannot be understood, and no repetition will change that."""
         self.verdict = b"+TERM"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a consumer is in its stream.
+
+    Args:
+        acknowledged: The sequence up to which all that it was to handle was acknowledged.
+        given: That of the newest message that it was given.
+    """
+
+    acknowledged: int
+    given: int

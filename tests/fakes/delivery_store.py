@@ -1,16 +1,20 @@
-"""The store of deliveries in memory; `tests/contract/test_delivery_store.py` holds it to what the real one does."""
+"""The store of deliveries in memory; `tests/contract/delivery_store` holds it to what the real one does."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from services.webhooks.domain import Delivery, Due, Reason, State
+from services.webhooks.deliveries.domain import Delivery, State
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
+
+    from services.webhooks.deliveries.filters import DeliveryFilter
+    from shared.paging import Position
 
 
 class FakeDeliveryStore:
@@ -18,10 +22,10 @@ class FakeDeliveryStore:
 
     def __init__(self) -> None:
         self.by_id: dict[str, Delivery] = {}
+        #: By delivery, the replays that have put it back.
+        self.replayed_by: defaultdict[str, set[str]] = defaultdict(set)
         #: Every call raises `Unavailable` while it is.
         self.away = False
-        #: Looks for what is due so far.
-        self.looks = 0
 
     async def prepare(self) -> None:
         self._check()
@@ -37,58 +41,88 @@ class FakeDeliveryStore:
         delivery = self.by_id.get(delivery_id)
         return delivery if delivery is not None and delivery.tenant == tenant else None
 
-    async def due(self, now: datetime, *, limit: int, except_hosts: Collection[str] = ()) -> list[Due]:
-        self.looks += 1
+    async def deliveries(
+        self,
+        tenant: str,
+        wanted: DeliveryFilter,
+        *,
+        limit: int,
+        after: Position | None = None,
+        oldest_first: bool = False,
+    ) -> Sequence[Delivery]:
         self._check()
-        due = [each for each in self._pending(except_hosts) if each.next_attempt_at <= now]
-        return [Due(id=each.id, host=each.host, attempts=each.attempts) for each in due[:limit]]
+        found = sorted(self._meant(tenant, wanted), key=_place, reverse=not oldest_first)
+        if after is not None:
+            position = (after.created_at, after.id)
+            found = [each for each in found if (_place(each) > position if oldest_first else _place(each) < position)]
+        return [_without_content(each) for each in found[:limit]]
 
-    async def next_due(self, *, except_hosts: Collection[str] = ()) -> datetime | None:
+    async def count(self, tenant: str, wanted: DeliveryFilter, *, limit: int) -> int:
         self._check()
-        return next((each.next_attempt_at for each in self._pending(except_hosts)), None)
+        return min(len(self._meant(tenant, wanted)), limit)
 
-    async def claim(self, delivery_ids: Collection[str], *, now: datetime, until: datetime) -> list[Delivery]:
+    async def put_back(self, tenant: str, delivery_id: str, *, now: datetime) -> Delivery | None:
+        delivery = await self.delivery(tenant, delivery_id)
+        if delivery is None or _at_work(delivery, now):
+            return None
+        return _without_content(self._put_back(delivery, now))
+
+    async def put_back_for(
+        self, replay_id: str, tenant: str, delivery_ids: Collection[str], wanted: DeliveryFilter, *, now: datetime
+    ) -> int:
         self._check()
-        return [
-            self._put(replace(each, attempts=each.attempts + 1, next_attempt_at=until))
-            for each in self._still_due(delivery_ids, now)
-        ]
+        named = [self.by_id[each] for each in delivery_ids if each in self.by_id]
+        for delivery in named:
+            still = not wanted.states or delivery.state in wanted.states
+            done = replay_id in self.replayed_by[delivery.id]
+            if delivery.tenant == tenant and still and not done and not _at_work(delivery, now):
+                self._put_back(delivery, now)
+                self.replayed_by[delivery.id].add(replay_id)
+        return sum(replay_id in self.replayed_by[each.id] for each in named)
 
-    async def give_up(self, delivery_ids: Collection[str], *, now: datetime) -> int:
-        self._check()
-        due = list(self._still_due(delivery_ids, now))
-        for each in due:
-            self._put(
-                replace(each, state=State.FAILED, last_reason=Reason.ATTEMPT_LOST, last_status=0, finished_at=now)
-            )
-        return len(due)
+    def _put_back(self, delivery: Delivery, now: datetime) -> Delivery:
+        back = replace(
+            delivery,
+            state=State.PENDING,
+            attempts=0,
+            replays=delivery.replays + 1,
+            batch_id="",
+            next_attempt_at=now,
+            claim="",
+            last_reason="",
+            last_status=0,
+            finished_at=None,
+        )
+        self.by_id[delivery.id] = back
+        return back
 
-    async def record(self, delivery: Delivery) -> bool:
-        self._check()
-        kept = self.by_id.get(delivery.id)
-        if kept is None or kept.state is not State.PENDING:
-            return False
-        if delivery.state is not State.DELIVERED and kept.attempts != delivery.attempts:
-            return False
-        self._put(replace(delivery, attempts=kept.attempts))
-        return True
-
-    def _pending(self, except_hosts: Collection[str]) -> list[Delivery]:
-        pending = [
-            each for each in self.by_id.values() if each.state is State.PENDING and each.host not in except_hosts
-        ]
-        return sorted(pending, key=lambda each: each.next_attempt_at)
-
-    def _still_due(self, delivery_ids: Collection[str], now: datetime) -> Iterator[Delivery]:
-        for delivery_id in delivery_ids:
-            each = self.by_id.get(delivery_id)
-            if each is not None and each.state is State.PENDING and each.next_attempt_at <= now:
-                yield each
-
-    def _put(self, delivery: Delivery) -> Delivery:
-        self.by_id[delivery.id] = delivery
-        return delivery
+    def _meant(self, tenant: str, wanted: DeliveryFilter) -> list[Delivery]:
+        return [each for each in self.by_id.values() if each.tenant == tenant and _is_meant(each, wanted)]
 
     def _check(self) -> None:
         if self.away:
             raise Unavailable("MongoDB does not answer", metadata={"dependency": "mongodb"})
+
+
+def _is_meant(delivery: Delivery, wanted: DeliveryFilter) -> bool:
+    return (
+        wanted.endpoint_id in {"", delivery.endpoint_id}
+        and wanted.event_type in {"", delivery.event_type}
+        and wanted.about in {"", delivery.about}
+        and (not wanted.states or delivery.state in wanted.states)
+        and (wanted.created_after is None or delivery.created_at >= wanted.created_after)
+        and (wanted.created_before is None or delivery.created_at < wanted.created_before)
+    )
+
+
+def _at_work(delivery: Delivery, now: datetime) -> bool:
+    claimed = bool(delivery.claim) and delivery.next_attempt_at > now
+    return delivery.state is State.PENDING and (claimed or bool(delivery.batch_id))
+
+
+def _place(delivery: Delivery) -> tuple[datetime, str]:
+    return delivery.created_at, delivery.id
+
+
+def _without_content(delivery: Delivery) -> Delivery:
+    return replace(delivery, payload=b"", sealed_secret=b"", log=())

@@ -28,9 +28,9 @@ from services.auth.connections.sealing.servicer import DataKeyServicer
 from services.auth.connections.sealing.vault import Vault
 from services.auth.connections.servicer import ConnectionServicer
 from services.auth.connections.store import MongoConnectionStore
-from services.auth.notices import Notices
 from shared.addresses import AddressGuard
 from shared.errors import Unavailable
+from shared.notices import Notices
 from shared.retry import until_done
 from shared.streams import CONNECTION_CHANGED_SIGNAL
 

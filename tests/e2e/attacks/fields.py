@@ -30,6 +30,10 @@ KINDS: Mapping[str, str] = {
     "lane": "lane",
     "sha256": "content",
     "connection_id": "connection",
+    "endpoint_id": "endpoint",
+    "delivery_id": "delivery",
+    "replay_id": "replay",
+    "about": "job",
     "state": "authorization",
     "begin": "authorization",
     "token_id": "connection",
@@ -44,6 +48,7 @@ NAMELESS = frozenset(
         *("upstream", "method", "name", "reason", "metadata", "scopes", "allowed_cidrs"),
         *("content_type", "callback_url", "callback_secret"),
         *("display_name", "action", "outcome", "client_address"),
+        *("url", "description", "event_type", "event_types", "upstreams", "methods", "values", "secret"),
         *("provider", "hosts", "return_url", "code", "token", "value", "username", "password"),
         # what a provider sends a browser back with; it is worth something beside a state alone
         *("error", "error_description", "error_uri", "oauth_token", "oauth_verifier", "denied", "iss", "scope"),
@@ -132,6 +137,7 @@ _PLAIN: Mapping[str, Any] = {
     "provider": "flickr",
     "code": "123-456-789",
     "hosts": ["api.example.com"],
+    "url": "https://client.example/hook",
     "secret": {"bearer": {"token": "a token"}},
 }
 

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 CANARY = "belongs-to-the-victim"
 #: As many as the attacker needs: whoever has used one in a request gets the answer to that from then on.
 _IDEMPOTENCY_KEYS = 12
+#: Lists of which the victim has two pages.
+LISTED = (
+    *("/api/v1/keys", "/api/v1/jobs", "/api/v1/connections"),
+    *("/api/v1/endpoints", "/api/v1/deliveries", "/api/v1/replays"),
+)
 _CONTENT = b"an upload that " + CANARY.encode()
 
 
@@ -57,6 +62,10 @@ async def furnished(mesh: Mesh, name: str, channel: grpc.Channel) -> Tenant:
     url = f"{mesh.far_end}/anything?{CANARY}"
     later = in_an_hour()
     order = {"upstream": "http", "method": "http.get", "params": {"url": url}, "metadata": {"order": CANARY}}
+    endpoints = [
+        made(api, "/api/v1/endpoints", {"url": f"{mesh.far_end}/status/200?{CANARY}", "description": f"{CANARY} {n}"})
+        for n in range(2)
+    ]
     ended = made(api, "/api/v1/jobs", order)["id"]
     idempotency_keys = [f"{name}-{n}" for n in range(_IDEMPOTENCY_KEYS)]
     waiting = [
@@ -79,12 +88,19 @@ async def furnished(mesh: Mesh, name: str, channel: grpc.Channel) -> Tenant:
         "POST", "/api/v1/keys", {"name": "audited", "scopes": ["jobs:read"]}, headers={"X-Request-Id": request}
     )
     assert api.wait(ended)["state"] == "SUCCEEDED"
+    deliveries = await eventually(lambda: delivered(api, ended, len(endpoints)), what="deliveries of the job")
+    replays = [made(api, "/api/v1/deliveries:replay", {"filter": {"about": waiting[0]}})["id"] for _ in range(2)]
+    for replay in replays:
+        await eventually(lambda path=f"/api/v1/replays/{replay}": ended_replay(api, path), what="the end of a replay")
     things = {
         "job": [ended, waiting[0], batch["jobs"][0]["id"]],
         "batch": [batch["id"]],
         "upload": [upload(api, complete=True), upload(api, complete=False)],
         "key": keys,
         "connection": connections,
+        "endpoint": [endpoint["endpoint"]["id"] for endpoint in endpoints],
+        "delivery": deliveries,
+        "replay": replays,
         "authorization": [
             made(api, "/api/v1/connections:authorize", {"provider": "flickr", "outOfBand": by_hand})["state"]
             for by_hand in (True, False)
@@ -95,9 +111,20 @@ async def furnished(mesh: Mesh, name: str, channel: grpc.Channel) -> Tenant:
         "idempotency key": idempotency_keys,
         "lane": [urlsplit(mesh.far_end).netloc],
         "tenant": [name],
-        "page token": [await page_token(api, path) for path in ("/api/v1/keys", "/api/v1/jobs", "/api/v1/connections")],
+        "page token": [await page_token(api, path) for path in LISTED],
     }
     return Tenant(name=name, api=api, channel=channel, things=things)
+
+
+def delivered(api: Api, job: str, number: int) -> list[str]:
+    """The ids of a job's deliveries, when so many have been made."""
+    found = api.call("GET", f"/api/v1/deliveries?about={job}&state=DELIVERED").json["deliveries"]
+    return [each["id"] for each in found] if len(found) == number else []
+
+
+def ended_replay(api: Api, path: str) -> bool:
+    """Whether a replay has come to its end."""
+    return api.call("GET", path).json["state"] == "DONE"
 
 
 def in_an_hour() -> str:
@@ -136,7 +163,12 @@ def everything_of(tenant: Tenant) -> dict[str, Any]:
         *(f"/api/v1/batches/{batch}" for batch in tenant.things["batch"]),
         *(f"/api/v1/uploads/{upload}" for upload in tenant.things["upload"]),
         *(f"/api/v1/connections/{connection}" for connection in tenant.things["connection"]),
+        *(f"/api/v1/endpoints/{endpoint}" for endpoint in tenant.things["endpoint"]),
+        *(f"/api/v1/endpoints/{endpoint}/secret" for endpoint in tenant.things["endpoint"]),
+        *(f"/api/v1/deliveries/{delivery}" for delivery in tenant.things["delivery"]),
+        *(f"/api/v1/replays/{replay}" for replay in tenant.things["replay"]),
         *("/api/v1/keys", "/api/v1/jobs", "/api/v1/callbackSecret", "/api/v1/queues/http"),
+        *("/api/v1/endpoints", "/api/v1/deliveries", "/api/v1/replays"),
     ]
     seen = {}
     for path in paths:
@@ -169,6 +201,9 @@ _NOWHERE: Mapping[str, Callable[[], str]] = {
     "lane": lambda: "nowhere.example",
     "tenant": lambda: "nobody-at-all",
     "connection": ids.new_connection_id,
+    "endpoint": ids.new_endpoint_id,
+    "delivery": lambda: "dlv_" + hashlib.md5(ids.new_request_id().encode(), usedforsecurity=False).hexdigest(),
+    "replay": ids.new_replay_id,
     "authorization": lambda: hashlib.sha256(ids.new_request_id().encode()).hexdigest(),
     "page token": lambda: hashlib.sha512(ids.new_request_id().encode()).hexdigest(),
 }

@@ -14,7 +14,7 @@ from penstock.gateway.v1 import external_auth_pb2
 from tests.e2e.attacks import rpcs, tenants
 from tests.e2e.attacks.fields import KINDS, VALUES, filled, good_request, kind_of, naming
 from tests.e2e.attacks.rpcs import form
-from tests.e2e.attacks.tenants import CANARY, everything_of, nowhere
+from tests.e2e.attacks.tenants import CANARY, LISTED, everything_of, nowhere
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -29,13 +29,21 @@ ABOUT_NOTHING = {
     "TenantService.CreateTenant": "for operators alone",
     "DataKeyService.RotateDataKey": "for operators alone",
     "ConnectionService.CreateConnection": "what it makes is new, and the caller's own",
+    "EndpointService.CreateEndpoint": "what it makes is new, and the caller's own",
+    "EndpointService.ListEventTypes": "the event types are the same for all",
     "UpstreamService.GetUpstream": "the catalogue is the same for all",
     "QueueService.GetQueueSettings": "an upstream's, and for operators alone",
     "QueueService.RecoverQueue": "an upstream's, and for operators alone",
     "CallbackSecretService.GetCallbackSecret": "it takes no field, so it is always the caller's own",
 }
 #: RPCs whose fields are filters: to a thing that is nowhere they answer with nothing, and so to another tenant's.
-FILTERS = {"HistoryService.ListJobs", "AuditService.ListAuditEntries", "CacheService.InvalidateCache"}
+FILTERS = {
+    "HistoryService.ListJobs",
+    "AuditService.ListAuditEntries",
+    "CacheService.InvalidateCache",
+    "DeliveryService.ListDeliveries",
+    "DeliveryService.ReplayDeliveries",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -82,8 +90,7 @@ async def test_the_victim_itself_is_answered(victim: Tenant) -> None:
     """What is refused above is there: the very same requests succeed for whom it belongs to."""
     for path, seen in everything_of(victim).items():
         assert seen, path
-    listed = ("/api/v1/keys", "/api/v1/jobs", "/api/v1/connections")
-    for token, path in zip(victim.things["page token"], listed, strict=True):
+    for token, path in zip(victim.things["page token"], LISTED, strict=True):
         assert victim.api.call("GET", f"{path}?pageSize=1&pageToken={token}").status == 200
     (key,), (request,) = victim.things["audited key"], victim.things["request"]
     audited = f"/api/v1/audit?target={key}&requestId={request}"
@@ -104,6 +111,11 @@ def test_ids_of_different_things_are_not_taken_for_each_other(victim: Tenant, at
         "uploads/{}",
         "keys/{}",
         "connections/{}",
+        "endpoints/{}",
+        "endpoints/{}/secret",
+        "endpoints/{}/stats",
+        "deliveries/{}",
+        "replays/{}",
     )
     for thing in victim.known():
         for path in paths:

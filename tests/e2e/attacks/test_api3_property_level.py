@@ -41,6 +41,8 @@ TOLD_ON_PURPOSE = {
     "penstock.auth.v1.CreateKeyResponse.secret",
     "penstock.auth.v1.RotateKeyResponse.secret",
     "penstock.webhooks.v1.CallbackSecret.secret",
+    "penstock.webhooks.v1.CreateEndpointResponse.secret",
+    "penstock.webhooks.v1.EndpointSecret.secret",
 }
 
 

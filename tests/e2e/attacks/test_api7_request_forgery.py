@@ -55,6 +55,8 @@ URLS = (
 )
 #: Where browsers are sent, or what they are sent with; the mesh calls neither.
 FOR_BROWSERS = {"return_url", "error_uri"}
+#: What only sounds like one.
+NO_URLS = {"callback_secret", "endpoint_id"}
 #: So many faults a refusal names at the least.
 _AT_ONCE = 30
 EVERY = (*(f"http://{host}/" for host in HOSTS), *URLS)
@@ -67,7 +69,7 @@ def fields() -> list[tuple[Rpc, Leaf]]:
         (rpc, leaf)
         for rpc in rpcs.public()
         for leaf in leaves(rpc.request)
-        if any(word in leaf.field.name for word in words) and leaf.field.name not in FOR_BROWSERS | {"callback_secret"}
+        if any(word in leaf.field.name for word in words) and leaf.field.name not in FOR_BROWSERS | NO_URLS
     ]
 
 

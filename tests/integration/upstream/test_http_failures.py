@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import socket
-import ssl
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from services.upstream.connectors.http import HttpConnector
 from services.upstream.domain import Reason
 from services.upstream.http_client import HttpClient
 from shared.addresses import AddressGuard
 from shared.clock import SystemClock
+from tests.certificates import self_signed
 from tests.fakes import far_end as far_end_
 from tests.integration.upstream.conftest import MakeCall, caller
 from tests.integration.upstream.outcomes import failure, fate
@@ -165,22 +159,3 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_taken(make_call: Mak
         assert not far.asked
     assert fate(outcome) == (Reason.UPSTREAM_UNREACHABLE, True, False)
     assert "TLS" in failure(outcome).message
-
-
-def self_signed(folder: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "self-signed.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    pem.write_bytes(private + certificate.public_bytes(Encoding.PEM))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(pem)
-    return context

@@ -14,14 +14,16 @@ from penstock.jobs.v1 import jobs_pb2
 from penstock.webhooks.v1 import webhooks_pb2, webhooks_pb2_grpc
 
 from services.webhooks.__main__ import serve
+from services.webhooks.collecting.collector import host_of
 from services.webhooks.config import Config
-from services.webhooks.domain import State, delivery_id
-from services.webhooks.store import MongoDeliveryStore
+from services.webhooks.deliveries.domain import State, delivery_id, receiver_of, webhook_id
+from services.webhooks.deliveries.store import MongoDeliveryStore
 from shared import ids, streams
 from shared.bus import Outgoing
 from shared.config import Environment, Secret
 from shared.lifecycle import Process
 from shared.sealing import CALLBACK_SECRET, Sealer
+from tests.integration.webhooks.endpoint_api import api_at
 from tests.integration.webhooks.receiver import receiver as receiver_
 from tests.service import channel, running_process
 from tests.waiting import eventually
@@ -29,10 +31,11 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from services.webhooks.domain import Delivery
+    from services.webhooks.deliveries.domain import Delivery
     from shared.bus import Bus
     from shared.mongo import Client
     from tests.identities import Identities
+    from tests.integration.webhooks.endpoint_api import Api
     from tests.integration.webhooks.receiver import Receiver
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -50,6 +53,8 @@ class Mesh:
     identities: Identities
     #: By job, where its submission is in the log.
     sequences: dict[str, int] = field(default_factory=dict)
+    #: By job, the callback that it names.
+    urls: dict[str, str] = field(default_factory=dict)
 
     def process(self, **settings: Any) -> Process:
         """A replica that has not started."""
@@ -61,13 +66,16 @@ class Mesh:
         async with running_process(process, serve(cast("Config", process.config), process)):
             yield process
 
-    async def submit(self, url: str = "", *, tenant: str = "acme", secret: str = "") -> str:
-        """Puts a job with a callback into the log, as intake does."""
+    async def submit(self, url: str | None = "", *, tenant: str = "acme", secret: str = "", **job: Any) -> str:
+        """Puts a job into the log, as intake does: with a callback, unless its URL is None."""
         job_id = ids.new_job_id("http")
+        url = f"{self.receiver.url}/hook" if url == "" else url
         sealer = Sealer.from_setting(self.config.sealing_key, CALLBACK_SECRET)
         submission = events_pb2.Submission(
-            job=jobs_pb2.Job(id=job_id, upstream="http", method="http.get", state=jobs_pb2.Job.QUEUED, revision=1),
-            callback_url=url or f"{self.receiver.url}/hook",
+            job=jobs_pb2.Job(
+                id=job_id, upstream="http", method="http.get", state=jobs_pb2.Job.QUEUED, revision=1, **job
+            ),
+            callback_url=url or "",
             sealed_callback_secret=sealer.seal(secret.encode(), tenant, job_id) if secret else b"",
         )
         submission.job.created_at.GetCurrentTime()
@@ -82,6 +90,8 @@ class Mesh:
         )
         ack = await self.bus._jetstream.publish("jobs.submitted.http", event.SerializeToString())
         self.sequences[job_id] = ack.seq
+        if url is not None:
+            self.urls[job_id] = url
         return job_id
 
     async def end(self, *job_ids: str, kind: str = "SUCCEEDED", tenant: str = "acme", nth: int = 1) -> None:
@@ -109,7 +119,7 @@ class Mesh:
             state=jobs_pb2.Job.State.Value(kind),
             attempt=1,
             submitted_sequence=self.sequences[job_id],
-            has_callback=True,
+            has_callback=job_id in self.urls,
         )
         event.time.GetCurrentTime()
         if kind == "SUCCEEDED":
@@ -123,8 +133,16 @@ class Mesh:
         await self.end(job_id, tenant=tenant)
         return job_id
 
+    async def ended_jobs(self, count: int = 1, *, tenant: str = "acme", **job: Any) -> list[str]:
+        """Jobs without callbacks that have just ended, in this order."""
+        jobs = [await self.submit(None, tenant=tenant, **job) for _ in range(count)]
+        await self.end(*jobs, tenant=tenant)
+        return jobs
+
     async def delivery(self, job_id: str, tenant: str = "acme") -> Delivery | None:
-        return await self.store.delivery(tenant, delivery_id(job_id, 3))
+        """What a job's callback is told."""
+        of_host = receiver_of(tenant, host=host_of(self.urls[job_id]))
+        return await self.store.delivery(tenant, delivery_id(webhook_id(job_id, 3), of_host))
 
     async def stored(self, *job_ids: str) -> None:
         """Waits until the jobs' deliveries are in the store."""
@@ -186,3 +204,15 @@ def config(mongo_url: str, nats_url: str, identities: Identities) -> Config:
 @pytest.fixture
 async def mesh(config: Config, bus: Bus, mongo: Client, identities: Identities, receiver: Receiver) -> Mesh:
     return Mesh(config, bus, MongoDeliveryStore(mongo), receiver, identities)
+
+
+@pytest.fixture
+async def process(mesh: Mesh) -> AsyncIterator[Process]:
+    async with mesh.running() as process:
+        yield process
+
+
+@pytest.fixture
+async def api(process: Process, mesh: Mesh) -> AsyncIterator[Api]:
+    async with api_at(process, mesh.identities) as api:
+        yield api

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.webhooks.__main__ import serve
-from services.webhooks.domain import State
+from services.webhooks.deliveries.domain import State
 from shared.clock import SystemClock
 from shared.config import Secret
 from tests.integration.webhooks.receiver import Answer
@@ -34,7 +34,8 @@ pytestmark = pytest.mark.usefixtures("no_stalls")
 @asynccontextmanager
 async def killed(mesh: Mesh, **settings: Any) -> AsyncGenerator[Process]:
     """Runs a replica that ends without a drain, as far as one can be killed in a test."""
-    process = mesh.process(**settings)
+    # the others take over what it holds a little sooner than by default
+    process = mesh.process(**{"receiver_hold": timedelta(seconds=3)} | settings)
     task = asyncio.create_task(serve(cast("Config", process.config), process))
     try:
         await asyncio.wait_for(process.started.wait(), 30)

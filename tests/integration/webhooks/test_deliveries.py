@@ -12,7 +12,7 @@ from penstock.jobs.v1 import batches_pb2
 from structlog.testing import capture_logs
 
 from services.webhooks import metrics
-from services.webhooks.domain import Reason, State
+from services.webhooks.deliveries.domain import Reason, State
 from shared import ids, streams
 from shared.bus import Outgoing
 from tests.fakes.tenant_notices import published
@@ -38,7 +38,7 @@ async def test_a_finished_job_is_told_once_signed_with_its_tenants_secret(mesh: 
     assert not received.is_signed_with(other)
     assert received.webhook_id == f"{job_id}:3"
     assert received.headers["Content-Type"] == "application/json"
-    assert received.headers["User-Agent"] == "penstock/0.1"
+    assert received.headers["User-Agent"] == "Penstock"
     assert received.headers["traceparent"].split("-")[1] == TRACE
     assert received.message["type"] == "job.succeeded"
     assert received.message["data"]["state"] == "SUCCEEDED"

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from services.webhooks.domain import Reason
-from services.webhooks.sender import Sender
+from services.webhooks.deliveries.domain import Reason
+from services.webhooks.delivering.sender import Sender
 from shared.addresses import AddressGuard
 from shared.clock import SystemClock
 from tests.integration.webhooks.receiver import receiver as receiver_

@@ -8,9 +8,9 @@ from penstock.events.v1 import notices_pb2
 
 from services.auth.connections.domain import Change, GivenSecret, Kind, ReauthPolicy
 from services.auth.connections.notices import UntoldConnections
-from services.auth.notices import Notices
 from shared import streams
 from shared.errors import Unavailable
+from shared.notices import Notices
 from tests.fakes.connection_store import FakeConnectionStore
 from tests.fakes.connections import FRESH, LATER, NOW, SECOND, added
 

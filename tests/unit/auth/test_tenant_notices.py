@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from penstock.events.v1 import notices_pb2
 
-from services.auth import notices as notices_
 from services.auth.domain import Suspension, Tenant
-from services.auth.notices import Notices
 from services.auth.tenant_notices import UntoldTenants
+from shared import notices as notices_
 from shared.errors import Unavailable
+from shared.notices import Notices
 from tests.unit.auth.conftest import START
 from tests.waiting import eventually
 

@@ -20,8 +20,8 @@ from services.intake.projection import CONSUMER as INTAKE
 from services.scheduler import events
 from services.scheduler.recovery import submitted_consumer
 from services.scheduler.standings import CONSUMER as STANDINGS
-from services.webhooks.collector import CONSUMER as WEBHOOKS
-from services.webhooks.notices import CONSUMER as NOTICES
+from services.webhooks.collecting.collector import CONSUMER as WEBHOOKS
+from services.webhooks.collecting.notices import CONSUMER as NOTICES
 from shared import streams
 from shared.objects import OF_INTAKE, OF_UPSTREAM, ObjectsConfig
 from shared.objects.keys import LIFETIME_DAYS
@@ -165,7 +165,9 @@ def test_signals_and_facts_are_those_of_the_services() -> None:
     facts = ("tenant_suspended", "tenant_resumed")
     facts += ("connection_needs_reauth", "connection_restored", "connection_deleted")
     assert rows["auth"] == {*changed, *tenants, *map(streams.notice_subject, facts)}
-    assert rows["webhooks"] == rows["history"] == set()
+    signals = {streams.DELIVERIES_DUE_SIGNAL, streams.ENDPOINT_CHANGED_SIGNAL}
+    assert rows["webhooks"] == {streams.notice_subject("endpoint_disabled"), *signals}
+    assert rows["history"] == set()
 
 
 def _events_of_the_scheduler() -> list[str]:
@@ -198,20 +200,20 @@ def test_patterns_of_subjects_are_read_as_the_server_reads_them(pattern: str, su
     assert nats.covers(pattern, subject) is covered
 
 
-@pytest.mark.parametrize("name", ["auth", "webhooks"])
-def test_databases_are_those_of_the_stores(name: str) -> None:
+@pytest.mark.parametrize(("name", "module"), [("auth", "tenant_store"), ("webhooks", "deliveries.documents")])
+def test_databases_are_those_of_the_stores(name: str, module: str) -> None:
     rights = of(name).mongo
     assert rights is not None
-    module = importlib.import_module(f"services.{name}.{'tenant_store' if name == 'auth' else 'store'}")
-    assert rights.database == module.DATABASE
+    assert rights.database == importlib.import_module(f"services.{name}.{module}").DATABASE
 
 
 @pytest.mark.parametrize("name", [service.name for service in SERVICES if service.mongo is not None])
 def test_collections_are_those_of_the_stores(name: str) -> None:
     rights = of(name).mongo
     assert rights is not None
-    sources = [path.read_text(encoding="utf-8") for path in folder(of(name)).glob("*.py")]
-    used = {found for source in sources for found in re.findall(r'get_collection\("(\w+)"\)', source)}
+    sources = [path.read_text(encoding="utf-8") for path in folder(of(name)).rglob("*.py")]
+    named = re.compile(r'(?:get_collection\(|^COLLECTION = )"(\w+)"', re.MULTILINE)
+    used = {found for source in sources for found in named.findall(source)}
     assert used
     assert used <= set(rights.collections)
 

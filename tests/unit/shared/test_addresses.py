@@ -183,6 +183,44 @@ def test_allowing_loopback_allows_nothing_else(host: str) -> None:
         AddressGuard(allow_loopback=True).check_url(f"http://{host}/")
 
 
+@pytest.mark.parametrize("url", ["https://example.com/", "http://example.com/", "https://93.184.215.14:8443/x"])
+def test_a_listed_port_passes_and_so_does_the_schemes_own(url: str) -> None:
+    AddressGuard(ports=(80, 443, 8443)).check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://example.com:22/", "http://93.184.215.14:6379/", "http://[2606:4700::1111]:25/", "http://example.com/"],
+)
+def test_a_port_that_is_not_listed_is_refused_with_those_that_are(url: str) -> None:
+    with pytest.raises(ForbiddenAddressError, match=r"to port \d+, which is not called; it may be one of 443, 8443"):
+        AddressGuard(ports=(8443, 443)).check_url(url)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "[::1]", "[::ffff:127.0.0.1]", "localhost", "a.localhost."])
+def test_this_machine_is_called_at_any_port_where_it_is_allowed(host: str) -> None:
+    guard = AddressGuard(allow_loopback=True, ports=(443,))
+    guard.check_url(f"http://{host}:5678/")
+    assert guard.lets_loopback(host.strip("[]"))
+    assert not AddressGuard(ports=(443,)).lets_loopback(host.strip("[]"))
+
+
+@pytest.mark.parametrize(("address", "port", "passes"), [("93.184.215.14", 443, True), ("93.184.215.14", 22, False)])
+def test_a_socket_is_opened_to_a_listed_port_alone(address: str, port: int, *, passes: bool) -> None:
+    guard = AddressGuard(ports=(443,))
+    info = (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+    if passes:
+        guard.open_socket(info).close()
+        return
+    with pytest.raises(ForbiddenAddressError, match="port 22"):
+        guard.open_socket(info)
+
+
+def test_a_socket_to_this_machine_is_opened_at_any_port_where_it_is_allowed() -> None:
+    info = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 5678))
+    AddressGuard(allow_loopback=True, ports=(443,)).open_socket(info).close()
+
+
 @given(st.ip_addresses())
 def test_whatever_the_standard_library_calls_private_is_refused(address: IPv4Address | IPv6Address) -> None:
     if any(address in disguise for disguise in IPV4_INSIDE):

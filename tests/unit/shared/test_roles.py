@@ -30,6 +30,8 @@ VIEWERS = {
     "upstream.v1.UpstreamService": {"ListUpstreams", "GetUpstream"},
     "auth.v1.ConnectionService": {"ListProviders", "ListConnections", "GetConnection"},
     "auth.v1.KeyService": {"ListKeys", "GetKey", "GetKeyUsage", "ListTopCallers"},
+    "webhooks.v1.EndpointService": {"ListEndpoints", "GetEndpoint", "GetEndpointStats", "ListEventTypes"},
+    "webhooks.v1.DeliveryService": {"ListDeliveries", "GetDelivery", "ListReplays", "GetReplay"},
     "history.v1.HistoryService": {"ListJobs", "GetRecordedJob", "GetRecordedBatch"},
 }
 DEVELOPERS = {
@@ -44,6 +46,16 @@ DEVELOPERS = {
         "DeleteConnection",
     },
     "webhooks.v1.CallbackSecretService": {"GetCallbackSecret"},
+    "webhooks.v1.EndpointService": {
+        "CreateEndpoint",
+        "UpdateEndpoint",
+        "DeleteEndpoint",
+        "EnableEndpoint",
+        "RotateEndpointSecret",
+        "GetEndpointSecret",
+        "TestEndpoint",
+    },
+    "webhooks.v1.DeliveryService": {"ReplayDelivery", "ReplayDeliveries", "CancelReplay"},
 }
 ADMINS = {
     "auth.v1.AuditService": {"ListAuditEntries"},

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from services.webhooks.config import Config
-from services.webhooks.domain import STANDARD_PAUSES
+from services.webhooks.deliveries.domain import STANDARD_PAUSES
 from shared.config import ConfigError, describe, load
 
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -25,7 +25,9 @@ ENVIRONMENT = {
 def test_defaults_are_those_of_standard_webhooks() -> None:
     config = load(Config, ENVIRONMENT)
     assert config.retry_schedule == STANDARD_PAUSES
-    assert config.attempt_timeout == timedelta(seconds=20)
+    assert config.attempt_timeout == timedelta(seconds=15)
+    assert config.disable_after == timedelta(days=5)
+    assert config.ca_files == ()
     assert not config.allow_loopback
 
 
@@ -48,7 +50,23 @@ def test_an_empty_schedule_means_one_attempt() -> None:
         ("PENSTOCK_RETRY_SCHEDULE", ",".join(["1s"] * 51), "has 51 pauses; it takes at most 50"),
         ("PENSTOCK_ATTEMPT_TIMEOUT", "0s", "is 0s; it takes more than 0 s and at most 60s"),
         ("PENSTOCK_ATTEMPT_TIMEOUT", "61s", "is 61s"),
+        ("PENSTOCK_MAX_ENDPOINTS", "0", "is 0; it takes 1 to 10000"),
+        ("PENSTOCK_MAX_ENDPOINTS", "10001", "is 10001; it takes 1 to 10000"),
+        ("PENSTOCK_SECRET_GRACE", "8d", "is 691200s; it takes 0s to 7 days"),
+        ("PENSTOCK_WEBHOOK_PORTS", "443,65536", "names port 65536; a port is 1 to 65535"),
+        ("PENSTOCK_WEBHOOK_PORTS", "", "is empty; it takes ports, with commas between them"),
         ("PENSTOCK_CONCURRENCY", "0", "is 0; it takes 1 to 1000"),
+        ("PENSTOCK_RECEIVER_HOLD", "0.5s", "is 0.5s; it takes 1s to 300s"),
+        ("PENSTOCK_RECEIVER_HOLD", "1h", "is 3600s; it takes 1s to 300s"),
+        ("PENSTOCK_DISABLE_AFTER", "0s", "is 0s; it takes more than 0 s"),
+        (
+            "PENSTOCK_CA_FILES",
+            "/not/there.pem",
+            "names /not/there.pem, which cannot be read as certificates: No such file",
+        ),
+        ("PENSTOCK_CA_FILES", __file__, f"names {__file__}, which cannot be read as certificates"),
+        ("PENSTOCK_DELIVERY_RETENTION", "7d", "is 7d; it takes 8d to 366d"),
+        ("PENSTOCK_DELIVERY_RETENTION", "367d", "is 367d; it takes 8d to 366d"),
         ("PENSTOCK_CALLBACK_KEY", "no base64!", "is not base64; it takes 32 random bytes in base64"),
         ("PENSTOCK_SEALING_KEY", base64.b64encode(bytes(31)).decode(), "has 31 bytes; it takes 32, in base64"),
     ],

@@ -253,6 +253,36 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "CONNECTION_LIMIT_REACHED", "domain": "penstock.dev", "metadata": {"tenant": "acme", "limit": "10000"}}
     """
+    ENDPOINT_NOT_FOUND: _ErrorReason.ValueType  # 54
+    """No such endpoint, or it belongs to another tenant.
+
+        {"reason": "ENDPOINT_NOT_FOUND", "domain": "penstock.dev", "metadata": {"endpoint": "ep_0198c6f2-…"}}
+    """
+    ENDPOINT_DISABLED: _ErrorReason.ValueType  # 55
+    """The endpoint is disabled, and nothing is delivered to it; `POST /api/v1/endpoints/{id}:enable` enables it.
+
+        {"reason": "ENDPOINT_DISABLED", "domain": "penstock.dev", "metadata": {"endpoint": "ep_0198c6f2-…"}}
+    """
+    ENDPOINT_LIMIT_REACHED: _ErrorReason.ValueType  # 56
+    """The tenant has as many endpoints as it may have.
+
+        {"reason": "ENDPOINT_LIMIT_REACHED", "domain": "penstock.dev", "metadata": {"tenant": "acme", "limit": "100"}}
+    """
+    DELIVERY_NOT_FOUND: _ErrorReason.ValueType  # 57
+    """No such delivery, or it belongs to another tenant.
+
+        {"reason": "DELIVERY_NOT_FOUND", "domain": "penstock.dev", "metadata": {"delivery": "dlv_3f0c…"}}
+    """
+    DELIVERY_AT_WORK: _ErrorReason.ValueType  # 58
+    """The delivery is being attempted now; it can be replayed when the attempt has come out.
+
+        {"reason": "DELIVERY_AT_WORK", "domain": "penstock.dev", "metadata": {"delivery": "dlv_3f0c…"}}
+    """
+    REPLAY_NOT_FOUND: _ErrorReason.ValueType  # 59
+    """No such replay, or it belongs to another tenant.
+
+        {"reason": "REPLAY_NOT_FOUND", "domain": "penstock.dev", "metadata": {"replay": "rpl_0198c6f2-…"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the public, stable reason of an error: the `reason` of its `google.rpc.ErrorInfo`, whose domain is
@@ -489,5 +519,35 @@ CONNECTION_LIMIT_REACHED: ErrorReason.ValueType  # 53
 """The tenant has as many connections as it may have.
 
     {"reason": "CONNECTION_LIMIT_REACHED", "domain": "penstock.dev", "metadata": {"tenant": "acme", "limit": "10000"}}
+"""
+ENDPOINT_NOT_FOUND: ErrorReason.ValueType  # 54
+"""No such endpoint, or it belongs to another tenant.
+
+    {"reason": "ENDPOINT_NOT_FOUND", "domain": "penstock.dev", "metadata": {"endpoint": "ep_0198c6f2-…"}}
+"""
+ENDPOINT_DISABLED: ErrorReason.ValueType  # 55
+"""The endpoint is disabled, and nothing is delivered to it; `POST /api/v1/endpoints/{id}:enable` enables it.
+
+    {"reason": "ENDPOINT_DISABLED", "domain": "penstock.dev", "metadata": {"endpoint": "ep_0198c6f2-…"}}
+"""
+ENDPOINT_LIMIT_REACHED: ErrorReason.ValueType  # 56
+"""The tenant has as many endpoints as it may have.
+
+    {"reason": "ENDPOINT_LIMIT_REACHED", "domain": "penstock.dev", "metadata": {"tenant": "acme", "limit": "100"}}
+"""
+DELIVERY_NOT_FOUND: ErrorReason.ValueType  # 57
+"""No such delivery, or it belongs to another tenant.
+
+    {"reason": "DELIVERY_NOT_FOUND", "domain": "penstock.dev", "metadata": {"delivery": "dlv_3f0c…"}}
+"""
+DELIVERY_AT_WORK: ErrorReason.ValueType  # 58
+"""The delivery is being attempted now; it can be replayed when the attempt has come out.
+
+    {"reason": "DELIVERY_AT_WORK", "domain": "penstock.dev", "metadata": {"delivery": "dlv_3f0c…"}}
+"""
+REPLAY_NOT_FOUND: ErrorReason.ValueType  # 59
+"""No such replay, or it belongs to another tenant.
+
+    {"reason": "REPLAY_NOT_FOUND", "domain": "penstock.dev", "metadata": {"replay": "rpl_0198c6f2-…"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

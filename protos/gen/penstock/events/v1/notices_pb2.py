@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from penstock.jobs.v1 import batches_pb2 as penstock_dot_jobs_dot_v1_dot_batches__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n penstock/events/v1/notices.proto\x12\x12penstock.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epenstock/jobs/v1/batches.proto\"\xeb\x03\n\x06Notice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x0e\x62\x61tch_finished\x18\x04 \x01(\x0b\x32!.penstock.events.v1.BatchFinishedH\x00\x12?\n\x10tenant_suspended\x18\x05 \x01(\x0b\x32#.penstock.events.v1.TenantSuspendedH\x00\x12;\n\x0etenant_resumed\x18\x06 \x01(\x0b\x32!.penstock.events.v1.TenantResumedH\x00\x12L\n\x17\x63onnection_needs_reauth\x18\x07 \x01(\x0b\x32).penstock.events.v1.ConnectionNeedsReauthH\x00\x12\x45\n\x13\x63onnection_restored\x18\x08 \x01(\x0b\x32&.penstock.events.v1.ConnectionRestoredH\x00\x12\x43\n\x12\x63onnection_deleted\x18\t \x01(\x0b\x32%.penstock.events.v1.ConnectionDeletedH\x00\x42\x06\n\x04\x66\x61\x63t\"m\n\rBatchFinished\x12&\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x17.penstock.jobs.v1.Batch\x12\x14\n\x0c\x63\x61llback_url\x18\x02 \x01(\t\x12\x1e\n\x16sealed_callback_secret\x18\x03 \x01(\x0c\"e\n\x0fTenantSuspended\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x30\n\x0csuspended_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"!\n\rTenantResumed\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\xb9\x01\n\x15\x43onnectionNeedsReauth\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x30\n\x0cneeded_since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tjobs_wait\x18\x07 \x01(\x08\"O\n\x12\x43onnectionRestored\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"N\n\x11\x43onnectionDeleted\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n penstock/events/v1/notices.proto\x12\x12penstock.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epenstock/jobs/v1/batches.proto\"\xae\x04\n\x06Notice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x0e\x62\x61tch_finished\x18\x04 \x01(\x0b\x32!.penstock.events.v1.BatchFinishedH\x00\x12?\n\x10tenant_suspended\x18\x05 \x01(\x0b\x32#.penstock.events.v1.TenantSuspendedH\x00\x12;\n\x0etenant_resumed\x18\x06 \x01(\x0b\x32!.penstock.events.v1.TenantResumedH\x00\x12L\n\x17\x63onnection_needs_reauth\x18\x07 \x01(\x0b\x32).penstock.events.v1.ConnectionNeedsReauthH\x00\x12\x45\n\x13\x63onnection_restored\x18\x08 \x01(\x0b\x32&.penstock.events.v1.ConnectionRestoredH\x00\x12\x43\n\x12\x63onnection_deleted\x18\t \x01(\x0b\x32%.penstock.events.v1.ConnectionDeletedH\x00\x12\x41\n\x11\x65ndpoint_disabled\x18\n \x01(\x0b\x32$.penstock.events.v1.EndpointDisabledH\x00\x42\x06\n\x04\x66\x61\x63t\"m\n\rBatchFinished\x12&\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x17.penstock.jobs.v1.Batch\x12\x14\n\x0c\x63\x61llback_url\x18\x02 \x01(\t\x12\x1e\n\x16sealed_callback_secret\x18\x03 \x01(\x0c\"e\n\x0fTenantSuspended\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x30\n\x0csuspended_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"!\n\rTenantResumed\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\xb9\x01\n\x15\x43onnectionNeedsReauth\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x30\n\x0cneeded_since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tjobs_wait\x18\x07 \x01(\x08\"O\n\x12\x43onnectionRestored\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"N\n\x11\x43onnectionDeleted\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xba\x01\n\x10\x45ndpointDisabled\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12/\n\x0b\x64isabled_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rfailing_since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x06 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,17 +34,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.events.v1.notices_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NOTICE']._serialized_start=122
-  _globals['_NOTICE']._serialized_end=613
-  _globals['_BATCHFINISHED']._serialized_start=615
-  _globals['_BATCHFINISHED']._serialized_end=724
-  _globals['_TENANTSUSPENDED']._serialized_start=726
-  _globals['_TENANTSUSPENDED']._serialized_end=827
-  _globals['_TENANTRESUMED']._serialized_start=829
-  _globals['_TENANTRESUMED']._serialized_end=862
-  _globals['_CONNECTIONNEEDSREAUTH']._serialized_start=865
-  _globals['_CONNECTIONNEEDSREAUTH']._serialized_end=1050
-  _globals['_CONNECTIONRESTORED']._serialized_start=1052
-  _globals['_CONNECTIONRESTORED']._serialized_end=1131
-  _globals['_CONNECTIONDELETED']._serialized_start=1133
-  _globals['_CONNECTIONDELETED']._serialized_end=1211
+  _globals['_NOTICE']._serialized_end=680
+  _globals['_BATCHFINISHED']._serialized_start=682
+  _globals['_BATCHFINISHED']._serialized_end=791
+  _globals['_TENANTSUSPENDED']._serialized_start=793
+  _globals['_TENANTSUSPENDED']._serialized_end=894
+  _globals['_TENANTRESUMED']._serialized_start=896
+  _globals['_TENANTRESUMED']._serialized_end=929
+  _globals['_CONNECTIONNEEDSREAUTH']._serialized_start=932
+  _globals['_CONNECTIONNEEDSREAUTH']._serialized_end=1117
+  _globals['_CONNECTIONRESTORED']._serialized_start=1119
+  _globals['_CONNECTIONRESTORED']._serialized_end=1198
+  _globals['_CONNECTIONDELETED']._serialized_start=1200
+  _globals['_CONNECTIONDELETED']._serialized_end=1278
+  _globals['_ENDPOINTDISABLED']._serialized_start=1281
+  _globals['_ENDPOINTDISABLED']._serialized_end=1467
 # @@protoc_insertion_point(module_scope)

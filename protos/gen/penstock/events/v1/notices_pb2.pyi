@@ -33,6 +33,7 @@ class Notice(_message.Message):
     CONNECTION_NEEDS_REAUTH_FIELD_NUMBER: _builtins.int
     CONNECTION_RESTORED_FIELD_NUMBER: _builtins.int
     CONNECTION_DELETED_FIELD_NUMBER: _builtins.int
+    ENDPOINT_DISABLED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Tells this notice from others; one that comes again has the same."""
     tenant: _builtins.str
@@ -50,6 +51,8 @@ class Notice(_message.Message):
     def connection_restored(self) -> Global___ConnectionRestored: ...
     @_builtins.property
     def connection_deleted(self) -> Global___ConnectionDeleted: ...
+    @_builtins.property
+    def endpoint_disabled(self) -> Global___EndpointDisabled: ...
     def __init__(
         self,
         *,
@@ -62,12 +65,13 @@ class Notice(_message.Message):
         connection_needs_reauth: Global___ConnectionNeedsReauth | None = ...,
         connection_restored: Global___ConnectionRestored | None = ...,
         connection_deleted: Global___ConnectionDeleted | None = ...,
+        endpoint_disabled: Global___EndpointDisabled | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batch_finished", b"batch_finished", "connection_deleted", b"connection_deleted", "connection_needs_reauth", b"connection_needs_reauth", "connection_restored", b"connection_restored", "fact", b"fact", "tenant_resumed", b"tenant_resumed", "tenant_suspended", b"tenant_suspended", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch_finished", b"batch_finished", "connection_deleted", b"connection_deleted", "connection_needs_reauth", b"connection_needs_reauth", "connection_restored", b"connection_restored", "endpoint_disabled", b"endpoint_disabled", "fact", b"fact", "tenant_resumed", b"tenant_resumed", "tenant_suspended", b"tenant_suspended", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_finished", b"batch_finished", "connection_deleted", b"connection_deleted", "connection_needs_reauth", b"connection_needs_reauth", "connection_restored", b"connection_restored", "fact", b"fact", "id", b"id", "tenant", b"tenant", "tenant_resumed", b"tenant_resumed", "tenant_suspended", b"tenant_suspended", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_finished", b"batch_finished", "connection_deleted", b"connection_deleted", "connection_needs_reauth", b"connection_needs_reauth", "connection_restored", b"connection_restored", "endpoint_disabled", b"endpoint_disabled", "fact", b"fact", "id", b"id", "tenant", b"tenant", "tenant_resumed", b"tenant_resumed", "tenant_suspended", b"tenant_suspended", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["batch_finished", "tenant_suspended", "tenant_resumed", "connection_needs_reauth", "connection_restored", "connection_deleted"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["batch_finished", "tenant_suspended", "tenant_resumed", "connection_needs_reauth", "connection_restored", "connection_deleted", "endpoint_disabled"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -255,3 +259,46 @@ class ConnectionDeleted(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConnectionDeleted: _TypeAlias = ConnectionDeleted  # noqa: Y015
+
+@_typing.final
+class EndpointDisabled(_message.Message):
+    """EndpointDisabled says that an endpoint is called no more, though nobody has asked for that."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_ID_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DISABLED_AT_FIELD_NUMBER: _builtins.int
+    FAILING_SINCE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    endpoint_id: _builtins.str
+    url: _builtins.str
+    """Its scheme, host and port; the rest of it may be a secret."""
+    reason: _builtins.str
+    """`GONE` or `FAILING`."""
+    revision: _builtins.int
+    """Grows with each change of the endpoint; a notice with a lower one than is known tells nothing new."""
+    @_builtins.property
+    def disabled_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def failing_since(self) -> _timestamp_pb2.Timestamp:
+        """Since when every attempt has failed."""
+
+    def __init__(
+        self,
+        *,
+        endpoint_id: _builtins.str = ...,
+        url: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        disabled_at: _timestamp_pb2.Timestamp | None = ...,
+        failing_since: _timestamp_pb2.Timestamp | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["disabled_at", b"disabled_at", "failing_since", b"failing_since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disabled_at", b"disabled_at", "endpoint_id", b"endpoint_id", "failing_since", b"failing_since", "reason", b"reason", "revision", b"revision", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointDisabled: _TypeAlias = EndpointDisabled  # noqa: Y015

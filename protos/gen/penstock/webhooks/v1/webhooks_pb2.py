@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#penstock/webhooks/v1/webhooks.proto\x12\x14penstock.webhooks.v1\x1a\x1cgoogle/api/annotations.proto\"\x1a\n\x18GetCallbackSecretRequest\" \n\x0e\x43\x61llbackSecret\x12\x0e\n\x06secret\x18\x01 \x01(\t2\xa3\x01\n\x15\x43\x61llbackSecretService\x12\x89\x01\n\x11GetCallbackSecret\x12..penstock.webhooks.v1.GetCallbackSecretRequest\x1a$.penstock.webhooks.v1.CallbackSecret\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/api/v1/callbackSecretb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#penstock/webhooks/v1/webhooks.proto\x12\x14penstock.webhooks.v1\x1a\x1cgoogle/api/annotations.proto\"\x1a\n\x18GetCallbackSecretRequest\"4\n\x0e\x43\x61llbackSecret\x12\x0e\n\x06secret\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\t2\xa3\x01\n\x15\x43\x61llbackSecretService\x12\x89\x01\n\x11GetCallbackSecret\x12..penstock.webhooks.v1.GetCallbackSecretRequest\x1a$.penstock.webhooks.v1.CallbackSecret\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/api/v1/callbackSecretb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCALLBACKSECRETREQUEST']._serialized_start=91
   _globals['_GETCALLBACKSECRETREQUEST']._serialized_end=117
   _globals['_CALLBACKSECRET']._serialized_start=119
-  _globals['_CALLBACKSECRET']._serialized_end=151
-  _globals['_CALLBACKSECRETSERVICE']._serialized_start=154
-  _globals['_CALLBACKSECRETSERVICE']._serialized_end=317
+  _globals['_CALLBACKSECRET']._serialized_end=171
+  _globals['_CALLBACKSECRETSERVICE']._serialized_start=174
+  _globals['_CALLBACKSECRETSERVICE']._serialized_end=337
 # @@protoc_insertion_point(module_scope)

@@ -40,16 +40,20 @@ class CallbackSecret(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SECRET_FIELD_NUMBER: _builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     secret: _builtins.str
-    """`whsec_` and 32 bytes in base64."""
+    """For `v1` signatures: `whsec_` and 32 bytes in base64."""
+    public_key: _builtins.str
+    """For `v1a` signatures: `whpk_` and 32 bytes in base64 (Ed25519)."""
     def __init__(
         self,
         *,
         secret: _builtins.str = ...,
+        public_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["secret", b"secret"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["public_key", b"public_key", "secret", b"secret"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Random histories of the service, in virtual time: what must hold whatever happens."""
