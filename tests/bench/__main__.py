@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import completed, holds, machine, peers, rows, submits
+from tests.bench import completed, deliveries, holds, machine, peers, rows, submits
 from tests.bench import mesh as mesh_
 from tests.bench.report import Report
 from tests.bench.sizes import SIZES
@@ -74,6 +74,7 @@ def _of_mesh(mesh: Mesh, size: Size) -> Iterator[Row]:
         yield from rows.of_submits(each)
     for held in holds.measure(mesh, number=size.held, rest_seconds=size.held_rest_seconds):
         yield rows.of_held(held)
+    yield from rows.of_delivered(deliveries.measure(mesh, jobs=size.delivered_jobs, endpoints=size.endpoints))
     yield rows.of_rest(mesh, size)
 
 

@@ -62,6 +62,10 @@ class Mesh:
         """A new API key of a tenant, which is made."""
         return client_settings.make_key(self.stack, tenant=tenant, name="bench")
 
+    def token(self, tenant: str) -> str:
+        """What the gateway would send on for a key of a tenant."""
+        return self._identities.mint(tenant, lifetime=_TOKEN_LIFETIME)
+
     def grpc_submits(
         self, tenants: Iterable[str], *, lanes: int, callers: int, count: int = NO_END, seconds: float
     ) -> Load:
@@ -71,9 +75,7 @@ class Mesh:
             lanes: Of each tenant.
         """
         calls = [
-            Call(self._identities.mint(tenant, lifetime=_TOKEN_LIFETIME), _request(lane).SerializeToString())
-            for tenant in tenants
-            for lane in range(lanes)
+            Call(self.token(tenant), _request(lane).SerializeToString()) for tenant in tenants for lane in range(lanes)
         ]
         return Load(
             protocol="grpc",
@@ -95,7 +97,7 @@ class Mesh:
         """
         jobs = [_request(number % lanes) for number in range(size)]
         batch = batches_pb2.SubmitBatchRequest(jobs=jobs).SerializeToString()
-        calls = [Call(self._identities.mint(tenant, lifetime=_TOKEN_LIFETIME), batch) for tenant in tenants]
+        calls = [Call(self.token(tenant), batch) for tenant in tenants]
         return Load(
             protocol="grpc",
             address=self.stack.layout.address("intake"),

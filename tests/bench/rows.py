@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.bench.completed import Completed
+    from tests.bench.deliveries import Delivered
     from tests.bench.holds import Held
     from tests.bench.mesh import Mesh
     from tests.bench.sizes import Size
@@ -105,6 +106,34 @@ def of_held(held: Held) -> Row:
             "load_cpu_s": held.load_cpu_s,
             **({"such_refusals": " | ".join(held.samples)} if held.samples else {}),
         },
+    )
+
+
+def of_delivered(delivered: Delivered) -> Iterator[Row]:
+    """Events to endpoints at a receiver, and the same bodies from a client that does nothing else."""
+    yield Row(
+        name="deliveries_per_s",
+        value=delivered.per_second,
+        unit="deliveries/s",
+        details={
+            "deliveries": delivered.deliveries,
+            "endpoints": delivered.endpoints,
+            "repeated": delivered.posts - delivered.deliveries,
+            "seconds": delivered.seconds,
+            "bytes_each": delivered.bytes_each,
+        },
+    )
+    yield Row(
+        name="ratio_to_bare_client",
+        value=delivered.per_second / delivered.bare_per_second,
+        unit="times",
+        details={"bare_posts_per_s": delivered.bare_per_second},
+    )
+    yield Row(
+        name="cpu_s_per_1000_deliveries",
+        value=sum(delivered.cpu_s_per_1000.values()),
+        unit="s",
+        details=dict(delivered.cpu_s_per_1000),
     )
 
 

@@ -21,6 +21,9 @@ class Size:
     #: Waiters, and watchers.
     held: int
     held_rest_seconds: float
+    #: Jobs whose ends are delivered, and to how many endpoints each.
+    delivered_jobs: int
+    endpoints: int
     #: Depths and lanes of the queue's growth.
     queued: tuple[int, ...]
     queue_lanes: tuple[int, ...]
@@ -38,6 +41,8 @@ SIZES = {
         rest_seconds=20.0,
         held=10_000,
         held_rest_seconds=10.0,
+        delivered_jobs=2_000,
+        endpoints=10,
         queued=(1_000, 10_000, 100_000, 1_000_000),
         queue_lanes=(1, 100, 10_000),
         peers=True,
@@ -51,6 +56,8 @@ SIZES = {
         rest_seconds=3.0,
         held=300,
         held_rest_seconds=1.0,
+        delivered_jobs=100,
+        endpoints=5,
         queued=(1_000, 10_000),
         queue_lanes=(1, 100),
         peers=False,
