@@ -36,6 +36,8 @@ class FarEnd:
     callbacks: dict[str, list[dict]] = field(default_factory=dict)
     #: Callbacks that must not have been believed, with the reason.
     bad_callbacks: list[str] = field(default_factory=list)
+    #: What endpoints were sent, by the path of each: the types of the events.
+    events: dict[str, list[str]] = field(default_factory=dict)
     secret: bytes = b"a secret that only the two ends of this test know"
 
     async def call(self, request: web.Request) -> web.Response:
@@ -61,6 +63,11 @@ class FarEnd:
         received.append(payload)
         return web.Response(status=204)
 
+    async def endpoint(self, request: web.Request) -> web.Response:
+        """An endpoint, which answers with the status that its path ends with."""
+        self.events.setdefault(request.path, []).append((await request.json())["type"])
+        return web.Response(status=int(request.match_info["status"]))
+
 
 @asynccontextmanager
 async def far_end(seed: int) -> AsyncGenerator[FarEnd]:
@@ -69,6 +76,7 @@ async def far_end(seed: int) -> AsyncGenerator[FarEnd]:
     app = web.Application()
     app.router.add_route("*", "/call", end.call)
     app.router.add_post("/callback", end.callback)
+    app.router.add_post("/endpoints/{status}", end.endpoint)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

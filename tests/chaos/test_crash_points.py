@@ -67,6 +67,13 @@ class Scene:
 
         return await eventually(accepted, within=END_S)
 
+    async def endpoint(self, url: str, event_type: str) -> str:
+        """An endpoint for events of one type; answers with its id."""
+        body = {"url": url, "filter": {"eventTypes": [event_type]}}
+        answer = await asyncio.to_thread(self.api.call, "POST", "/api/v1/endpoints", body)
+        assert answer.status == 200, answer.body
+        return answer.json["endpoint"]["id"]
+
     async def ended(self, job_id: str) -> dict[str, Any]:
         """The job at its end."""
 
@@ -172,6 +179,23 @@ async def test_a_lost_call_of_another_method_is_never_made_again(scene: Scene, p
     else:
         assert ended["state"] == "OUTCOME_UNKNOWN"
         assert ended["error"]["reason"] == "OUTCOME_UNKNOWN"
+
+
+async def test_what_is_due_and_what_was_disabled_is_told_whatever_dies(scene: Scene) -> None:
+    """The event comes again 30 s after whoever had stored its deliveries has died."""
+    made = {
+        status: await scene.endpoint(f"{scene.end.url}/endpoints/{status}", event_type)
+        for status, event_type in ((410, "job.succeeded"), (204, "endpoint.disabled"))
+    }
+    armed = [scene.mesh.arm(point) for point in (CrashPoint.WEBHOOKS_STORED, CrashPoint.WEBHOOKS_DISABLED)]
+    job = await scene.submit("http.get")
+    assert (await scene.ended(job["id"]))["state"] == "SUCCEEDED"
+    await eventually(lambda: scene.end.events.get("/endpoints/204"), within=3 * END_S)
+    assert not any(point.exists() for point in armed), "nothing died"
+    assert set(scene.end.events["/endpoints/410"]) == {"job.succeeded"}
+    assert set(scene.end.events["/endpoints/204"]) == {"endpoint.disabled"}
+    answer = await asyncio.to_thread(scene.api.call, "GET", f"/api/v1/endpoints/{made[410]}")
+    assert answer.json["disabledReason"] == "GONE"
 
 
 async def test_a_crash_point_is_refused_where_it_is_no_test(scene: Scene) -> None:
