@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from services.webhooks.config import Config
 from services.webhooks.deliveries.domain import STANDARD_PAUSES
 from shared.config import ConfigError, describe, load
 
+DOCS = Path(__file__).parents[3] / "docs"
 KEY = base64.b64encode(bytes(range(32))).decode()
 CANARY = "canary-0123456789abcdef"
 ENVIRONMENT = {
@@ -20,6 +22,17 @@ ENVIRONMENT = {
     "PENSTOCK_SEALING_KEY": KEY,
     "PENSTOCK_CALLBACK_KEY": KEY,
 }
+
+
+@pytest.mark.parametrize("page", ["webhooks.md", "callbacks.md"])
+def test_the_pages_tell_the_schedule_and_the_time_to_answer_as_they_are(page: str) -> None:
+    units = ((timedelta(hours=1), "h"), (timedelta(minutes=1), "min"), (timedelta(seconds=1), "s"))
+    *pauses, last = (
+        next(f"{pause // unit} {name}" for unit, name in units if not pause % unit) for pause in STANDARD_PAUSES
+    )
+    text = " ".join((DOCS / page).read_text(encoding="utf-8").split())
+    assert f"{', '.join(pauses)} and {last}" in text
+    assert f"{load(Config, ENVIRONMENT).attempt_timeout // timedelta(seconds=1)} s" in text
 
 
 def test_defaults_are_those_of_standard_webhooks() -> None:
