@@ -109,6 +109,7 @@ async def test_a_queue_lost_whole_is_rebuilt_with_jobs_in_every_state(
         await replica.leases.begin(UPSTREAM, unbegun.lease.key)
     await replica.report(reports)
     await run_out(replica.redis, lost, begun)
+    await log.until(lost, "RUNNING", "RETRYING")  # whoever leases it again tells that beside it, in either order
     calls = await work_off(replica, 4)
     assert sorted(call.lease.key.job_id for call in calls) == sorted([lost, leased, delayed, waiting])
     assert {call.lease.key.fence.epoch for call in calls} == {2}
