@@ -28,6 +28,8 @@ log = observability.logger()
 _BACKOFF = Backoff(initial=timedelta(milliseconds=200), maximum=timedelta(seconds=5))
 #: The server's errors that another revision is the newest.
 _OTHER_REVISION = (10071, 10164)
+#: Without a message while more are to come, they are counted anew.
+_SILENCE_S = 2.0
 _OPERATION = "KV-Operation"
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _TTL = "Nats-TTL"
@@ -157,11 +159,21 @@ class Bucket:
         Raises:
             Unavailable: NATS does not answer.
         """
+        while True:
+            try:
+                return await self._entries()
+            except TimeoutError:  # what was still to come has run out or was overwritten meanwhile, and never comes
+                continue
+
+    async def _entries(self) -> dict[str, Entry]:
+        """Raises TimeoutError where the server has less to send than it has said at first."""
         found: dict[str, Entry] = {}
         async with self._read(self._stream, f"{self._prefix}>") as reader:
             more = await reader.opened()
             while more:
-                for message in await reader.batch():
+                async with asyncio.timeout(_SILENCE_S):
+                    batch = await reader.batch()
+                for message in batch:
                     if not _is_deletion(message.headers):
                         found[self._key(message)] = Entry(message.payload, message.sequence)
                     more = message.pending > 0

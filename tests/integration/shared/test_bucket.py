@@ -12,6 +12,7 @@ from nats.js.api import DiscardPolicy, StreamConfig
 
 from shared import streams
 from shared.bus import Bus, Conflict, Outgoing, connect
+from shared.bus.reader import Reader
 from shared.config import Secret
 from shared.errors import Unavailable
 from tests.integration.shared.test_bus import NATS
@@ -139,6 +140,23 @@ async def test_a_bucket_of_before_there_were_lifetimes_has_them_from_then_on(emp
         return await bucket.keys() == ["a"]
 
     await eventually(gone)
+
+
+async def test_what_vanishes_while_it_is_to_be_read_is_not_waited_for(
+    empty_nats: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = await empty_nats.bucket("fleeting", replicas=1)
+    await bucket.put("a", b"1")
+    opened = Reader.opened
+
+    async def vanishing(self: Reader) -> bool:
+        answer = await opened(self)
+        if answer:  # the server has said that there is something
+            await empty_nats._client.jetstream().purge_stream("KV_fleeting")
+        return answer
+
+    monkeypatch.setattr(Reader, "opened", vanishing)
+    assert await asyncio.wait_for(bucket.keys(), 60) == []
 
 
 async def test_an_empty_bucket_has_no_keys(bucket: Bucket) -> None:
