@@ -82,7 +82,8 @@ async def test_a_receiver_that_fails_twice_gets_the_same_message_a_third_time(me
     first, second, third = mesh.receiver.received
     assert first.body == second.body == third.body
     assert first.webhook_id == second.webhook_id == third.webhook_id
-    assert first.timestamp < second.timestamp < third.timestamp
+    assert first.timestamp <= second.timestamp <= third.timestamp  # whole seconds, and a pause may be 0.8 s
+    assert first.timestamp < third.timestamp
     assert all(each.is_signed_with(key) for each in mesh.receiver.received)
 
 
