@@ -11,10 +11,10 @@ from penstock.auth.v1 import audit_pb2, audit_pb2_grpc
 from services.auth.audit_filter import AuditFilter
 from services.auth.audit_store import OPERATORS
 from services.auth.domain import to_milliseconds
-from services.auth.times import time_of
 from shared.errors import InvalidArgument
 from shared.paging import Position, page_size
 from shared.rpc.call import asked_tenant
+from shared.times import time_of
 
 if TYPE_CHECKING:
     import grpc

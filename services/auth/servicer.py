@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from penstock.auth.v1 import auth_pb2, auth_pb2_grpc
 
 from services.auth.orders import DEFAULT_GRACE, KeyOrder
-from services.auth.times import time_of, timestamp
 from services.auth.usage_store import Counted, Measure, amount
 from shared.errors import InvalidArgument
 from shared.paging import Position, page_size
 from shared.permissions import Role
 from shared.rpc.call import asked_tenant, current_principal, current_tenant
+from shared.times import time_of, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from penstock.events.v1 import notices_pb2
 
-from services.auth.times import timestamp
 from shared import streams
 from shared.bus import Outgoing
+from shared.times import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from penstock.auth.v1 import tenants_pb2, tenants_pb2_grpc
 
 from services.auth.tenants import TenantOrder
-from services.auth.times import timestamp
 from shared.errors import InvalidArgument
 from shared.paging import Position, page_size
 from shared.rpc.call import current_principal
+from shared.times import timestamp
 
 if TYPE_CHECKING:
     import grpc

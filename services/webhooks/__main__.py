@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING
 
 from penstock.webhooks.v1 import deliveries_pb2_grpc, endpoints_pb2_grpc, webhooks_pb2_grpc
 
-from services.webhooks.collecting import notices
-from services.webhooks.collecting.collector import CONSUMER, Collector
 from services.webhooks.collecting.event_types.catalogue import EventTypes
-from services.webhooks.collecting.floor import Floor
-from services.webhooks.collecting.notices import NoticeCollector
-from services.webhooks.collecting.storing import Storing
+from services.webhooks.collecting.wiring import run_collectors
 from services.webhooks.config import Config
 from services.webhooks.deliveries.domain import RetrySchedule
 from services.webhooks.deliveries.replay_store import MongoReplayStore
@@ -31,7 +27,6 @@ from services.webhooks.endpoints.wiring import endpoint_servicer
 from services.webhooks.servicer import CallbackSecretServicer
 from services.webhooks.signing import TenantSecrets
 from shared import mongo as mongo_
-from shared import streams
 from shared.addresses import AddressGuard
 from shared.clock import SystemClock
 from shared.errors import Unavailable
@@ -70,7 +65,6 @@ async def serve(config: Config, process: Process) -> None:
         tls=tls,
         secrets=secrets,
         schedule=schedule,
-        stored=Floor(bus),
         tally=running_tally(process, stats, clock=clock),
         clock=clock,
     )
@@ -78,11 +72,7 @@ async def serve(config: Config, process: Process) -> None:
         process, replay_store, deliveries=deliveries, endpoints=endpoints, announcer=news, clock=clock
     )
     process.loop("earlier deliveries", Upgrade(mongo, receivers).run)
-    storing = Storing(deliveries=deliveries, announcer=news, clock=clock)
-    collector = Collector(job_log=bus, endpoints=endpoints, storing=storing)
-    process.loop("collector", lambda: bus.consumer(streams.JOBS, CONSUMER).run(collector.handle))
-    notice_collector = NoticeCollector(endpoints=endpoints, storing=storing)
-    process.loop("notices", lambda: bus.consumer(streams.NOTICES, notices.CONSUMER).run(notice_collector.handle))
+    run_collectors(process, bus, deliveries=deliveries, endpoints=endpoints, announcer=news, clock=clock)
     shown = delivery_servicer(
         config,
         deliveries=deliveries,
@@ -107,22 +97,13 @@ async def serve(config: Config, process: Process) -> None:
         replays=SkippedReplays(replays),
         clock=clock,
     )
+    add_endpoints = endpoints_pb2_grpc.add_EndpointServiceServicer_to_server
+    add_deliveries = deliveries_pb2_grpc.add_DeliveryServiceServicer_to_server
+    add_secrets = webhooks_pb2_grpc.add_CallbackSecretServiceServicer_to_server
     await process.serve(
-        (
-            endpoints_pb2_grpc.add_EndpointServiceServicer_to_server,
-            changed,
-            "penstock.webhooks.v1.EndpointService",
-        ),
-        (
-            deliveries_pb2_grpc.add_DeliveryServiceServicer_to_server,
-            shown,
-            "penstock.webhooks.v1.DeliveryService",
-        ),
-        (
-            webhooks_pb2_grpc.add_CallbackSecretServiceServicer_to_server,
-            CallbackSecretServicer(secrets),
-            "penstock.webhooks.v1.CallbackSecretService",
-        ),
+        (add_endpoints, changed, "penstock.webhooks.v1.EndpointService"),
+        (add_deliveries, shown, "penstock.webhooks.v1.DeliveryService"),
+        (add_secrets, CallbackSecretServicer(secrets), "penstock.webhooks.v1.CallbackSecretService"),
     )
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from penstock.auth.v1 import connections_pb2
 
 from services.auth.connections.domain import BasicLogin, BearerToken, HeaderKey, Kind, ReauthPolicy, State
-from services.auth.times import timestamp
 from shared.errors import InvalidArgument
+from shared.times import timestamp
 
 if TYPE_CHECKING:
     from services.auth.connections.domain import Connection

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from penstock.events.v1 import notices_pb2
 
 from services.auth.connections.domain import State
-from services.auth.times import timestamp
 from shared import observability, streams
 from shared.bus import Outgoing
 from shared.errors import Unavailable
 from shared.streams import CONNECTION_CHANGED_SIGNAL
+from shared.times import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,7 +6,6 @@ from datetime import UTC, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from penstock.webhooks.v1 import deliveries_pb2
 
 from services.webhooks.deliveries.domain import State, to_milliseconds
@@ -15,6 +14,7 @@ from services.webhooks.deliveries.replay import DEFAULT_PER_SECOND, MAX_PER_SECO
 from services.webhooks.endpoints.messages import attempt_message
 from shared import ids
 from shared.errors import FieldViolation, InvalidArgument, shown
+from shared.times import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -50,7 +50,7 @@ def delivery_message(shown_: Shown, *, whole: bool = False) -> deliveries_pb2.De
         endpoint_id=delivery.endpoint_id,
         url=shown_.url,
         event_type=delivery.event_type,
-        event_time=_timestamp(delivery.event_time),
+        event_time=timestamp(delivery.event_time),
         about=delivery.about,
         state=_STATES[delivery.state],
         attempts=delivery.attempts,
@@ -59,8 +59,8 @@ def delivery_message(shown_: Shown, *, whole: bool = False) -> deliveries_pb2.De
         last_reason=delivery.last_reason,
         last_status=delivery.last_status,
         batch_id=delivery.batch_id,
-        created_at=_timestamp(delivery.created_at),
-        finished_at=_timestamp(delivery.finished_at),
+        created_at=timestamp(delivery.created_at),
+        finished_at=timestamp(delivery.finished_at),
     )
     if delivery.state is State.PENDING:
         message.next_attempt_at.FromDatetime(delivery.next_attempt_at)
@@ -81,15 +81,15 @@ def replay_message(replay: Replay) -> deliveries_pb2.Replay:
             state=[_STATES[each] for each in wanted.states],
             event_type=wanted.event_type,
             about=wanted.about,
-            created_after=_timestamp(wanted.created_after),
-            created_before=_timestamp(wanted.created_before),
+            created_after=timestamp(wanted.created_after),
+            created_before=timestamp(wanted.created_before),
         ),
         max_per_second=replay.max_per_second,
         total=replay.total,
         replayed=replay.replayed,
         passed_over=replay.passed_over,
-        created_at=_timestamp(replay.created_at),
-        finished_at=_timestamp(replay.finished_at),
+        created_at=timestamp(replay.created_at),
+        finished_at=timestamp(replay.finished_at),
     )
 
 
@@ -166,11 +166,3 @@ def _violations(asked: Asked, event_types: Collection[str], within: str) -> Iter
 
 def _has(message: Message, name: str) -> bool:
     return message.HasField(name)
-
-
-def _timestamp(time: datetime | None) -> Timestamp | None:
-    if time is None:
-        return None
-    message = Timestamp()
-    message.FromDatetime(time)
-    return message

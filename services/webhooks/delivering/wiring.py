@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from services.webhooks.collecting.floor import Floor
 from services.webhooks.delivering.attempts import Attempts
 from services.webhooks.delivering.choosing import Chooser
 from services.webhooks.delivering.dispatcher import Dispatcher
@@ -25,7 +26,6 @@ from shared.streams import DELIVERIES_DUE_SIGNAL, ENDPOINT_CHANGED_SIGNAL
 if TYPE_CHECKING:
     import ssl
 
-    from services.webhooks.collecting.floor import StoredUpTo
     from services.webhooks.config import Config
     from services.webhooks.deliveries.domain import RetrySchedule
     from services.webhooks.delivering.attempts import Tally
@@ -54,7 +54,6 @@ async def running_news(
     tls: ssl.SSLContext,
     secrets: TenantSecrets,
     schedule: RetrySchedule,
-    stored: StoredUpTo,
     tally: Tally,
     clock: Clock,
 ) -> News:
@@ -71,7 +70,6 @@ async def running_news(
         tls: Which receivers' certificates are believed.
         secrets: The tenants', which sign callbacks.
         schedule: When what has failed is tried again whose endpoint has no schedule of its own.
-        stored: Says which heads of lines have nothing before them any more.
         tally: Counts attempts by endpoint.
         clock: The time.
     """
@@ -88,7 +86,7 @@ async def running_news(
         receivers=receivers,
         endpoints=endpoints,
         work=work,
-        chooser=Chooser(work, stored=stored),
+        chooser=Chooser(work, stored=Floor(bus)),
         attempts=Attempts(sender, store=work, targets=targets, schedule=schedule, tally=tally, clock=clock),
         health=Health(endpoints, clock=clock, disable_after=config.disable_after, disabled=disabled.wake),
         places=Places(config.concurrency),

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, overload
 
 from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from penstock.webhooks.v1 import deliveries_pb2, endpoints_pb2
 
 from services.webhooks.endpoints.domain import Batching, DisabledReason, EventFilter, ExponentialPauses, Order, Rate
 from services.webhooks.endpoints.orders import ChangeOrder, EndpointOrder, Given, RetryOrder
 from shared.errors import InvalidArgument
+from shared.times import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,15 +47,15 @@ def endpoint_message(endpoint: Endpoint, now: datetime) -> endpoints_pb2.Endpoin
         url=endpoint.url,
         description=endpoint.description,
         enabled=endpoint.enabled,
-        disabled_at=_timestamp(endpoint.disabled_at),
+        disabled_at=timestamp(endpoint.disabled_at),
         filter=_filter_message(endpoint.filter),
         header_names=endpoint.header_names,
         order=_ORDERS[endpoint.order],
         retry=_retry_message(endpoint),
         public_keys=[keys.public_key for keys in endpoint.signing_keys(now)],
-        created_at=_timestamp(endpoint.created_at),
-        updated_at=_timestamp(endpoint.updated_at),
-        failing_since=_timestamp(endpoint.failing_since),
+        created_at=timestamp(endpoint.created_at),
+        updated_at=timestamp(endpoint.updated_at),
+        failing_since=timestamp(endpoint.failing_since),
     )
     if endpoint.disabled_reason is not None:
         message.disabled_reason = _REASONS[endpoint.disabled_reason]
@@ -80,14 +80,14 @@ def secret_message(endpoint: Endpoint, secret: str, now: datetime) -> endpoints_
     return endpoints_pb2.EndpointSecret(
         secret=secret,
         public_key=newest.public_key,
-        created_at=_timestamp(newest.created_at),
-        previous_expires_at=_timestamp(older[0].expires_at) if older else None,
+        created_at=timestamp(newest.created_at),
+        previous_expires_at=timestamp(older[0].expires_at) if older else None,
     )
 
 
 def attempt_message(attempt: AttemptRecord) -> deliveries_pb2.DeliveryAttempt:
     """An attempt that has come out."""
-    message = deliveries_pb2.DeliveryAttempt(number=attempt.number, started_at=_timestamp(attempt.started_at))
+    message = deliveries_pb2.DeliveryAttempt(number=attempt.number, started_at=timestamp(attempt.started_at))
     if attempt.duration is None or attempt.outcome is None:
         return message
     message.duration.FromTimedelta(attempt.duration)
@@ -105,8 +105,8 @@ def stats_message(endpoint_id: str, figures: Figures) -> endpoints_pb2.EndpointS
     counts = figures.counts
     return endpoints_pb2.EndpointStats(
         endpoint_id=endpoint_id,
-        from_time=_timestamp(figures.since),
-        to_time=_timestamp(figures.until),
+        from_time=timestamp(figures.since),
+        to_time=timestamp(figures.until),
         attempts=counts.attempts,
         successful_attempts=counts.successes,
         success_ratio=counts.successes / counts.attempts if counts.attempts else None,
@@ -116,7 +116,7 @@ def stats_message(endpoint_id: str, figures: Figures) -> endpoints_pb2.EndpointS
         pending_deliveries=figures.pending,
         failed_deliveries=figures.failed,
         skipped_deliveries=figures.skipped,
-        oldest_pending_at=_timestamp(figures.oldest_pending_at),
+        oldest_pending_at=timestamp(figures.oldest_pending_at),
     )
 
 
@@ -256,14 +256,6 @@ def _retry_message(endpoint: Endpoint) -> endpoints_pb2.DeliveryRetry | None:
 
 def _each_once(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
-
-
-def _timestamp(time: datetime | None) -> Timestamp | None:
-    if time is None:
-        return None
-    message = Timestamp()
-    message.FromDatetime(time)
-    return message
 
 
 @overload

@@ -11,10 +11,10 @@ from services.auth.connections.authorizing.authorization import AuthorizationOrd
 from services.auth.connections.authorizing.undisturbed import Undisturbed
 from services.auth.connections.messages import policy_of
 from services.auth.connections.providers.domain import ProviderKind
-from services.auth.times import timestamp
 from shared.paging import Position, page_size
 from shared.rpc import call as current_call
 from shared.rpc.call import current_principal, current_tenant
+from shared.times import timestamp
 
 if TYPE_CHECKING:
     import grpc

@@ -15,7 +15,7 @@ from services.auth.connections.domain import (
     ReauthPolicy,
     State,
 )
-from services.auth.times import timestamp
+from shared.times import timestamp
 
 if TYPE_CHECKING:
     import grpc

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.auth.v1 import data_keys_pb2, data_keys_pb2_grpc
 
-from services.auth.times import timestamp
 from shared import observability
 from shared.paging import Position, page_size
 from shared.rpc.call import current_principal
+from shared.times import timestamp
 
 if TYPE_CHECKING:
     import grpc
