@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Endpoint = endpoints_pb2.Endpoint
 Filter = endpoints_pb2.EventFilter
 Headers = endpoints_pb2.CustomHeaders
-CANARY = "canary-5b1f0c7d-canary"
+CANARY = "canary-9d3e42b8-canary"
 URL = "https://client.example/hook"
 SECRET = "whsec_" + base64.b64encode(CANARY.encode() * 2).decode()
 TIMEOUT_S = 20.0
