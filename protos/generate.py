@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from grpc_tools import protoc
 
 ROOT = Path(__file__).parent
+PACKAGES = Path(sysconfig.get_path("purelib"))
 #: `googleapis-common-protos` ships the sources of `google/api` and `google/rpc`, `grpc_tools` those of the rest.
-INCLUDES = (ROOT, Path(sysconfig.get_path("purelib")), Path(protoc.__file__).parent / "_proto")
+INCLUDES = (ROOT, PACKAGES, Path(protoc.__file__).parent / "_proto")
+#: It ships this one under another name than the one by which it is imported.
+OPERATIONS = Path("google/longrunning/operations.proto")
 
 
 def sources() -> list[str]:
@@ -25,7 +29,10 @@ def run_protoc(*arguments: str) -> None:
     Raises:
         SystemExit: protoc refused, and has said why on standard error.
     """
-    status = protoc.main(["protoc", *(f"-I{path}" for path in INCLUDES), *arguments])
+    with tempfile.TemporaryDirectory() as renamed:
+        (Path(renamed) / OPERATIONS).parent.mkdir(parents=True)
+        shutil.copy(PACKAGES / OPERATIONS.with_stem("operations_proto"), Path(renamed) / OPERATIONS)
+        status = protoc.main(["protoc", *(f"-I{path}" for path in (*INCLUDES, renamed)), *arguments])
     if status != 0:
         raise SystemExit(status)
 

@@ -27,6 +27,7 @@
     │   ├── KeyNotActive
     │   ├── LeaseLost
     │   ├── OwnTenant
+    │   ├── SubmissionGone
     │   └── UploadIncomplete
     ├── TenantExists              409
     ├── IdempotencyKeyReused      422  (FAILED_PRECONDITION in gRPC)
@@ -277,6 +278,12 @@ class OwnTenant(FailedPrecondition):
     """The tenant is the caller's own, which it must not shut out."""
 
     reason = "OWN_TENANT"
+
+
+class SubmissionGone(FailedPrecondition):
+    """What the job asked for is known no more."""
+
+    reason = "SUBMISSION_GONE"
 
 
 class UploadIncomplete(FailedPrecondition):

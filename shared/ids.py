@@ -21,6 +21,7 @@ _CONNECTION_ID = re.compile(rf"con_{_UUID7}")
 _ENDPOINT_ID = re.compile(rf"ep_{_UUID7}")
 _DELIVERY_ID = re.compile(r"dlv_[0-9a-f]{32}")
 _REPLAY_ID = re.compile(rf"rpl_{_UUID7}")
+_OPERATION_ID = re.compile(rf"op_{_UUID7}")
 _UPLOAD_ID = re.compile(rf"upl_{_UUID7}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -149,6 +150,16 @@ def new_replay_id() -> str:
 def is_replay_id(text: str) -> bool:
     """Whether the text is an id of a replay of deliveries."""
     return _REPLAY_ID.fullmatch(text) is not None
+
+
+def new_operation_id() -> str:
+    """A new id of an operation."""
+    return f"op_{uuid7()}"
+
+
+def is_operation_id(text: str) -> bool:
+    """Whether the text is an id of an operation."""
+    return _OPERATION_ID.fullmatch(text) is not None
 
 
 def new_upload_id() -> str:

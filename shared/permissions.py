@@ -24,6 +24,8 @@ class Scope(StrEnum):
     CONNECTIONS_READ = "connections:read"
     #: What makes, authorizes and deletes connections.
     CONNECTIONS_WRITE = "connections:write"
+    #: What says how long things are kept, and exports and erases them.
+    DATA_WRITE = "data:write"
     JOBS_READ = "jobs:read"
     JOBS_WRITE = "jobs:write"
     KEYS_READ = "keys:read"
@@ -121,6 +123,7 @@ def _services(*services: str) -> Permission:
 
 _ANYONE = Permission(anonymous=True)
 _READ_OR_WRITE = Permission(scope=Scope.JOBS_READ, or_scope=Scope.JOBS_WRITE, inner=True)
+_CHANGE_OPERATIONS = Permission(scope=Scope.JOBS_WRITE, or_scope=Scope.DATA_WRITE)
 
 #: By the RPC's full name, as gRPC spells it.
 PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
@@ -132,10 +135,13 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "/penstock.jobs.v1.JobService/StreamJob": _scope(Scope.JOBS_READ),
         "/penstock.jobs.v1.JobService/ExplainJob": _scope(Scope.JOBS_READ),
         "/penstock.jobs.v1.JobService/CancelJob": _scope(Scope.JOBS_WRITE),
+        "/penstock.jobs.v1.JobService/RetryJob": _scope(Scope.JOBS_WRITE),
         "/penstock.jobs.v1.JobService/GetJobResult": _scope(Scope.JOBS_READ),
         "/penstock.jobs.v1.JobService/SubmitBatch": _scope(Scope.JOBS_WRITE),
         "/penstock.jobs.v1.JobService/GetBatch": _scope(Scope.JOBS_READ),
         "/penstock.jobs.v1.JobService/CancelBatch": _scope(Scope.JOBS_WRITE),
+        "/penstock.jobs.v1.BulkService/CancelMany": _services("history"),
+        "/penstock.jobs.v1.BulkService/RetryMany": _services("history"),
         "/penstock.jobs.v1.UploadService/CreateUpload": _scope(Scope.JOBS_WRITE),
         "/penstock.jobs.v1.UploadService/GetUpload": _scope(Scope.JOBS_READ),
         "/penstock.jobs.v1.UploadService/CompleteUpload": _scope(Scope.JOBS_WRITE),
@@ -166,7 +172,7 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "/penstock.auth.v1.ConnectionService/DeleteConnection": _scope(Scope.CONNECTIONS_WRITE),
         # A browser has no key; the state and its cookie say what it is about.
         "/penstock.auth.v1.ConnectionService/ReceiveCallback": _ANYONE,
-        "/penstock.auth.v1.CredentialService/DescribeConnection": _services("intake"),
+        "/penstock.auth.v1.CredentialService/DescribeConnection": _services("history", "intake"),
         "/penstock.auth.v1.CredentialService/GetCredential": _services("upstream"),
         "/penstock.auth.v1.CredentialService/ReportRefusedCredential": _services("upstream"),
         "/penstock.auth.v1.DataKeyService/ListDataKeys": _scope(Scope.OPERATOR),
@@ -181,15 +187,35 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "/penstock.auth.v1.KeyService/RevokeKey": _scope(Scope.KEYS_WRITE),
         "/penstock.auth.v1.TenantService/CreateTenant": _scope(Scope.OPERATOR),
         "/penstock.auth.v1.TenantService/ListTenants": _scope(Scope.OPERATOR),
-        "/penstock.auth.v1.TenantService/GetTenant": _scope(Scope.OPERATOR),
-        "/penstock.auth.v1.TenantService/SuspendTenant": _scope(Scope.OPERATOR),
-        "/penstock.auth.v1.TenantService/ResumeTenant": _scope(Scope.OPERATOR),
+        "/penstock.auth.v1.TenantService/GetTenant": _scope(Scope.OPERATOR, "history"),
+        # History shuts out who is to be erased.
+        "/penstock.auth.v1.TenantService/SuspendTenant": _scope(Scope.OPERATOR, "history"),
+        "/penstock.auth.v1.TenantService/ResumeTenant": _scope(Scope.OPERATOR, "history"),
         # It refuses by itself what is another tenant's, but to an operator.
         "/penstock.auth.v1.AuditService/ListAuditEntries": _scope(Scope.AUDIT_READ),
         "/penstock.history.v1.HistoryService/ListJobs": _scope(Scope.JOBS_READ),
         # Intake has judged the caller, who may be one that submits again, or cancels.
         "/penstock.history.v1.HistoryService/GetRecordedJob": _READ_OR_WRITE,
         "/penstock.history.v1.HistoryService/GetRecordedBatch": _READ_OR_WRITE,
+        "/penstock.history.v1.HistoryService/LocateSubmission": _READ_OR_WRITE,
+        "/penstock.history.v1.HistoryService/ExportJobs": _scope(Scope.JOBS_READ),
+        "/penstock.history.v1.HistoryService/GetStats": _scope(Scope.JOBS_READ),
+        "/penstock.history.v1.HistoryService/CancelJobs": _scope(Scope.JOBS_WRITE),
+        "/penstock.history.v1.HistoryService/RetryJobs": _scope(Scope.JOBS_WRITE),
+        # Each refuses by itself what is another tenant's, but to an operator.
+        "/penstock.history.v1.RetentionService/GetRetention": _scope(Scope.JOBS_READ),
+        "/penstock.history.v1.RetentionService/UpdateRetention": _scope(Scope.DATA_WRITE),
+        "/penstock.history.v1.RetentionService/ListRetentions": _services("auth", "webhooks"),
+        "/penstock.history.v1.DataService/ExportData": _scope(Scope.DATA_WRITE),
+        "/penstock.history.v1.DataService/EraseData": _scope(Scope.DATA_WRITE),
+        "/penstock.holdings.v1.HoldingService/ExportHoldings": _services("history"),
+        "/penstock.holdings.v1.HoldingService/EraseHoldings": _services("history"),
+        # What an operation does decides which scope it takes to end or forget it; they refuse that by themselves.
+        "/google.longrunning.Operations/ListOperations": _scope(Scope.JOBS_READ),
+        "/google.longrunning.Operations/GetOperation": _scope(Scope.JOBS_READ),
+        "/google.longrunning.Operations/WaitOperation": _scope(Scope.JOBS_READ),
+        "/google.longrunning.Operations/CancelOperation": _CHANGE_OPERATIONS,
+        "/google.longrunning.Operations/DeleteOperation": _CHANGE_OPERATIONS,
         "/penstock.webhooks.v1.CallbackSecretService/GetCallbackSecret": _scope(Scope.WEBHOOKS_WRITE),
         "/penstock.webhooks.v1.EndpointService/CreateEndpoint": _scope(Scope.WEBHOOKS_WRITE),
         "/penstock.webhooks.v1.EndpointService/ListEndpoints": _scope(Scope.WEBHOOKS_READ),

@@ -36,6 +36,8 @@ _KEY = Audited(kind="key", id=("key_id",))
 _TENANT = Audited(kind="tenant", id=("tenant",))
 _CONNECTION = Audited(kind="connection", id=("connection_id",))
 _ENDPOINT = Audited(kind="endpoint", id=("endpoint_id",))
+_BEGUN = Audited(kind="operation", made="name")
+_OPERATION = Audited(kind="operation", id=("name",), tenant="")
 
 #: By the RPC's full name, as gRPC spells it.
 AUDITED: Mapping[str, Audited] = MappingProxyType(
@@ -66,6 +68,14 @@ AUDITED: Mapping[str, Audited] = MappingProxyType(
         "/penstock.webhooks.v1.DeliveryService/ReplayDelivery": Audited(kind="delivery", id=("delivery_id",)),
         "/penstock.webhooks.v1.DeliveryService/ReplayDeliveries": Audited(kind="replay", made="id"),
         "/penstock.webhooks.v1.DeliveryService/CancelReplay": Audited(kind="replay", id=("replay_id",)),
+        # Operations over a tenant's jobs or data: begun by few, and of consequence.
+        "/penstock.history.v1.HistoryService/CancelJobs": _BEGUN,
+        "/penstock.history.v1.HistoryService/RetryJobs": _BEGUN,
+        "/penstock.history.v1.RetentionService/UpdateRetention": Audited(kind="retention"),
+        "/penstock.history.v1.DataService/ExportData": _BEGUN,
+        "/penstock.history.v1.DataService/EraseData": _BEGUN,
+        "/google.longrunning.Operations/CancelOperation": _OPERATION,
+        "/google.longrunning.Operations/DeleteOperation": _OPERATION,
         # They change nothing; whoever has read the secret can sign.
         "/penstock.webhooks.v1.CallbackSecretService/GetCallbackSecret": Audited(kind="callback_secret"),
         "/penstock.webhooks.v1.EndpointService/GetEndpointSecret": _ENDPOINT,
@@ -76,6 +86,7 @@ _HISTORY_HAS_IT = "history has every job and who made it; they come by the milli
 _UPLOADS_ARE_JOBS = "an upload is a part of jobs, which history has"
 _READS = "it changes nothing and shows no secret"
 _OF_SERVICES = "services call it among themselves, for jobs that history has"
+_OF_OPERATIONS = "services call it among themselves, for an operation whose beginning is audited"
 _OF_ANYONE = "it asks for nobody and changes nothing"
 _BY_ITSELF = "auth notes by itself what it completes or refuses: a browser shows no key, and the state says whose it is"
 
@@ -89,6 +100,9 @@ UNAUDITED: Mapping[str, str] = MappingProxyType(
         "/penstock.jobs.v1.JobService/StreamJob": _READS,
         "/penstock.jobs.v1.JobService/ExplainJob": _READS,
         "/penstock.jobs.v1.JobService/CancelJob": _HISTORY_HAS_IT,
+        "/penstock.jobs.v1.JobService/RetryJob": _HISTORY_HAS_IT,
+        "/penstock.jobs.v1.BulkService/CancelMany": _OF_OPERATIONS,
+        "/penstock.jobs.v1.BulkService/RetryMany": _OF_OPERATIONS,
         "/penstock.jobs.v1.JobService/GetJobResult": _READS,
         "/penstock.jobs.v1.JobService/SubmitBatch": _HISTORY_HAS_IT,
         "/penstock.jobs.v1.JobService/GetBatch": _READS,
@@ -125,6 +139,16 @@ UNAUDITED: Mapping[str, str] = MappingProxyType(
         "/penstock.history.v1.HistoryService/ListJobs": _READS,
         "/penstock.history.v1.HistoryService/GetRecordedJob": _READS,
         "/penstock.history.v1.HistoryService/GetRecordedBatch": _READS,
+        "/penstock.history.v1.HistoryService/LocateSubmission": _READS,
+        "/penstock.history.v1.HistoryService/ExportJobs": _READS,
+        "/penstock.history.v1.HistoryService/GetStats": _READS,
+        "/penstock.history.v1.RetentionService/GetRetention": _READS,
+        "/penstock.history.v1.RetentionService/ListRetentions": _READS,
+        "/penstock.holdings.v1.HoldingService/ExportHoldings": _OF_OPERATIONS,
+        "/penstock.holdings.v1.HoldingService/EraseHoldings": _OF_OPERATIONS,
+        "/google.longrunning.Operations/ListOperations": _READS,
+        "/google.longrunning.Operations/GetOperation": _READS,
+        "/google.longrunning.Operations/WaitOperation": _READS,
         "/penstock.webhooks.v1.EndpointService/ListEndpoints": _READS,
         "/penstock.webhooks.v1.EndpointService/GetEndpoint": _READS,
         "/penstock.webhooks.v1.EndpointService/GetEndpointStats": _READS,

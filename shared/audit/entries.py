@@ -42,7 +42,8 @@ FORMS: Mapping[str, Callable[[str], bool]] = {
     "delivery_id": ids.is_delivery_id,
     "endpoint_id": ids.is_endpoint_id,
     "key_id": ids.is_key_id,
-    "name": ids.is_slug,
+    # a tenant's that is made, or an operation's
+    "name": lambda text: ids.is_slug(text) or ids.is_operation_id(text.removeprefix("operations/")),
     "provider": ids.is_slug,
     "replay_id": ids.is_replay_id,
     "tenant": ids.is_slug,

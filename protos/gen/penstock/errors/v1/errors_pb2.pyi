@@ -283,6 +283,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "REPLAY_NOT_FOUND", "domain": "penstock.dev", "metadata": {"replay": "rpl_0198c6f2-…"}}
     """
+    OPERATION_NOT_FOUND: _ErrorReason.ValueType  # 60
+    """No such operation, or it belongs to another tenant.
+
+        {"reason": "OPERATION_NOT_FOUND", "domain": "penstock.dev", "metadata": {"operation": "operations/op_0198c6f2-…"}}
+    """
+    SUBMISSION_GONE: _ErrorReason.ValueType  # 61
+    """What the job asked for is known no more, so that it cannot be tried again: that is kept for 7 days. Submit it anew.
+
+        {"reason": "SUBMISSION_GONE", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+    """
+    OPERATION_NOT_FINISHED: _ErrorReason.ValueType  # 62
+    """The operation has not ended; cancel it first, or wait for its end.
+
+        {"reason": "OPERATION_NOT_FINISHED", "domain": "penstock.dev", "metadata": {"operation": "operations/op_0198c6f2-…"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the public, stable reason of an error: the `reason` of its `google.rpc.ErrorInfo`, whose domain is
@@ -549,5 +564,20 @@ REPLAY_NOT_FOUND: ErrorReason.ValueType  # 59
 """No such replay, or it belongs to another tenant.
 
     {"reason": "REPLAY_NOT_FOUND", "domain": "penstock.dev", "metadata": {"replay": "rpl_0198c6f2-…"}}
+"""
+OPERATION_NOT_FOUND: ErrorReason.ValueType  # 60
+"""No such operation, or it belongs to another tenant.
+
+    {"reason": "OPERATION_NOT_FOUND", "domain": "penstock.dev", "metadata": {"operation": "operations/op_0198c6f2-…"}}
+"""
+SUBMISSION_GONE: ErrorReason.ValueType  # 61
+"""What the job asked for is known no more, so that it cannot be tried again: that is kept for 7 days. Submit it anew.
+
+    {"reason": "SUBMISSION_GONE", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+"""
+OPERATION_NOT_FINISHED: ErrorReason.ValueType  # 62
+"""The operation has not ended; cancel it first, or wait for its end.
+
+    {"reason": "OPERATION_NOT_FINISHED", "domain": "penstock.dev", "metadata": {"operation": "operations/op_0198c6f2-…"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from penstock.jobs.v1 import jobs_pb2 as _jobs_pb2
 import builtins as _builtins
 import sys
@@ -37,9 +38,188 @@ class ListJobsRequest(_message.Message):
     BATCH_ID_FIELD_NUMBER: _builtins.int
     CREATED_AFTER_FIELD_NUMBER: _builtins.int
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    INCLUDE_TOTAL_SIZE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    upstream: _builtins.str
+    connection_id: _builtins.str
+    token_id: _builtins.str
+    """Another name of `connection_id`."""
+    method: _builtins.str
+    priority: _jobs_pb2.Job.Priority.ValueType
+    batch_id: _builtins.str
+    order_by: _builtins.str
+    """`createdAt desc` unless told, or `createdAt`: the oldest first (AIP-132)."""
+    include_total_size: _builtins.bool
+    """Whether the answer tells how many jobs match."""
+    @_builtins.property
+    def state(self) -> _containers.RepeatedScalarFieldContainer[_jobs_pb2.Job.State.ValueType]:
+        """Any of these."""
+
+    @_builtins.property
+    def created_after(self) -> _timestamp_pb2.Timestamp:
+        """At or after this time."""
+
+    @_builtins.property
+    def created_before(self) -> _timestamp_pb2.Timestamp:
+        """Before this time."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`key=value` each, all of which the job's metadata has; keys are those that the tenant's retention names as indexed."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        upstream: _builtins.str = ...,
+        connection_id: _builtins.str = ...,
+        token_id: _builtins.str = ...,
+        state: _abc.Iterable[_jobs_pb2.Job.State.ValueType] | None = ...,
+        method: _builtins.str = ...,
+        priority: _jobs_pb2.Job.Priority.ValueType = ...,
+        batch_id: _builtins.str = ...,
+        created_after: _timestamp_pb2.Timestamp | None = ...,
+        created_before: _timestamp_pb2.Timestamp | None = ...,
+        metadata: _abc.Iterable[_builtins.str] | None = ...,
+        order_by: _builtins.str = ...,
+        include_total_size: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "connection_id", b"connection_id", "created_after", b"created_after", "created_before", b"created_before", "token_id", b"token_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id", "connection", b"connection", "connection_id", b"connection_id", "created_after", b"created_after", "created_before", b"created_before", "include_total_size", b"include_total_size", "metadata", b"metadata", "method", b"method", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "state", b"state", "token_id", b"token_id", "upstream", b"upstream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_connection: _TypeAlias = _typing.Literal["connection_id", "token_id"]  # noqa: Y015
+    _WhichOneofArgType_connection: _TypeAlias = _typing.Literal["connection", b"connection"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_connection) -> _WhichOneofReturnType_connection | None: ...
+
+Global___ListJobsRequest: _TypeAlias = ListJobsRequest  # noqa: Y015
+
+@_typing.final
+class ListJobsResponse(_message.Message):
+    """ListJobsResponse is a page of jobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOBS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PREVIOUS_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    previous_page_token: _builtins.str
+    """Leads back; empty on the first page."""
+    total_size: _builtins.int
+    """Where it was asked for: how many jobs match, counted no further than 100,000."""
+    @_builtins.property
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_jobs_pb2.Job]: ...
+    def __init__(
+        self,
+        *,
+        jobs: _abc.Iterable[_jobs_pb2.Job] | None = ...,
+        next_page_token: _builtins.str = ...,
+        previous_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs", "next_page_token", b"next_page_token", "previous_page_token", b"previous_page_token", "total_size", b"total_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListJobsResponse: _TypeAlias = ListJobsResponse  # noqa: Y015
+
+@_typing.final
+class ExportJobsRequest(_message.Message):
+    """ExportJobsRequest says which jobs, as that of ListJobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPSTREAM_FIELD_NUMBER: _builtins.int
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    TOKEN_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    BATCH_ID_FIELD_NUMBER: _builtins.int
+    CREATED_AFTER_FIELD_NUMBER: _builtins.int
+    CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    AFTER_JOB_ID_FIELD_NUMBER: _builtins.int
+    upstream: _builtins.str
+    connection_id: _builtins.str
+    token_id: _builtins.str
+    """Another name of `connection_id`."""
+    method: _builtins.str
+    priority: _jobs_pb2.Job.Priority.ValueType
+    batch_id: _builtins.str
+    order_by: _builtins.str
+    """`createdAt desc` unless told, or `createdAt`: the oldest first (AIP-132)."""
+    after_job_id: _builtins.str
+    """Goes on after this job, the last that was read."""
+    @_builtins.property
+    def state(self) -> _containers.RepeatedScalarFieldContainer[_jobs_pb2.Job.State.ValueType]:
+        """Any of these."""
+
+    @_builtins.property
+    def created_after(self) -> _timestamp_pb2.Timestamp:
+        """At or after this time."""
+
+    @_builtins.property
+    def created_before(self) -> _timestamp_pb2.Timestamp:
+        """Before this time."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`key=value` each, as that of ListJobs."""
+
+    def __init__(
+        self,
+        *,
+        upstream: _builtins.str = ...,
+        connection_id: _builtins.str = ...,
+        token_id: _builtins.str = ...,
+        state: _abc.Iterable[_jobs_pb2.Job.State.ValueType] | None = ...,
+        method: _builtins.str = ...,
+        priority: _jobs_pb2.Job.Priority.ValueType = ...,
+        batch_id: _builtins.str = ...,
+        created_after: _timestamp_pb2.Timestamp | None = ...,
+        created_before: _timestamp_pb2.Timestamp | None = ...,
+        metadata: _abc.Iterable[_builtins.str] | None = ...,
+        order_by: _builtins.str = ...,
+        after_job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "connection_id", b"connection_id", "created_after", b"created_after", "created_before", b"created_before", "token_id", b"token_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_job_id", b"after_job_id", "batch_id", b"batch_id", "connection", b"connection", "connection_id", b"connection_id", "created_after", b"created_after", "created_before", b"created_before", "metadata", b"metadata", "method", b"method", "order_by", b"order_by", "priority", b"priority", "state", b"state", "token_id", b"token_id", "upstream", b"upstream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_connection: _TypeAlias = _typing.Literal["connection_id", "token_id"]  # noqa: Y015
+    _WhichOneofArgType_connection: _TypeAlias = _typing.Literal["connection", b"connection"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_connection) -> _WhichOneofReturnType_connection | None: ...
+
+Global___ExportJobsRequest: _TypeAlias = ExportJobsRequest  # noqa: Y015
+
+@_typing.final
+class JobFilter(_message.Message):
+    """JobFilter says which jobs; each part lets all pass where it is not given."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPSTREAM_FIELD_NUMBER: _builtins.int
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    TOKEN_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    BATCH_ID_FIELD_NUMBER: _builtins.int
+    CREATED_AFTER_FIELD_NUMBER: _builtins.int
+    CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
     connection_id: _builtins.str
     token_id: _builtins.str
@@ -59,11 +239,13 @@ class ListJobsRequest(_message.Message):
     def created_before(self) -> _timestamp_pb2.Timestamp:
         """Before this time."""
 
+    @_builtins.property
+    def metadata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`key=value` each, as that of ListJobs."""
+
     def __init__(
         self,
         *,
-        page_size: _builtins.int = ...,
-        page_token: _builtins.str = ...,
         upstream: _builtins.str = ...,
         connection_id: _builtins.str = ...,
         token_id: _builtins.str = ...,
@@ -73,41 +255,267 @@ class ListJobsRequest(_message.Message):
         batch_id: _builtins.str = ...,
         created_after: _timestamp_pb2.Timestamp | None = ...,
         created_before: _timestamp_pb2.Timestamp | None = ...,
+        metadata: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "connection_id", b"connection_id", "created_after", b"created_after", "created_before", b"created_before", "token_id", b"token_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id", "connection", b"connection", "connection_id", b"connection_id", "created_after", b"created_after", "created_before", b"created_before", "method", b"method", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "state", b"state", "token_id", b"token_id", "upstream", b"upstream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id", "connection", b"connection", "connection_id", b"connection_id", "created_after", b"created_after", "created_before", b"created_before", "metadata", b"metadata", "method", b"method", "priority", b"priority", "state", b"state", "token_id", b"token_id", "upstream", b"upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_connection: _TypeAlias = _typing.Literal["connection_id", "token_id"]  # noqa: Y015
     _WhichOneofArgType_connection: _TypeAlias = _typing.Literal["connection", b"connection"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_connection) -> _WhichOneofReturnType_connection | None: ...
 
-Global___ListJobsRequest: _TypeAlias = ListJobsRequest  # noqa: Y015
+Global___JobFilter: _TypeAlias = JobFilter  # noqa: Y015
 
 @_typing.final
-class ListJobsResponse(_message.Message):
-    """ListJobsResponse is a page of jobs."""
+class CancelJobsRequest(_message.Message):
+    """CancelJobsRequest says which jobs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    JOBS_FIELD_NUMBER: _builtins.int
-    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    next_page_token: _builtins.str
+    FILTER_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    force: _builtins.bool
+    """Cancels also the jobs that run: their calls are broken off, and may have taken effect at the upstream."""
+    validate_only: _builtins.bool
+    """Counts, and changes nothing."""
+    request_id: _builtins.str
+    """The same request under the same id makes one operation (AIP-155)."""
     @_builtins.property
-    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_jobs_pb2.Job]: ...
+    def filter(self) -> Global___JobFilter:
+        """Its states are of those that have not ended: QUEUED, RETRYING and, with `force`, RUNNING; all of them where it gives none. At
+        least one part must be given: `createdBefore` stands for everything until then.
+        """
+
     def __init__(
         self,
         *,
-        jobs: _abc.Iterable[_jobs_pb2.Job] | None = ...,
-        next_page_token: _builtins.str = ...,
+        filter: Global___JobFilter | None = ...,
+        force: _builtins.bool = ...,
+        validate_only: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "force", b"force", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListJobsResponse: _TypeAlias = ListJobsResponse  # noqa: Y015
+Global___CancelJobsRequest: _TypeAlias = CancelJobsRequest  # noqa: Y015
+
+@_typing.final
+class RetryJobsRequest(_message.Message):
+    """RetryJobsRequest says which jobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    MAX_PER_SECOND_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Counts, and changes nothing."""
+    max_per_second: _builtins.int
+    """At most so many are made in a second: 1 to 1,000. Default 100."""
+    request_id: _builtins.str
+    """The same request under the same id makes one operation (AIP-155)."""
+    @_builtins.property
+    def filter(self) -> Global___JobFilter:
+        """Its states are of those that ended without success: FAILED, EXPIRED, CANCELED; OUTCOME_UNKNOWN only where it names it, for
+        those calls may have taken effect. FAILED where it gives none. At least one other part must be given.
+        """
+
+    def __init__(
+        self,
+        *,
+        filter: Global___JobFilter | None = ...,
+        validate_only: _builtins.bool = ...,
+        max_per_second: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "max_per_second", b"max_per_second", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryJobsRequest: _TypeAlias = RetryJobsRequest  # noqa: Y015
+
+@_typing.final
+class BulkMetadata(_message.Message):
+    """BulkMetadata is how far an operation over many jobs is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[BulkMetadata._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: BulkMetadata._Kind.ValueType  # 0
+        """Never sent."""
+        CANCEL: BulkMetadata._Kind.ValueType  # 1
+        RETRY: BulkMetadata._Kind.ValueType  # 2
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """Kind is what is done."""
+
+    KIND_UNSPECIFIED: BulkMetadata.Kind.ValueType  # 0
+    """Never sent."""
+    CANCEL: BulkMetadata.Kind.ValueType  # 1
+    RETRY: BulkMetadata.Kind.ValueType  # 2
+
+    @_typing.final
+    class FailedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    KIND_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    UPDATED_AT_FIELD_NUMBER: _builtins.int
+    MATCHED_FIELD_NUMBER: _builtins.int
+    SUCCEEDED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    CANCEL_REQUESTED_FIELD_NUMBER: _builtins.int
+    kind: Global___BulkMetadata.Kind.ValueType
+    matched: _builtins.int
+    """How many jobs matched when it began; counted no further than 1,000,000."""
+    succeeded: _builtins.int
+    """Jobs that it was done to so far."""
+    cancel_requested: _builtins.bool
+    """Whether its end was asked for (CancelOperation)."""
+    @_builtins.property
+    def filter(self) -> Global___JobFilter: ...
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def failed(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Jobs that it could not be done to, by reason: a name of `penstock.errors.v1.ErrorReason`."""
+
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___BulkFailure]:
+        """The first 20 of those."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___BulkMetadata.Kind.ValueType = ...,
+        filter: Global___JobFilter | None = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        updated_at: _timestamp_pb2.Timestamp | None = ...,
+        matched: _builtins.int = ...,
+        succeeded: _builtins.int = ...,
+        failed: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        failures: _abc.Iterable[Global___BulkFailure] | None = ...,
+        cancel_requested: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "filter", b"filter", "updated_at", b"updated_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "created_at", b"created_at", "failed", b"failed", "failures", b"failures", "filter", b"filter", "kind", b"kind", "matched", b"matched", "succeeded", b"succeeded", "updated_at", b"updated_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkMetadata: _TypeAlias = BulkMetadata  # noqa: Y015
+
+@_typing.final
+class BulkFailure(_message.Message):
+    """BulkFailure is a job that it could not be done to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    reason: _builtins.str
+    message: _builtins.str
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkFailure: _TypeAlias = BulkFailure  # noqa: Y015
+
+@_typing.final
+class BulkResponse(_message.Message):
+    """BulkResponse is what an operation over many jobs came to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FailedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    MATCHED_FIELD_NUMBER: _builtins.int
+    SUCCEEDED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    matched: _builtins.int
+    """Jobs that matched; with `validate_only`, that would."""
+    succeeded: _builtins.int
+    @_builtins.property
+    def failed(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """By reason."""
+
+    def __init__(
+        self,
+        *,
+        matched: _builtins.int = ...,
+        succeeded: _builtins.int = ...,
+        failed: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "matched", b"matched", "succeeded", b"succeeded"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkResponse: _TypeAlias = BulkResponse  # noqa: Y015
 
 @_typing.final
 class GetRecordedJobRequest(_message.Message):
@@ -150,3 +558,46 @@ class GetRecordedBatchRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetRecordedBatchRequest: _TypeAlias = GetRecordedBatchRequest  # noqa: Y015
+
+@_typing.final
+class LocateSubmissionRequest(_message.Message):
+    """LocateSubmissionRequest names a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateSubmissionRequest: _TypeAlias = LocateSubmissionRequest  # noqa: Y015
+
+@_typing.final
+class LocateSubmissionResponse(_message.Message):
+    """LocateSubmissionResponse is where its submission is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBMITTED_SEQUENCE_FIELD_NUMBER: _builtins.int
+    submitted_sequence: _builtins.int
+    """Of its `submitted` in the stream JOBS; what lies there now may be gone."""
+    def __init__(
+        self,
+        *,
+        submitted_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["submitted_sequence", b"submitted_sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateSubmissionResponse: _TypeAlias = LocateSubmissionResponse  # noqa: Y015

@@ -3,7 +3,10 @@
 import grpc
 import warnings
 
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from penstock.history.v1 import history_pb2 as penstock_dot_history_dot_v1_dot_history__pb2
+from penstock.history.v1 import stats_pb2 as penstock_dot_history_dot_v1_dot_stats__pb2
 from penstock.jobs.v1 import batches_pb2 as penstock_dot_jobs_dot_v1_dot_batches__pb2
 from penstock.jobs.v1 import jobs_pb2 as penstock_dot_jobs_dot_v1_dot_jobs__pb2
 
@@ -42,6 +45,26 @@ class HistoryServiceStub:
                 request_serializer=penstock_dot_history_dot_v1_dot_history__pb2.ListJobsRequest.SerializeToString,
                 response_deserializer=penstock_dot_history_dot_v1_dot_history__pb2.ListJobsResponse.FromString,
                 _registered_method=True)
+        self.ExportJobs = channel.unary_stream(
+                '/penstock.history.v1.HistoryService/ExportJobs',
+                request_serializer=penstock_dot_history_dot_v1_dot_history__pb2.ExportJobsRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.GetStats = channel.unary_unary(
+                '/penstock.history.v1.HistoryService/GetStats',
+                request_serializer=penstock_dot_history_dot_v1_dot_stats__pb2.GetStatsRequest.SerializeToString,
+                response_deserializer=penstock_dot_history_dot_v1_dot_stats__pb2.Stats.FromString,
+                _registered_method=True)
+        self.CancelJobs = channel.unary_unary(
+                '/penstock.history.v1.HistoryService/CancelJobs',
+                request_serializer=penstock_dot_history_dot_v1_dot_history__pb2.CancelJobsRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.RetryJobs = channel.unary_unary(
+                '/penstock.history.v1.HistoryService/RetryJobs',
+                request_serializer=penstock_dot_history_dot_v1_dot_history__pb2.RetryJobsRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
         self.GetRecordedJob = channel.unary_unary(
                 '/penstock.history.v1.HistoryService/GetRecordedJob',
                 request_serializer=penstock_dot_history_dot_v1_dot_history__pb2.GetRecordedJobRequest.SerializeToString,
@@ -51,6 +74,11 @@ class HistoryServiceStub:
                 '/penstock.history.v1.HistoryService/GetRecordedBatch',
                 request_serializer=penstock_dot_history_dot_v1_dot_history__pb2.GetRecordedBatchRequest.SerializeToString,
                 response_deserializer=penstock_dot_jobs_dot_v1_dot_batches__pb2.Batch.FromString,
+                _registered_method=True)
+        self.LocateSubmission = channel.unary_unary(
+                '/penstock.history.v1.HistoryService/LocateSubmission',
+                request_serializer=penstock_dot_history_dot_v1_dot_history__pb2.LocateSubmissionRequest.SerializeToString,
+                response_deserializer=penstock_dot_history_dot_v1_dot_history__pb2.LocateSubmissionResponse.FromString,
                 _registered_method=True)
 
 
@@ -66,8 +94,45 @@ class HistoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportJobs(self, request, context):
+        """Streams all of the tenant's jobs that match as NDJSON (`application/x-ndjson`): one job in the view FULL a line, the content
+        of results left out. A stream ends after 5 minutes; a client goes on with the last job that it read.
+        Errors: INVALID_ARGUMENT with field paths, JOB_NOT_FOUND (`after_job_id`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStats(self, request, context):
+        """Answers with counts and latencies of the tenant's jobs over time, up to 90 days back.
+        Errors: INVALID_ARGUMENT with field paths.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelJobs(self, request, context):
+        """Cancels all of the tenant's jobs that match and have not ended, as an operation. What is submitted later is not of it.
+        With `validate_only` nothing is canceled: the operation that is answered with is done, has no name, and tells how many jobs
+        match.
+        Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryJobs(self, request, context):
+        """Tries all of the tenant's jobs again that match and have ended without success, as an operation: makes new jobs with
+        `retry_of`. With `validate_only` nothing is made, as with CancelJobs.
+        Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetRecordedJob(self, request, context):
-        """Answers with one job; intake asks when the job has left its own view, on the caller's behalf.
+        """Answers with one job in the view FULL; intake asks when the job has left its own view, or for its attempts, on the
+        caller's behalf.
         Errors: JOB_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -83,6 +148,14 @@ class HistoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LocateSubmission(self, request, context):
+        """Tells where a job's submission is in the log; intake asks when it is to be tried again, on the caller's behalf.
+        Errors: JOB_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HistoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -90,6 +163,26 @@ def add_HistoryServiceServicer_to_server(servicer, server):
                     servicer.ListJobs,
                     request_deserializer=penstock_dot_history_dot_v1_dot_history__pb2.ListJobsRequest.FromString,
                     response_serializer=penstock_dot_history_dot_v1_dot_history__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'ExportJobs': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportJobs,
+                    request_deserializer=penstock_dot_history_dot_v1_dot_history__pb2.ExportJobsRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'GetStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStats,
+                    request_deserializer=penstock_dot_history_dot_v1_dot_stats__pb2.GetStatsRequest.FromString,
+                    response_serializer=penstock_dot_history_dot_v1_dot_stats__pb2.Stats.SerializeToString,
+            ),
+            'CancelJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelJobs,
+                    request_deserializer=penstock_dot_history_dot_v1_dot_history__pb2.CancelJobsRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'RetryJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryJobs,
+                    request_deserializer=penstock_dot_history_dot_v1_dot_history__pb2.RetryJobsRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'GetRecordedJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRecordedJob,
@@ -100,6 +193,11 @@ def add_HistoryServiceServicer_to_server(servicer, server):
                     servicer.GetRecordedBatch,
                     request_deserializer=penstock_dot_history_dot_v1_dot_history__pb2.GetRecordedBatchRequest.FromString,
                     response_serializer=penstock_dot_jobs_dot_v1_dot_batches__pb2.Batch.SerializeToString,
+            ),
+            'LocateSubmission': grpc.unary_unary_rpc_method_handler(
+                    servicer.LocateSubmission,
+                    request_deserializer=penstock_dot_history_dot_v1_dot_history__pb2.LocateSubmissionRequest.FromString,
+                    response_serializer=penstock_dot_history_dot_v1_dot_history__pb2.LocateSubmissionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -130,6 +228,114 @@ class HistoryService:
             '/penstock.history.v1.HistoryService/ListJobs',
             penstock_dot_history_dot_v1_dot_history__pb2.ListJobsRequest.SerializeToString,
             penstock_dot_history_dot_v1_dot_history__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penstock.history.v1.HistoryService/ExportJobs',
+            penstock_dot_history_dot_v1_dot_history__pb2.ExportJobsRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.history.v1.HistoryService/GetStats',
+            penstock_dot_history_dot_v1_dot_stats__pb2.GetStatsRequest.SerializeToString,
+            penstock_dot_history_dot_v1_dot_stats__pb2.Stats.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.history.v1.HistoryService/CancelJobs',
+            penstock_dot_history_dot_v1_dot_history__pb2.CancelJobsRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.history.v1.HistoryService/RetryJobs',
+            penstock_dot_history_dot_v1_dot_history__pb2.RetryJobsRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,
@@ -184,6 +390,33 @@ class HistoryService:
             '/penstock.history.v1.HistoryService/GetRecordedBatch',
             penstock_dot_history_dot_v1_dot_history__pb2.GetRecordedBatchRequest.SerializeToString,
             penstock_dot_jobs_dot_v1_dot_batches__pb2.Batch.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LocateSubmission(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.history.v1.HistoryService/LocateSubmission',
+            penstock_dot_history_dot_v1_dot_history__pb2.LocateSubmissionRequest.SerializeToString,
+            penstock_dot_history_dot_v1_dot_history__pb2.LocateSubmissionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,8 +4,11 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from google.api import httpbody_pb2 as _httpbody_pb2
+from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
 from penstock.history.v1 import history_pb2 as _history_pb2
+from penstock.history.v1 import stats_pb2 as _stats_pb2
 from penstock.jobs.v1 import batches_pb2 as _batches_pb2
 from penstock.jobs.v1 import jobs_pb2 as _jobs_pb2
 import abc as _abc_1
@@ -39,14 +42,39 @@ class HistoryServiceStub:
     """Answers with the tenant's jobs, newest first; those that were just accepted may take a moment to be listed.
     Errors: INVALID_ARGUMENT with field paths.
     """
+    ExportJobs: _grpc.UnaryStreamMultiCallable[_history_pb2.ExportJobsRequest, _httpbody_pb2.HttpBody]
+    """Streams all of the tenant's jobs that match as NDJSON (`application/x-ndjson`): one job in the view FULL a line, the content
+    of results left out. A stream ends after 5 minutes; a client goes on with the last job that it read.
+    Errors: INVALID_ARGUMENT with field paths, JOB_NOT_FOUND (`after_job_id`).
+    """
+    GetStats: _grpc.UnaryUnaryMultiCallable[_stats_pb2.GetStatsRequest, _stats_pb2.Stats]
+    """Answers with counts and latencies of the tenant's jobs over time, up to 90 days back.
+    Errors: INVALID_ARGUMENT with field paths.
+    """
+    CancelJobs: _grpc.UnaryUnaryMultiCallable[_history_pb2.CancelJobsRequest, _operations_pb2.Operation]
+    """Cancels all of the tenant's jobs that match and have not ended, as an operation. What is submitted later is not of it.
+    With `validate_only` nothing is canceled: the operation that is answered with is done, has no name, and tells how many jobs
+    match.
+    Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+    """
+    RetryJobs: _grpc.UnaryUnaryMultiCallable[_history_pb2.RetryJobsRequest, _operations_pb2.Operation]
+    """Tries all of the tenant's jobs again that match and have ended without success, as an operation: makes new jobs with
+    `retry_of`. With `validate_only` nothing is made, as with CancelJobs.
+    Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+    """
     GetRecordedJob: _grpc.UnaryUnaryMultiCallable[_history_pb2.GetRecordedJobRequest, _jobs_pb2.Job]
-    """Answers with one job; intake asks when the job has left its own view, on the caller's behalf.
+    """Answers with one job in the view FULL; intake asks when the job has left its own view, or for its attempts, on the
+    caller's behalf.
     Errors: JOB_NOT_FOUND.
     """
     GetRecordedBatch: _grpc.UnaryUnaryMultiCallable[_history_pb2.GetRecordedBatchRequest, _batches_pb2.Batch]
     """Answers with a batch as its recorded jobs make it; intake asks when it, or a job of it, has left its own view, on the
     caller's behalf.
     Errors: BATCH_NOT_FOUND.
+    """
+    LocateSubmission: _grpc.UnaryUnaryMultiCallable[_history_pb2.LocateSubmissionRequest, _history_pb2.LocateSubmissionResponse]
+    """Tells where a job's submission is in the log; intake asks when it is to be tried again, on the caller's behalf.
+    Errors: JOB_NOT_FOUND.
     """
 
 @_typing.type_check_only
@@ -58,14 +86,39 @@ class HistoryServiceAsyncStub(HistoryServiceStub):
     """Answers with the tenant's jobs, newest first; those that were just accepted may take a moment to be listed.
     Errors: INVALID_ARGUMENT with field paths.
     """
+    ExportJobs: _aio.UnaryStreamMultiCallable[_history_pb2.ExportJobsRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """Streams all of the tenant's jobs that match as NDJSON (`application/x-ndjson`): one job in the view FULL a line, the content
+    of results left out. A stream ends after 5 minutes; a client goes on with the last job that it read.
+    Errors: INVALID_ARGUMENT with field paths, JOB_NOT_FOUND (`after_job_id`).
+    """
+    GetStats: _aio.UnaryUnaryMultiCallable[_stats_pb2.GetStatsRequest, _stats_pb2.Stats]  # type: ignore[assignment]
+    """Answers with counts and latencies of the tenant's jobs over time, up to 90 days back.
+    Errors: INVALID_ARGUMENT with field paths.
+    """
+    CancelJobs: _aio.UnaryUnaryMultiCallable[_history_pb2.CancelJobsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """Cancels all of the tenant's jobs that match and have not ended, as an operation. What is submitted later is not of it.
+    With `validate_only` nothing is canceled: the operation that is answered with is done, has no name, and tells how many jobs
+    match.
+    Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+    """
+    RetryJobs: _aio.UnaryUnaryMultiCallable[_history_pb2.RetryJobsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """Tries all of the tenant's jobs again that match and have ended without success, as an operation: makes new jobs with
+    `retry_of`. With `validate_only` nothing is made, as with CancelJobs.
+    Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+    """
     GetRecordedJob: _aio.UnaryUnaryMultiCallable[_history_pb2.GetRecordedJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
-    """Answers with one job; intake asks when the job has left its own view, on the caller's behalf.
+    """Answers with one job in the view FULL; intake asks when the job has left its own view, or for its attempts, on the
+    caller's behalf.
     Errors: JOB_NOT_FOUND.
     """
     GetRecordedBatch: _aio.UnaryUnaryMultiCallable[_history_pb2.GetRecordedBatchRequest, _batches_pb2.Batch]  # type: ignore[assignment]
     """Answers with a batch as its recorded jobs make it; intake asks when it, or a job of it, has left its own view, on the
     caller's behalf.
     Errors: BATCH_NOT_FOUND.
+    """
+    LocateSubmission: _aio.UnaryUnaryMultiCallable[_history_pb2.LocateSubmissionRequest, _history_pb2.LocateSubmissionResponse]  # type: ignore[assignment]
+    """Tells where a job's submission is in the log; intake asks when it is to be tried again, on the caller's behalf.
+    Errors: JOB_NOT_FOUND.
     """
 
 class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -82,12 +135,57 @@ class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ExportJobs(
+        self,
+        request: _history_pb2.ExportJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
+        """Streams all of the tenant's jobs that match as NDJSON (`application/x-ndjson`): one job in the view FULL a line, the content
+        of results left out. A stream ends after 5 minutes; a client goes on with the last job that it read.
+        Errors: INVALID_ARGUMENT with field paths, JOB_NOT_FOUND (`after_job_id`).
+        """
+
+    @_abc_1.abstractmethod
+    def GetStats(
+        self,
+        request: _stats_pb2.GetStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stats_pb2.Stats, _abc.Awaitable[_stats_pb2.Stats]]:
+        """Answers with counts and latencies of the tenant's jobs over time, up to 90 days back.
+        Errors: INVALID_ARGUMENT with field paths.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelJobs(
+        self,
+        request: _history_pb2.CancelJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """Cancels all of the tenant's jobs that match and have not ended, as an operation. What is submitted later is not of it.
+        With `validate_only` nothing is canceled: the operation that is answered with is done, has no name, and tells how many jobs
+        match.
+        Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+        """
+
+    @_abc_1.abstractmethod
+    def RetryJobs(
+        self,
+        request: _history_pb2.RetryJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """Tries all of the tenant's jobs again that match and have ended without success, as an operation: makes new jobs with
+        `retry_of`. With `validate_only` nothing is made, as with CancelJobs.
+        Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+        """
+
+    @_abc_1.abstractmethod
     def GetRecordedJob(
         self,
         request: _history_pb2.GetRecordedJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
-        """Answers with one job; intake asks when the job has left its own view, on the caller's behalf.
+        """Answers with one job in the view FULL; intake asks when the job has left its own view, or for its attempts, on the
+        caller's behalf.
         Errors: JOB_NOT_FOUND.
         """
 
@@ -100,6 +198,16 @@ class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Answers with a batch as its recorded jobs make it; intake asks when it, or a job of it, has left its own view, on the
         caller's behalf.
         Errors: BATCH_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def LocateSubmission(
+        self,
+        request: _history_pb2.LocateSubmissionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_history_pb2.LocateSubmissionResponse, _abc.Awaitable[_history_pb2.LocateSubmissionResponse]]:
+        """Tells where a job's submission is in the log; intake asks when it is to be tried again, on the caller's behalf.
+        Errors: JOB_NOT_FOUND.
         """
 
 def add_HistoryServiceServicer_to_server(servicer: HistoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -72,6 +72,11 @@ class JobServiceStub:
                 request_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.Job.FromString,
                 _registered_method=True)
+        self.RetryJob = channel.unary_unary(
+                '/penstock.jobs.v1.JobService/RetryJob',
+                request_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.RetryJobRequest.SerializeToString,
+                response_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.Job.FromString,
+                _registered_method=True)
         self.GetJobResult = channel.unary_unary(
                 '/penstock.jobs.v1.JobService/GetJobResult',
                 request_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.GetJobResultRequest.SerializeToString,
@@ -158,6 +163,15 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryJob(self, request, context):
+        """Tries a job again that has ended: makes a new job of the same request, under the idempotency key that is given and no other,
+        with `retry_of`; the old one stays as it is. What was asked for is known for 7 days.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, SUBMISSION_GONE, and those of SubmitJob.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetJobResult(self, request, context):
         """Answers with the exact bytes of a job's result, under the upstream's own `Content-Type`, with an `ETag`; a range of
         them where one is asked for. A result of over 256 KiB is answered with a signed link to it in the header `Location`
@@ -231,6 +245,11 @@ def add_JobServiceServicer_to_server(servicer, server):
             'CancelJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelJob,
                     request_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.CancelJobRequest.FromString,
+                    response_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
+            'RetryJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryJob,
+                    request_deserializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.RetryJobRequest.FromString,
                     response_serializer=penstock_dot_jobs_dot_v1_dot_jobs__pb2.Job.SerializeToString,
             ),
             'GetJobResult': grpc.unary_unary_rpc_method_handler(
@@ -443,6 +462,33 @@ class JobService:
             target,
             '/penstock.jobs.v1.JobService/CancelJob',
             penstock_dot_jobs_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
+            penstock_dot_jobs_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.jobs.v1.JobService/RetryJob',
+            penstock_dot_jobs_dot_v1_dot_jobs__pb2.RetryJobRequest.SerializeToString,
             penstock_dot_jobs_dot_v1_dot_jobs__pb2.Job.FromString,
             options,
             channel_credentials,

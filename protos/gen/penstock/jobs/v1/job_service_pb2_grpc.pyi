@@ -67,6 +67,11 @@ class JobServiceStub:
     with it. A canceled job never has a result, whatever becomes of a call that was under way.
     Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED.
     """
+    RetryJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.RetryJobRequest, _jobs_pb2.Job]
+    """Tries a job again that has ended: makes a new job of the same request, under the idempotency key that is given and no other,
+    with `retry_of`; the old one stays as it is. What was asked for is known for 7 days.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, SUBMISSION_GONE, and those of SubmitJob.
+    """
     GetJobResult: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobResultRequest, _httpbody_pb2.HttpBody]
     """Answers with the exact bytes of a job's result, under the upstream's own `Content-Type`, with an `ETag`; a range of
     them where one is asked for. A result of over 256 KiB is answered with a signed link to it in the header `Location`
@@ -125,6 +130,11 @@ class JobServiceAsyncStub(JobServiceStub):
     """Cancels a job that is queued or waits to be retried, and with `force` one that runs; canceling a canceled job answers
     with it. A canceled job never has a result, whatever becomes of a call that was under way.
     Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED.
+    """
+    RetryJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.RetryJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
+    """Tries a job again that has ended: makes a new job of the same request, under the idempotency key that is given and no other,
+    with `retry_of`; the old one stays as it is. What was asked for is known for 7 days.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, SUBMISSION_GONE, and those of SubmitJob.
     """
     GetJobResult: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobResultRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """Answers with the exact bytes of a job's result, under the upstream's own `Content-Type`, with an `ETag`; a range of
@@ -223,6 +233,17 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         """Cancels a job that is queued or waits to be retried, and with `force` one that runs; canceling a canceled job answers
         with it. A canceled job never has a result, whatever becomes of a call that was under way.
         Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryJob(
+        self,
+        request: _jobs_pb2.RetryJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
+        """Tries a job again that has ended: makes a new job of the same request, under the idempotency key that is given and no other,
+        with `retry_of`; the old one stays as it is. What was asked for is known for 7 days.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, SUBMISSION_GONE, and those of SubmitJob.
         """
 
     @_abc_1.abstractmethod

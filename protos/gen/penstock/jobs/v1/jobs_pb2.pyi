@@ -102,6 +102,29 @@ class Job(_message.Message):
     LOW: Job.Priority.ValueType  # 3
     """After the tenant's other jobs."""
 
+    class _View:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Job._View.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        VIEW_UNSPECIFIED: Job._View.ValueType  # 0
+        """BASIC."""
+        BASIC: Job._View.ValueType  # 1
+        """All but its attempts."""
+        FULL: Job._View.ValueType  # 2
+        """Its attempts too, as history has them; the newest may come a moment later."""
+
+    class View(_View, metaclass=_ViewEnumTypeWrapper):
+        """View is how much is told of a job."""
+
+    VIEW_UNSPECIFIED: Job.View.ValueType  # 0
+    """BASIC."""
+    BASIC: Job.View.ValueType  # 1
+    """All but its attempts."""
+    FULL: Job.View.ValueType  # 2
+    """Its attempts too, as history has them; the newest may come a moment later."""
+
     @_typing.final
     class MetadataEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
@@ -143,6 +166,7 @@ class Job(_message.Message):
     TRACE_ID_FIELD_NUMBER: _builtins.int
     RETRY_OF_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`<upstream>-<uuidv7>`."""
     upstream: _builtins.str
@@ -179,6 +203,10 @@ class Job(_message.Message):
     def result(self) -> Global___JobResult: ...
     @_builtins.property
     def error(self) -> Global___JobError: ...
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobAttempt]:
+        """With the view FULL alone: each attempt, the oldest first."""
+
     def __init__(
         self,
         *,
@@ -203,14 +231,63 @@ class Job(_message.Message):
         trace_id: _builtins.str = ...,
         retry_of: _builtins.str = ...,
         revision: _builtins.int = ...,
+        attempts: _abc.Iterable[Global___JobAttempt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "error", b"error", "expires_at", b"expires_at", "finished_at", b"finished_at", "not_before", b"not_before", "result", b"result", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "batch_id", b"batch_id", "connection_id", b"connection_id", "created_at", b"created_at", "error", b"error", "expires_at", b"expires_at", "finished_at", b"finished_at", "id", b"id", "max_attempts", b"max_attempts", "metadata", b"metadata", "method", b"method", "not_before", b"not_before", "priority", b"priority", "result", b"result", "retry_of", b"retry_of", "revision", b"revision", "started_at", b"started_at", "state", b"state", "trace_id", b"trace_id", "updated_at", b"updated_at", "upstream", b"upstream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "batch_id", b"batch_id", "connection_id", b"connection_id", "created_at", b"created_at", "error", b"error", "expires_at", b"expires_at", "finished_at", b"finished_at", "id", b"id", "max_attempts", b"max_attempts", "metadata", b"metadata", "method", b"method", "not_before", b"not_before", "priority", b"priority", "result", b"result", "retry_of", b"retry_of", "revision", b"revision", "started_at", b"started_at", "state", b"state", "trace_id", b"trace_id", "updated_at", b"updated_at", "upstream", b"upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
+
+@_typing.final
+class JobAttempt(_message.Message):
+    """JobAttempt is one call that was begun for a job, and what came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    STARTED_AT_FIELD_NUMBER: _builtins.int
+    FINISHED_AT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    RETRY_NOT_BEFORE_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """From 1."""
+    state: Global___Job.State.ValueType
+    """Where the attempt left the job: RUNNING while it is under way."""
+    @_builtins.property
+    def started_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def finished_at(self) -> _timestamp_pb2.Timestamp:
+        """Not set while it is under way."""
+
+    @_builtins.property
+    def error(self) -> Global___JobError:
+        """Why it failed; not set where it did not."""
+
+    @_builtins.property
+    def retry_not_before(self) -> _timestamp_pb2.Timestamp:
+        """Where the job is to be tried again: not before this time."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        started_at: _timestamp_pb2.Timestamp | None = ...,
+        finished_at: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___Job.State.ValueType = ...,
+        error: Global___JobError | None = ...,
+        retry_not_before: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "finished_at", b"finished_at", "retry_not_before", b"retry_not_before", "started_at", b"started_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "finished_at", b"finished_at", "number", b"number", "retry_not_before", b"retry_not_before", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobAttempt: _TypeAlias = JobAttempt  # noqa: Y015
 
 @_typing.final
 class JobResult(_message.Message):
@@ -562,22 +639,51 @@ class GetJobRequest(_message.Message):
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     UPSTREAM_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     upstream: _builtins.str
     """Where given (by the path), must be the job's own."""
+    view: Global___Job.View.ValueType
+    """BASIC unless told."""
     def __init__(
         self,
         *,
         job_id: _builtins.str = ...,
         upstream: _builtins.str = ...,
+        view: Global___Job.View.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "upstream", b"upstream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "upstream", b"upstream", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetJobRequest: _TypeAlias = GetJobRequest  # noqa: Y015
+
+@_typing.final
+class RetryJobRequest(_message.Message):
+    """RetryJobRequest names a job that has ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    request_id: _builtins.str
+    """The same request under the same id makes one job (AIP-155); over HTTP also as the header `Idempotency-Key`."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryJobRequest: _TypeAlias = RetryJobRequest  # noqa: Y015
 
 @_typing.final
 class WaitJobRequest(_message.Message):
