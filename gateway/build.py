@@ -39,8 +39,11 @@ def build(settings: GatewaySettings, folder: Path, *, envoy: Path | None = None)
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    table = route_table(RouteData.load(), settings.services)
-    (folder / "penstock.binpb").write_bytes(descriptors.descriptor_set().SerializeToString(deterministic=True))
+    data = RouteData.load()
+    table = route_table(data, settings.services)
+    (folder / "penstock.binpb").write_bytes(
+        descriptors.descriptor_set(data.rules).SerializeToString(deterministic=True)
+    )
     for name, source in lua_sources.chunks(table, settings).items():
         (folder / name).write_text(source, encoding="utf-8")
     path = folder / "envoy.yaml"

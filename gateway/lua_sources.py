@@ -55,7 +55,8 @@ def _routes(table: RouteTable) -> dict[str, LuaValue]:
             "action": binding.template.action,
             "path": {
                 place: fields.json_name(binding.message, variable)
-                for variable, place in binding.template.variables.items()
+                for place, variable in enumerate(binding.template.fields, 1)
+                if variable
             },
         }
         for binding in table.bindings

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from google.api import annotations_pb2
 
 from gateway import descriptors
 
@@ -19,22 +18,28 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 _DATA = Path(__file__).parent / "routes.yaml"
-_SEGMENT = re.compile(r"[A-Za-z0-9._-]+|\{(?P<variable>[a-z_.]+)(=\*)?\}")
+_LITERAL = r"[A-Za-z0-9._-]+"
+#: A segment, or a variable that stands for one or more of them (google.api.http, "Path template syntax").
+_PART = re.compile(
+    rf"/(?:(?P<literal>{_LITERAL})|\{{(?P<variable>[a-z_.]+)(?:=(?P<over>(?:{_LITERAL}|\*)(?:/(?:{_LITERAL}|\*))*))?\}})"
+)
 _VERBS = ("get", "put", "post", "delete", "patch")
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A path of the API, such as `/api/v1/jobs/{job_id}:wait`.
+    """A path of the API, such as `/api/v1/jobs/{job_id}:wait` or `/api/v1/{name=operations/*}`.
 
     Args:
-        text: As the proto has it.
+        text: As the rule has it.
         segments: Its parts; a variable one is `{name}`.
+        fields: The variable that each part belongs to, or empty.
         action: What stands behind the last colon, or empty.
     """
 
     text: str
     segments: tuple[str, ...]
+    fields: tuple[str, ...]
     action: str
 
     @classmethod
@@ -42,21 +47,26 @@ class Template:
         """Reads a template.
 
         Raises:
-            ValueError: It has a form that the gateway does not route (`**`, a variable over several segments).
+            ValueError: It has a form that the gateway does not route (`**`).
         """
         path, _, action = text.partition(":")
         segments: list[str] = []
-        for segment in path.removeprefix("/").split("/"):
-            match = _SEGMENT.fullmatch(segment)
-            if match is None:
-                raise ValueError(f"the path {text} has a segment that the gateway cannot route: {segment!r}")
-            segments.append(f"{{{match['variable']}}}" if match["variable"] else segment)
-        return cls(text, tuple(segments), action)
+        fields: list[str] = []
+        end = 0
+        while (match := _PART.match(path, end)) is not None:
+            variable = match["variable"] or ""
+            parts = (match["over"] or "*").split("/") if variable else [match["literal"]]
+            segments += [f"{{{variable}}}" if part == "*" else part for part in parts]
+            fields += [variable] * len(parts)
+            end = match.end()
+        if not segments or end < len(path):
+            raise ValueError(f"the path {text} has a segment that the gateway cannot route: {path[end:]!r}")
+        return cls(text, tuple(segments), tuple(fields), action)
 
     @property
     def variables(self) -> dict[str, int]:
-        """The position, from 1, of the segment that each variable stands for."""
-        return {part[1:-1]: place for place, part in enumerate(self.segments, 1) if part.startswith("{")}
+        """The position, from 1, of the first segment that each variable stands for."""
+        return {name: self.fields.index(name) + 1 for name in dict.fromkeys(self.fields) if name}
 
     @property
     def regex(self) -> str:
@@ -142,6 +152,7 @@ class RouteData:
     waiting: Sequence[str]
     streaming: Sequence[str] = field(default_factory=tuple)
     foreign: Sequence[str] = field(default_factory=tuple)
+    rules: descriptors.Rules = field(default_factory=dict)
     anonymous: Sequence[Mapping[str, str]] = field(default_factory=tuple)
 
     @classmethod
@@ -169,7 +180,7 @@ def route_table(
         for method in service.methods:
             if method.full_name in data.streaming and (cluster := _cluster(service, data)) in clusters:
                 streams[method.full_name] = cluster
-            for verb, text, body in _rules(method):
+            for verb, text, body in _rules(descriptors.rule_of(method, data.rules)):
                 binding = Binding(
                     rpc=method.full_name,
                     verb=verb,
@@ -188,9 +199,8 @@ def route_table(
     return RouteTable(paths=ordered, pages=[Page(**page) for page in data.anonymous], streams=streams)
 
 
-def _rules(method: MethodDescriptor) -> Iterator[tuple[str, str, str]]:
-    """Verb, path and body of each HTTP rule of an RPC."""
-    rule = method.GetOptions().Extensions[annotations_pb2.http]  # pyright: ignore[reportArgumentType]  the stubs know no extension's type
+def _rules(rule: HttpRule) -> Iterator[tuple[str, str, str]]:
+    """Verb, path and body of an HTTP rule and of those beside it."""
     for each in (rule, *rule.additional_bindings):
         if (verb := _verb(each)) is not None:
             yield verb.upper(), getattr(each, verb), each.body

@@ -188,7 +188,7 @@ def _show(value: object) -> str:
     if isinstance(value, Secret):
         return "***"
     if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}s"
+        return f"{value.total_seconds():.12g}s"  # a short one writes days as 7.776e+06
     if isinstance(value, tuple):
         return ",".join(_show(part) for part in typing.cast("tuple[object, ...]", value))
     if isinstance(value, bool):

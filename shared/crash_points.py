@@ -53,6 +53,10 @@ class CrashPoint(StrEnum):
     WEBHOOKS_STORED = "webhooks-stored"
     #: Webhooks, after an endpoint was disabled and before its tenant is told.
     WEBHOOKS_DISABLED = "webhooks-disabled"
+    #: History, after an erasure was noted and before anyone is asked to erase.
+    HISTORY_ERASURE_NOTED = "history-erasure-noted"
+    #: Any service, after it has erased what is on one of its shelves and before the others.
+    SHELF_ERASED = "shelf-erased"
 
 
 class _Armed:

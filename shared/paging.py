@@ -20,6 +20,8 @@ MAX_PAGE_SIZE = 500
 _SEAL_BYTES = 16
 #: A true token has about a hundred characters.
 _TOKEN_MAX_CHARACTERS = 512
+#: Stands in tokens that lead back.
+_BACK = "back"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -31,6 +33,15 @@ class Position:
     #: In whole milliseconds, as the store keeps it.
     created_at: datetime
     id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Where a page begins: after a position, or before it."""
+
+    position: Position
+    #: Whether it leads back: the page ends just before the position.
+    back: bool = False
 
 
 def page_size(asked: int) -> int:
@@ -54,18 +65,29 @@ class PageTokens:
     def __init__(self, key: bytes) -> None:
         self._key = hmac.digest(key, b"penstock page tokens", "sha256")  # the key has other uses; this one is its own
 
-    def make(self, position: Position, *, bound_to: str) -> str:
-        """A token that leads on from the position.
+    def make(self, position: Position, *, bound_to: str, back: bool = False) -> str:
+        """A token that leads on from the position, or back from it.
 
         Args:
-            position: Of the last one on the page.
+            position: Of the last one on the page; of the first one where it leads back.
             bound_to: What the list depends on: its tenant, and its filters.
+            back: Whether it leads back.
         """
-        payload = json.dumps([(position.created_at - _EPOCH) // _MILLISECOND, position.id]).encode()
+        milliseconds = (position.created_at - _EPOCH) // _MILLISECOND
+        payload = json.dumps([milliseconds, position.id, *([_BACK] if back else [])]).encode()
         return base64.urlsafe_b64encode(self._seal(payload, bound_to) + payload).decode()
 
     def read(self, token: str, *, bound_to: str) -> Position | None:
         """The position that the token leads on from; None for an empty token, which asks for the first page.
+
+        Raises:
+            InvalidArgument: It was not made here, or not for this.
+        """
+        cursor = self.read_cursor(token, bound_to=bound_to)
+        return cursor.position if cursor is not None else None
+
+    def read_cursor(self, token: str, *, bound_to: str) -> Cursor | None:
+        """The same of a list whose tokens lead in either direction.
 
         Raises:
             InvalidArgument: It was not made here, or not for this.
@@ -76,10 +98,11 @@ class PageTokens:
         seal, payload = sealed[:_SEAL_BYTES], sealed[_SEAL_BYTES:]
         if not hmac.compare_digest(seal, self._seal(payload, bound_to)):
             raise InvalidArgument.field(
-                "pageToken", "is none of this list's; send an answer's nextPageToken as it is, with the same arguments"
+                "pageToken", "is none of this list's; send an answer's token as it is, with the same arguments"
             )
-        milliseconds, last_id = json.loads(payload)
-        return Position(created_at=_EPOCH + milliseconds * _MILLISECOND, id=last_id)
+        milliseconds, last_id, *direction = json.loads(payload)
+        position = Position(created_at=_EPOCH + milliseconds * _MILLISECOND, id=last_id)
+        return Cursor(position=position, back=direction == [_BACK])
 
     def _seal(self, payload: bytes, bound_to: str) -> bytes:
         return hmac.digest(self._key, bound_to.encode() + b"\0" + payload, "sha256")[:_SEAL_BYTES]

@@ -25,6 +25,8 @@ NOTICES = "NOTICES"
 AUDIT = "AUDIT"
 #: Of JOBS: history's consumer. What it has acknowledged, history has.
 HISTORY_CONSUMER = "history"
+#: How far back the log of jobs goes.
+JOBS_KEPT = timedelta(days=7)
 #: No notice comes later.
 NOTICES_KEPT = timedelta(days=7)
 #: Longer than any redelivery that follows from a publish whose acknowledgement was lost.
@@ -60,7 +62,7 @@ def stream_configs(limits: StreamLimits) -> list[StreamConfig]:
         description="The log of facts about jobs; every view can be rebuilt from it.",
         subjects=["jobs.*.*"],
         retention=RetentionPolicy.LIMITS,
-        max_age=timedelta(days=7).total_seconds(),
+        max_age=JOBS_KEPT.total_seconds(),
     )
     attempts = StreamConfig(
         name=ATTEMPTS,

@@ -49,7 +49,7 @@ local function known_query(query, fields)
 end
 
 -- The fields that the path gives, by their JSON names, and all that is wrong with the path.
--- `names` has the name of the field that a segment stands for, by the segment's place.
+-- `names` has the name of the field that a segment stands for, alone or after others, by the segment's place.
 local function path_fields(path, names, action)
   local said, violations, place = {}, {}, 0
   if action and #action > 0 and sub(path, -#action - 1) == ":" .. action then path = sub(path, 1, -#action - 2) end
@@ -61,7 +61,7 @@ local function path_fields(path, names, action)
     if fault then
       violations[#violations + 1] = { field = name or "", description = (name and "" or "the path ") .. fault }
     elseif name then
-      said[name] = plain
+      said[name] = said[name] and said[name] .. "/" .. plain or plain
     end
   end
   return said, violations

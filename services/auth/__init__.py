@@ -5,7 +5,8 @@ Owns       the tenants, their API keys and their connections to upstreams, and t
 Answers    `KeyService`, `ConnectionService` and `AuditService` to tenants, `TenantService` and `DataKeyService` to
            operators, `CredentialService` to services, and Envoy's `Authorization.Check` to the gateway: an identity
            token for a good key.
-Calls      no other service; of others the key provider, and the providers at which connections are authorized.
+Calls      history, for how long audit entries are kept; of others the key provider, and the providers at which
+           connections are authorized.
 Consumes   `audit.*`, what every service tells of changes and refusals.
 Publishes  the notices `tenant_suspended` and `tenant_resumed`, upon which jobs wait or go on; and of connections
            `connection_needs_reauth`, `connection_restored` and `connection_deleted`.

@@ -36,12 +36,14 @@ from shared.errors import Unavailable
 from shared.lifecycle import run
 from shared.notices import Notices
 from shared.paging import PageTokens
+from shared.retentions import told_retentions
 from shared.retry import until_done
 from shared.streams import AUDIT, AUTH_CHANGED_SIGNAL, KEY_USES_SIGNAL, TENANT_RESUMED_SIGNAL, TENANT_SUSPENDED_SIGNAL
 
 if TYPE_CHECKING:
     from shared.bus import Bus
     from shared.lifecycle import Process
+    from shared.retentions import ToldRetentions
 
 
 async def serve(config: Config, process: Process) -> None:
@@ -52,7 +54,8 @@ async def serve(config: Config, process: Process) -> None:
     # without it each replica holds its share of the limits by itself
     redis = process.lean_on("redis", kv.client(config.redis_url), check=kv.ping, close=kv.close)
     bus = await process.connect_bus(config.nats_url)
-    store, audit_store = await _stores(mongo)
+    retentions = told_retentions(process, config.history_address)
+    store, audit_store = await _stores(mongo, retentions)
     clock = SystemClock()
     hasher = KeyHasher(config.key_pepper)
     signing_keys = SigningKeys(config.sealing_key)
@@ -86,10 +89,13 @@ async def serve(config: Config, process: Process) -> None:
     trail = AuditTrail(audit_store)
     await _hear(bus, known_keys, usage)
     connections = await wire(
-        config, process, Shared(mongo=mongo, bus=bus, holders=store, page_tokens=page_tokens, clock=clock)
+        config,
+        process,
+        Shared(mongo=mongo, redis=redis, bus=bus, holders=store, page_tokens=page_tokens, clock=clock),
     )
     process.loop("usage", usage.run)
-    process.loop("trail", lambda: bus.consumer(AUDIT, audit_trail.CONSUMER).run(trail.handle))
+    process.loop("retentions", retentions.run)
+    process.loop("trail", lambda: _keep(trail, bus, retentions))
     process.loop("notices", notices.run)
     process.on_close(usage.flush)
     await process.serve(
@@ -105,12 +111,18 @@ async def serve(config: Config, process: Process) -> None:
     )
 
 
-async def _stores(mongo: mongo_.Client) -> tuple[MongoStore, MongoAuditStore]:
+async def _stores(mongo: mongo_.Client, retentions: ToldRetentions) -> tuple[MongoStore, MongoAuditStore]:
     """What is kept of tenants and keys, and the audit, with their indexes."""
-    store, audit_store = MongoStore(mongo), MongoAuditStore(mongo)
+    store, audit_store = MongoStore(mongo), MongoAuditStore(mongo, retentions=retentions)
     for each in (store, audit_store):
         await until_done(each.prepare, retry_on=(Unavailable,))
     return store, audit_store
+
+
+async def _keep(trail: AuditTrail, bus: Bus, retentions: ToldRetentions) -> None:
+    """Keeps audit entries, from when it is known for how long."""
+    await retentions.first_answer()
+    await bus.consumer(AUDIT, audit_trail.CONSUMER).run(trail.handle)
 
 
 def _limiter(config: Config, redis: kv.Client) -> Limiter:

@@ -67,6 +67,9 @@ class Config(ServiceConfig):
     authorization_lifetime: timedelta = timedelta(minutes=10)
     #: Lets providers be on this machine, and connections be for hosts on it: for development and tests alone.
     allow_loopback: bool = False
+    #: Where history answers gRPC, `host:port`, which tells for how long audit entries are kept; empty where nobody is
+    #: asked, and all are kept for a year.
+    history_address: str = ""
     #: How many connections a tenant may have.
     max_connections: int = 10_000
     #: What wraps the data keys, under which connections are sealed: `file` or `aws-kms`. Where the other one is set up

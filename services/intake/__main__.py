@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from penstock.auth.v1 import credentials_pb2_grpc
 from penstock.history.v1 import history_pb2_grpc
-from penstock.jobs.v1 import job_service_pb2_grpc, uploads_pb2_grpc
+from penstock.jobs.v1 import bulk_pb2_grpc, job_service_pb2_grpc, uploads_pb2_grpc
 from penstock.scheduler.v1 import scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2_grpc
 
-from services.intake import metrics, projection
+from services.intake import holdings, metrics, projection
 from services.intake.acceptance import Acceptor
 from services.intake.attachments import Attacher
 from services.intake.batch_reader import BatchReader
 from services.intake.batch_submitter import BatchSubmitter
+from services.intake.bulk import BulkServicer
 from services.intake.canceler import Canceler
 from services.intake.catalogue import Catalogue
 from services.intake.config import Config
@@ -27,7 +28,9 @@ from services.intake.projection import Projection
 from services.intake.reader import JobReader
 from services.intake.recorded import RecordedJobs
 from services.intake.results import Results
+from services.intake.retrier import Retrier
 from services.intake.servicer import JobServicer
+from services.intake.submissions import Submissions
 from services.intake.submitter import Submitter
 from services.intake.upload_servicer import UploadServicer
 from services.intake.upload_store import RedisUploadStore
@@ -90,9 +93,24 @@ async def serve(config: Config, process: Process) -> None:
     batch_submitter = BatchSubmitter(judge=judge, acceptor=acceptor, reader=batches, sealer=sealer, clock=clock)
     watcher = Watcher(reader=reader, store=store, waiters=waiters, clock=clock)
     canceler = Canceler(reader=reader, batches=batches, store=store, scheduler=scheduler, waiters=waiters)
+    retrier = Retrier(
+        reader=reader,
+        store=store,
+        submissions=Submissions(job_log=bus, objects=objects, sealer=sealer),
+        judge=judge,
+        submitter=submitter,
+        clock=clock,
+    )
     results = Results(reader=reader, objects=objects, link_lifetime=config.result_link_lifetime)
 
-    view = Projection(store=store, signaler=bus, tally=held.tally, batch_ends=held.batch_ends, moved=held.floor.moved)
+    view = Projection(
+        store=store,
+        signaler=bus,
+        tally=held.tally,
+        batch_ends=held.batch_ends,
+        erased=held.erased,
+        moved=held.floor.moved,
+    )
     process.loop("publisher", publisher.run)
     process.loop("projection", lambda: bus.consumer(streams.JOBS, projection.CONSUMER).run(view.handle))
     process.loop("catalogue", catalogue.run)
@@ -103,16 +121,23 @@ async def serve(config: Config, process: Process) -> None:
         batches=batches,
         watcher=watcher,
         canceler=canceler,
+        retrier=retrier,
         explainer=Explainer(reader=reader, scheduler=scheduler),
         results=results,
     )
     await process.serve(
         (job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs, "penstock.jobs.v1.JobService"),
         (
+            bulk_pb2_grpc.add_BulkServiceServicer_to_server,
+            BulkServicer(canceler=canceler, retrier=retrier),
+            "penstock.jobs.v1.BulkService",
+        ),
+        (
             uploads_pb2_grpc.add_UploadServiceServicer_to_server,
             UploadServicer(uploads),
             "penstock.jobs.v1.UploadService",
         ),
+        holdings.servicer(redis, objects, held.erased, clock=clock),
     )
 
 

@@ -10,8 +10,8 @@ from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 from penstock.scheduler.v1 import scheduler_pb2
 
-from services.intake.contract import change_of, state_of
-from shared.errors import JobFinished, JobRunning, Unavailable
+from services.intake.contract import change_of, state_of, view
+from shared.errors import JobFinished, JobNotFound, JobRunning, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     from penstock.scheduler.v1.scheduler_pb2_grpc import SchedulerServiceAsyncStub
 
     from services.intake.batch_reader import BatchReader
+    from services.intake.changes import Record
     from services.intake.reader import JobReader
     from services.intake.store import JobStore
     from services.intake.waiters import Waiters
+    from shared.errors import PenstockError
 
 _RETRY_AFTER = timedelta(seconds=1)
+#: Of many that are canceled, those that the scheduler is asked about at the same time.
+_CONCURRENCY = 32
 
 
 class Canceler:
@@ -72,12 +76,10 @@ class Canceler:
         job = await self._reader.get(tenant, job_id, upstream=upstream)
         if job.state == jobs_pb2.Job.CANCELED:
             return job
-        state = state_of(job.state)
-        if state.terminal:  # the scheduler forgets a job an hour after its end, and would take this one for a new one
-            raise JobFinished(
-                f"{job_id} has ended as {state}; only a job that has not ended can be canceled",
-                metadata={"job": job_id, "state": state},
-            )
+        if state_of(
+            job.state
+        ).terminal:  # the scheduler forgets it an hour after its end, and would take it for a new one
+            raise _finished(job)
         await self._follow([await self._decided(tenant, job_id, force=force)])
         return await self._reader.get_hot(tenant, job_id)
 
@@ -107,6 +109,46 @@ class Canceler:
                 raise failure
         return await self._batches.get(tenant, batch_id)
 
+    async def cancel_many(self, tenant: str, job_ids: Sequence[str], *, force: bool) -> list[PenstockError | None]:
+        """Cancels jobs, each for itself; answers with why one was not, or None, in their order.
+
+        One that is canceled already comes out well.
+
+        Args:
+            tenant: Whose jobs.
+            job_ids: Their ids, each once.
+            force: Those that run too; their calls are broken off, and may have taken effect.
+
+        Raises:
+            Unavailable: A dependency is away. Any of the jobs may be canceled.
+        """
+        records = await self._store.read_many(tenant, job_ids)
+        if None in records:
+            await self._store.confirm()
+        events: list[events_pb2.JobEvent] = []
+        reasons: dict[str, PenstockError] = {}
+        places = asyncio.Semaphore(_CONCURRENCY)
+
+        async def cancel(job_id: str, record: Record | None) -> None:
+            job = view(record) if record is not None else None
+            if job is None:  # it has not ended by what history knows, and all such are here
+                reasons[job_id] = JobNotFound(f"there is no job {job_id}", metadata={"job": job_id})
+            elif state_of(job.state).terminal:
+                if job.state != jobs_pb2.Job.CANCELED:
+                    reasons[job_id] = _finished(job)
+            else:
+                async with places:
+                    try:
+                        events.append(await self._decided(tenant, job_id, force=force))
+                    except (JobRunning, JobFinished) as error:  # told, as this job's reason
+                        reasons[job_id] = error
+
+        came_out = await asyncio.gather(*map(cancel, job_ids, records), return_exceptions=True)
+        await self._follow(events)  # those that were decided, whatever became of the others
+        for failure in filter(None, came_out):
+            raise failure
+        return [reasons.get(job_id) for job_id in job_ids]
+
     async def _decided(self, tenant: str, job_id: str, *, force: bool) -> events_pb2.JobEvent:
         try:
             return await self._scheduler.Cancel(scheduler_pb2.CancelRequest(job_id=job_id, tenant=tenant, force=force))
@@ -121,3 +163,11 @@ class Canceler:
         """Applies what was decided; the events come by the log too, and are known by their revisions."""
         await self._store.apply([change_of(event) for event in events])
         self._waiters.wake([event.job_id for event in events])
+
+
+def _finished(job: jobs_pb2.Job) -> JobFinished:
+    state = state_of(job.state)
+    return JobFinished(
+        f"{job.id} has ended as {state}; only a job that has not ended can be canceled",
+        metadata={"job": job.id, "state": state},
+    )

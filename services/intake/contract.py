@@ -35,6 +35,7 @@ def first_job(request: JobRequest, *, now: datetime, trace_id: str) -> jobs_pb2.
         max_attempts=request.retry.max_attempts,
         metadata=request.metadata,
         trace_id=trace_id,
+        retry_of=request.retry_of,
         revision=FIRST_REVISION,
     )
     job.created_at.FromDatetime(now)

@@ -182,6 +182,7 @@ class JobRequest:
         lane: Where it stands in line within its tenant; empty for the common lane.
         attachments: The uploads that the params name.
         fingerprint: Equal for equal requests, whenever they are made.
+        retry_of: The job that this one tries again; empty for none.
     """
 
     upstream: str
@@ -203,6 +204,7 @@ class JobRequest:
     attachments: tuple[Attachment, ...] = ()
     idempotency_key: str
     fingerprint: bytes
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

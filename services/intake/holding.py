@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from services.intake import projection
 from services.intake.batch_ends import BatchEnds
 from services.intake.batch_store import RedisBatchStore
+from services.intake.erased import ErasedThings
 from services.intake.floor import Floor
 from services.intake.hot_view import HotView, RedisKeptRecords
 from services.intake.known_servers import KnownServers
@@ -35,11 +36,14 @@ class Held:
     batch_ends: BatchEnds
     tally: Tally
     floor: Floor
+    erased: ErasedThings
 
 
 async def hold(config: Config, process: Process, redis: kv.Client, bus: Bus) -> Held:
     """Learns whether Redis has lost anything; if it has, it is rebuilt beside answering."""
     bucket = await until_done(lambda: bus.bucket("intake", replicas=config.stream_replicas), retry_on=(Unavailable,))
+    erased = ErasedThings(bucket)
+    await until_done(erased.load, retry_on=(Unavailable,))
     servers = KnownServers()
     hot_view = HotView(
         RedisKeptRecords(redis),
@@ -57,6 +61,7 @@ async def hold(config: Config, process: Process, redis: kv.Client, bus: Bus) -> 
         bus=bus,
         store=store,
         batch_ends=batch_ends,
+        erased=erased,
         floor=floor,
         tally=tally,
     )
@@ -65,4 +70,5 @@ async def hold(config: Config, process: Process, redis: kv.Client, bus: Bus) -> 
     process.loop("floor", floor.run)
     process.loop("hot_view", hot_view.run)
     process.loop("rebuild", rebuilder.run)
-    return Held(store=store, batches=batches, batch_ends=batch_ends, tally=tally, floor=floor)
+    process.loop("erased", erased.follow)
+    return Held(store=store, batches=batches, batch_ends=batch_ends, tally=tally, floor=floor, erased=erased)

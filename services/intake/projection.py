@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from services.intake.batch_ends import BatchEnds
     from services.intake.changes import Change
+    from services.intake.erased import ErasedThings
     from services.intake.store import JobStore
     from services.intake.tally import Tally
     from shared.bus import Incoming
@@ -48,6 +49,7 @@ class Projection:
         signaler: Tells every replica whose waiters to wake.
         tally: Counts unfinished jobs.
         batch_ends: Tells of batches whose last job has ended.
+        erased: What the log must not bring back.
         moved: Is told that events were applied.
     """
 
@@ -58,10 +60,12 @@ class Projection:
         signaler: Signaler,
         tally: Tally,
         batch_ends: BatchEnds,
+        erased: ErasedThings,
         moved: Callable[[], None],
     ) -> None:
         self._store = store
         self._batch_ends = batch_ends
+        self._erased = erased
         self._signaler = signaler
         self._tally = tally
         self._moved = moved
@@ -72,7 +76,7 @@ class Projection:
         Raises:
             Unavailable: A dependency is away; the batch comes again, and does no harm.
         """
-        changes = [change for message in batch if (change := _read(message)) is not None]
+        changes = self._erased.left([change for message in batch if (change := _read(message)) is not None])
         if not changes:
             return
         metrics.PROJECTION_BATCH_EVENTS.observe(len(changes))

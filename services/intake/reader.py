@@ -9,6 +9,7 @@ from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
 from services.intake.contract import left_by, state_of, view
+from services.intake.domain import State
 from shared import ids
 from shared.errors import InvalidArgument, JobNotFound
 
@@ -52,14 +53,21 @@ class JobReader:
             JobNotFound: The tenant has no such job.
             Unavailable: The store or history is away.
         """
-        record = await self._read(tenant, job_id, upstream)
-        job = view(record) if record is not None else None
-        if job is not None:
-            return job
-        job = await self._get_recorded(job_id)
-        if record is None or record.event is None:
-            return job
-        return left_by(events_pb2.JobEvent.FromString(record.event), job)
+        job, _ = await self._get(tenant, job_id, upstream)
+        return job
+
+    async def get_full(self, tenant: str, job_id: str, *, upstream: str = "") -> jobs_pb2.Job:
+        """The same, with its attempts, which history has; the newest may come a moment later.
+
+        Raises:
+            InvalidArgument: The id is no id.
+            JobNotFound: The tenant has no such job.
+            Unavailable: The store or history is away.
+        """
+        job, recorded = await self._get(tenant, job_id, upstream, full=True)
+        if not recorded:
+            job.attempts.extend(await self._recorded.attempts(job_id))
+        return job
 
     async def get_hot(self, tenant: str, job_id: str, *, upstream: str = "") -> jobs_pb2.Job:
         """The same, by the hot view alone: for what no job can undergo that has left it.
@@ -89,6 +97,27 @@ class JobReader:
             return await self._get_recorded(job_id)
         return jobs_pb2.Job.FromString(record.job)
 
+    async def ended_as(self, tenant: str, job_id: str) -> tuple[State, int]:
+        """How a job stands, and, where it has ended, the place of its `submitted` in the log; 0 where nobody knows.
+
+        Raises:
+            InvalidArgument: The id is no id.
+            JobNotFound: The tenant has no such job.
+            Unavailable: The store or history is away.
+        """
+        record = await self._read(tenant, job_id)
+        if record is None:
+            job = await self._get_recorded(job_id)
+            state, sequence = state_of(job.state), 0
+        elif record.event is None:
+            return State.QUEUED, 0
+        else:
+            event = events_pb2.JobEvent.FromString(record.event)
+            state, sequence = state_of(event.state), event.submitted_sequence
+        if state.terminal and not sequence:
+            sequence = await self._recorded.located(job_id)
+        return state, sequence
+
     async def wait(self, tenant: str, job_id: str, *, at_most: timedelta, remaining_s: float | None) -> jobs_pb2.Job:
         """The job when it has ended, or as it stands when the timeout or the caller's deadline is near.
 
@@ -115,9 +144,20 @@ class JobReader:
                 if not await waiter.woken(until):
                     return job
 
-    async def _get_recorded(self, job_id: str) -> jobs_pb2.Job:
+    async def _get(self, tenant: str, job_id: str, upstream: str, *, full: bool = False) -> tuple[jobs_pb2.Job, bool]:
+        """The job as it stands, and whether history has told it."""
+        record = await self._read(tenant, job_id, upstream)
+        job = view(record) if record is not None else None
+        if job is not None:
+            return job, False
+        job = await self._get_recorded(job_id, full=full)
+        if record is None or record.event is None:
+            return job, True
+        return left_by(events_pb2.JobEvent.FromString(record.event), job), True
+
+    async def _get_recorded(self, job_id: str, *, full: bool = False) -> jobs_pb2.Job:
         try:
-            return await self._recorded.get(job_id)
+            return await (self._recorded.get_full(job_id) if full else self._recorded.get(job_id))
         except JobNotFound:  # history may be behind, and the hot view may have lost the job a moment ago
             await self._store.confirm()
             raise

@@ -11,8 +11,8 @@ from penstock.jobs.v1 import jobs_pb2
 
 from services.intake.canonical import number, shortened
 from services.intake.domain import MAX_BATCH_JOBS, MAX_PARAMS_BYTES, MAX_WAIT, BatchDraft, CacheMode, Draft, Priority
-from services.intake.idempotency import read_key
 from shared.errors import FieldViolation, InvalidArgument
+from shared.idempotency import read_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -177,6 +177,17 @@ def read_duration(duration: Duration, path: str, faults: list[FieldViolation]) -
         faults.append(FieldViolation(path, "is no duration; send seconds such as 30s"))
         return None
     return timedelta(seconds=seconds, microseconds=nanos // 1000)
+
+
+def is_full(view: int) -> bool:
+    """Whether a caller wants a job with its attempts.
+
+    Raises:
+        InvalidArgument: It is no view.
+    """
+    if view not in jobs_pb2.Job.View.values():
+        raise InvalidArgument.field("view", f"is {view}; it takes BASIC or FULL")
+    return view == jobs_pb2.Job.FULL
 
 
 def read_timeout(duration: Duration) -> timedelta:

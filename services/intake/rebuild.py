@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from services.intake.batch_ends import BatchEnds
     from services.intake.changes import Change
+    from services.intake.erased import ErasedThings
     from services.intake.floor import Floor
     from services.intake.known_servers import KnownServers
     from services.intake.rebuilds import Rebuilds
@@ -68,6 +69,7 @@ class Rebuilder:
         bus: Has the log.
         store: What is rebuilt.
         batch_ends: The same for batches.
+        erased: What the log must not bring back.
         floor: From where.
         tally: Counts what was rebuilt.
     """
@@ -81,6 +83,7 @@ class Rebuilder:
         bus: Bus,
         store: JobStore,
         batch_ends: BatchEnds,
+        erased: ErasedThings,
         floor: Floor,
         tally: Tally,
     ) -> None:
@@ -90,6 +93,7 @@ class Rebuilder:
         self._bus = bus
         self._store = store
         self._batch_ends = batch_ends
+        self._erased = erased
         self._floor = floor
         self._tally = tally
 
@@ -166,7 +170,7 @@ class Rebuilder:
             while done < newest:
                 batch = await until_done(reader.batch, retry_on=(Unavailable,), backoff=_BACKOFF)
                 for part in _parts(batch):
-                    changes = _changes(part)
+                    changes = self._erased.left(_changes(part))
                     if backlog is not None:
                         backlog.add(changes)
                         if part[-1].time < horizon:

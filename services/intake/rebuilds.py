@@ -10,6 +10,7 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from services.intake.erased import is_note
 from shared import ids
 from shared.bus import Conflict
 
@@ -93,7 +94,7 @@ class Rebuilds:
     async def finish(self, server: str) -> None:
         """Notes that the server holds all that the log tells."""
         await self._bucket.put(server, _REBUILT)
-        kept = await self._bucket.entries()
+        kept = {key: entry for key, entry in (await self._bucket.entries()).items() if not is_note(key)}
         for old in sorted(kept, key=lambda key: kept[key].revision)[:-_MAX_KEPT]:
             await self._bucket.delete(old)
 

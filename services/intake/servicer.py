@@ -10,7 +10,9 @@ from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 from services.intake import sse
 from services.intake.aside import aside
 from services.intake.domain import DEFAULT_WAIT, HEARTBEAT
-from services.intake.reading import read_after, read_batch_draft, read_draft, read_timeout
+from services.intake.reading import is_full, read_after, read_batch_draft, read_draft, read_timeout
+from shared.errors import InvalidArgument
+from shared.idempotency import read_key
 from shared.rpc import call as current_call
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from services.intake.explainer import Explainer
     from services.intake.reader import JobReader
     from services.intake.results import Results
+    from services.intake.retrier import Retrier
     from services.intake.submitter import Submitter
     from services.intake.watching import Watcher
 
@@ -41,6 +44,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         batches: Tells how batches stand.
         watcher: Tells what happens to them.
         canceler: Cancels them.
+        retrier: Tries them again.
         explainer: Says why they wait.
         results: Answers with what they came to.
         heartbeat: How long nothing may be sent on a stream of server-sent events.
@@ -55,6 +59,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         batches: BatchReader,
         watcher: Watcher,
         canceler: Canceler,
+        retrier: Retrier,
         explainer: Explainer,
         results: Results,
         heartbeat: timedelta = HEARTBEAT,
@@ -65,6 +70,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self._batches = batches
         self._watcher = watcher
         self._canceler = canceler
+        self._retrier = retrier
         self._explainer = explainer
         self._results = results
         self._heartbeat = heartbeat
@@ -86,9 +92,10 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def GetJob(  # noqa: N802  gRPC's name
         self, request: jobs_pb2.GetJobRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> jobs_pb2.Job:
-        """Answers with a job as it stands."""
+        """Answers with a job as it stands, with its attempts where they are asked for."""
         del context
-        return await self._reader.get(current_call.current_tenant(), request.job_id, upstream=request.upstream)
+        get = self._reader.get_full if is_full(request.view) else self._reader.get
+        return await get(current_call.current_tenant(), request.job_id, upstream=request.upstream)
 
     async def WaitJob(  # noqa: N802  gRPC's name
         self, request: jobs_pb2.WaitJobRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -166,6 +173,23 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         del context
         return await self._canceler.cancel(
             current_call.current_tenant(), request.job_id, upstream=request.upstream, force=request.force
+        )
+
+    async def RetryJob(  # noqa: N802  gRPC's name
+        self, request: jobs_pb2.RetryJobRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> jobs_pb2.Job:
+        """Tries a job again that has ended."""
+        del context
+        current_call.current_tenant()  # raises for a service, whose jobs would belong to nobody
+        call = current_call.current()
+        key, faults = read_key(request.request_id, call.metadata if call else {})
+        if faults:
+            raise InvalidArgument.of(faults)
+        return await self._retrier.retry(
+            request.job_id,
+            current_call.current_principal(),
+            idempotency_key=key,
+            remaining_s=call.remaining_s() if call else None,
         )
 
     async def SubmitBatch(  # noqa: N802  gRPC's name

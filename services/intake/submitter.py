@@ -12,8 +12,10 @@ from services.intake.domain import Candidate, Outcome
 from shared import errors, ids, observability
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from services.intake.acceptance import Acceptor
-    from services.intake.domain import Draft
+    from services.intake.domain import Draft, JobRequest
     from services.intake.judge import Judge
     from services.intake.recorded import RecordedJobs
     from services.intake.store import JobStore
@@ -74,7 +76,26 @@ class Submitter:
         now = self._clock.now()
         request = await self._judge.job(draft, principal.tenant, now)
         if isinstance(request, str):
-            return await self._replay(request, principal.tenant), REPLAYED
+            return await self.replay(request, principal.tenant), REPLAYED
+        made, job = await self.accept(request, principal, now=now, remaining_s=remaining_s)
+        return (job, ACCEPTED) if job is not None else (await self.replay(made, principal.tenant), REPLAYED)
+
+    async def accept(
+        self, request: JobRequest, principal: Principal, *, now: datetime, remaining_s: float | None
+    ) -> tuple[str, jobs_pb2.Job | None]:
+        """Accepts a request that was found good: the id of the job that it makes, and the job, QUEUED and on disk.
+
+        Under a key that is known, the id of the job that it has made, and None.
+
+        Args:
+            request: As it was judged.
+            principal: Who submits.
+            now: When it was.
+            remaining_s: Until the caller's deadline; None where there is none.
+
+        Raises:
+            PenstockError: As `submit` does, but for what is wrong with the request.
+        """
         job = first_job(request, now=now, trace_id=observability.current_trace_id())
 
         def candidate(job_id: str) -> Candidate:
@@ -88,7 +109,7 @@ class Submitter:
 
         admitted, admission = await self._acceptor.admit(candidate, ids.new_job_id(request.upstream), principal.tenant)
         if admission.outcome is Outcome.KNOWN:
-            return await self._replay(admission.id, principal.tenant), REPLAYED
+            return admission.id, None
         [standing] = admission.standing
         if standing is not None:
             job = jobs_pb2.Job.FromString(standing)
@@ -100,9 +121,9 @@ class Submitter:
             remaining_s=remaining_s,
         )
         log.info("job_accepted", job=job.id, method=request.method)
-        return job, ACCEPTED
+        return job.id, job
 
-    async def _replay(self, job_id: str, tenant: str) -> jobs_pb2.Job:
+    async def replay(self, job_id: str, tenant: str) -> jobs_pb2.Job:
         """The first answer again: the same job with the same contents, and in the state it has now.
 
         A state that was true once would only send the caller to ask again; AIP-155 allows either.

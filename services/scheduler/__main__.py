@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from penstock.scheduler.v1 import queues_pb2_grpc, scheduler_pb2_grpc
 from penstock.upstream.v1 import upstream_pb2_grpc
 
-from services.scheduler import standings
+from services.scheduler import holdings, standings
 from services.scheduler.checkpoints import Checkpoints
 from services.scheduler.config import Config
 from services.scheduler.domain import QueueSettings
@@ -84,6 +84,15 @@ async def serve(config: Config, process: Process) -> None:
             queues_pb2_grpc.add_QueueServiceServicer_to_server,
             QueueServicer(upstreams=upstreams, queue=queue, settings=queue_settings, recovery=recovery),
             "penstock.scheduler.v1.QueueService",
+        ),
+        holdings.servicer(
+            redis,
+            queue=queue,
+            outbox=outbox,
+            settings=queue_settings,
+            signals=signals,
+            upstreams=upstreams,
+            clock=SystemClock(),
         ),
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from penstock.scheduler.v1 import queues_pb2
@@ -20,7 +21,6 @@ from shared.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
-    from datetime import timedelta
 
     from services.scheduler.queue import Queue
     from services.scheduler.rules import Offer
@@ -33,6 +33,8 @@ _SETTINGS = "settings"
 _PAUSES = "pauses"
 #: Of one tenant in one queue: each is looked at when anyone asks how the queue stands.
 MAX_PAUSES = 100
+#: That a tenant has no pause any more is on disk for so long, for replicas that have yet to hear of it.
+_EMPTY_KEPT = timedelta(hours=1)
 
 
 class Bucket(Protocol):
@@ -178,6 +180,31 @@ class Settings:
         await self._change(upstream, tenant, resumed)
         await self._apply_pauses(upstream, tenant, lanes=[lane])
         await self._signals.announce(upstream)
+
+    async def forget(self, upstream: str, *, tenant: str, lane: str) -> int:
+        """Takes back a tenant's pause of a lane, or all of its pauses where `lane` is empty; answers how many.
+
+        What is then left on disk, the tenant's name, goes by itself.
+
+        Raises:
+            Unavailable: Redis or NATS is away; doing it again is right.
+        """
+        key = _Key(_PAUSES, upstream, tenant).text
+        while True:
+            entry = await self._bucket.get(key)
+            before = _pauses_of(entry, tenant)
+            gone = set(before) & {lane} if lane else set(before)
+            if entry is None or not gone:
+                return 0
+            left = [pause for name, pause in before.items() if name not in gone]
+            ttl = _EMPTY_KEPT if not left else None
+            try:
+                await self._bucket.update(key, _dump(left), entry.revision, ttl=ttl)
+            except Conflict:  # another one was faster
+                continue
+            await self._apply_pauses(upstream, tenant, lanes=gone)
+            await self._signals.announce(upstream)
+            return len(gone)
 
     async def _change(self, upstream: str, tenant: str, change: Callable[[dict[str, Pause]], dict[str, Pause]]) -> None:
         """Changes a tenant's pauses, by lane, on disk, whoever else does so at the same time."""

@@ -10,7 +10,7 @@ from penstock.auth.v1 import credentials_pb2_grpc
 from penstock.scheduler.v1 import scheduler_pb2_grpc
 from penstock.upstream.v1 import cache_pb2_grpc, upstream_pb2_grpc
 
-from services.upstream import urls
+from services.upstream import holdings, urls
 from services.upstream.attempts import Attempts
 from services.upstream.cache import wiring as cache
 from services.upstream.cancels import Cancels
@@ -91,6 +91,7 @@ async def serve(config: Config, process: Process) -> None:
             cached.servicer,
             "penstock.upstream.v1.CacheService",
         ),
+        holdings.servicer(cached.redis, objects, cached.servicer),
     )
 
 

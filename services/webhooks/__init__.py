@@ -3,7 +3,7 @@
 Owns       endpoints, deliveries, who works which receiver, replays, and figures (MongoDB, database `webhooks`); the
            secrets that sign.
 Answers    `EndpointService`, `DeliveryService` and `CallbackSecretService` to tenants.
-Calls      no other service; the receivers that tenants name, through the address guard.
+Calls      history, for how long deliveries are kept; the receivers that tenants name, through the address guard.
 Consumes   `jobs.<event>.*` of the events by which jobs end; reads their submissions back from `JOBS`. `notices.*`.
 Emits      `notices.endpoint_disabled`; the signals `signal.webhooks.*` to its own replicas.
 

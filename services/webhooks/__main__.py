@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from penstock.webhooks.v1 import deliveries_pb2_grpc, endpoints_pb2_grpc, webhooks_pb2_grpc
 
+from services.webhooks import holdings
 from services.webhooks.collecting.event_types.catalogue import EventTypes
 from services.webhooks.collecting.wiring import run_collectors
 from services.webhooks.config import Config
@@ -17,7 +18,7 @@ from services.webhooks.deliveries.stats import EndpointStatistics
 from services.webhooks.deliveries.stats_store import MongoStatsStore
 from services.webhooks.deliveries.store import MongoDeliveryStore
 from services.webhooks.deliveries.upgrade import Upgrade
-from services.webhooks.deliveries.wiring import delivery_servicer, running_replays, running_tally
+from services.webhooks.deliveries.wiring import delivery_servicer, run_retention, running_replays, running_tally
 from services.webhooks.delivering.receivers import MongoReceiverStore
 from services.webhooks.delivering.sender import tls_context
 from services.webhooks.delivering.wiring import running_news
@@ -43,7 +44,7 @@ async def serve(config: Config, process: Process) -> None:
         "mongodb", lambda: mongo_.connect(config.mongo_url), check=mongo_.ping, close=mongo_.close
     )
     bus = await process.connect_bus(config.nats_url)
-    deliveries = MongoDeliveryStore(mongo, retention=config.delivery_retention)
+    deliveries = MongoDeliveryStore(mongo)
     endpoints, replay_store, stats = MongoEndpointStore(mongo), MongoReplayStore(mongo), MongoStatsStore(mongo)
     receivers, work = MongoReceiverStore(mongo), MongoWorkStore(mongo)
     for store in (deliveries, endpoints, replay_store, stats, receivers, work):
@@ -71,6 +72,7 @@ async def serve(config: Config, process: Process) -> None:
     replays = running_replays(
         process, replay_store, deliveries=deliveries, endpoints=endpoints, announcer=news, clock=clock
     )
+    run_retention(config, process, mongo, clock=clock)
     process.loop("earlier deliveries", Upgrade(mongo, receivers).run)
     run_collectors(process, bus, deliveries=deliveries, endpoints=endpoints, announcer=news, clock=clock)
     shown = delivery_servicer(
@@ -104,6 +106,7 @@ async def serve(config: Config, process: Process) -> None:
         (add_endpoints, changed, "penstock.webhooks.v1.EndpointService"),
         (add_deliveries, shown, "penstock.webhooks.v1.DeliveryService"),
         (add_secrets, CallbackSecretServicer(secrets), "penstock.webhooks.v1.CallbackSecretService"),
+        holdings.servicer(mongo, bus),
     )
 
 

@@ -21,9 +21,7 @@ _MAX_PAUSES = 50
 _MAX_PAUSE = timedelta(days=7)
 _MAX_TIMEOUT = timedelta(minutes=1)
 _HOLDS = (timedelta(seconds=1), timedelta(minutes=5))
-#: A day longer than the log keeps the event that a delivery was made of: one that comes again must find it there.
-_MIN_RETENTION = timedelta(days=8)
-_MAX_RETENTION = timedelta(days=366)
+_MOST_INTERVAL = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +55,11 @@ class Config(ServiceConfig):
     disable_after: timedelta = timedelta(days=5)
     #: Files of certificates, in PEM, of authorities that vouch for receivers beside those that the machine trusts.
     ca_files: tuple[Path, ...] = ()
-    #: How long a delivery that has ended is kept, with what the receiver has said.
-    delivery_retention: timedelta = timedelta(days=30)
+    #: Where history answers gRPC, `host:port`, which tells for how long deliveries are kept; empty where nobody is
+    #: asked, and none are deleted before 366 days.
+    history_address: str = ""
+    #: How often to look for deliveries that have had their time.
+    retention_interval: timedelta = timedelta(minutes=5)
     #: Lets callbacks and endpoints lead to this machine: for a laptop, never for production.
     allow_loopback: bool = False
 
@@ -76,7 +77,7 @@ class Config(ServiceConfig):
                 ("PENSTOCK_CA_FILES", _ca_problem(self.ca_files)),
                 ("PENSTOCK_MAX_ENDPOINTS", _max_endpoints_problem(self.max_endpoints)),
                 ("PENSTOCK_SECRET_GRACE", _grace_problem(self.secret_grace)),
-                ("PENSTOCK_DELIVERY_RETENTION", _retention_problem(self.delivery_retention)),
+                ("PENSTOCK_RETENTION_INTERVAL", _interval_problem(self.retention_interval)),
             )
             if problem
         ]
@@ -145,7 +146,7 @@ def _grace_problem(grace: timedelta) -> str:
     return f"is {grace.total_seconds():g}s; it takes 0s to {MAX_GRACE.days} days"
 
 
-def _retention_problem(retention: timedelta) -> str:
-    if _MIN_RETENTION <= retention <= _MAX_RETENTION:
+def _interval_problem(interval: timedelta) -> str:
+    if timedelta() < interval <= _MOST_INTERVAL:
         return ""
-    return f"is {retention / timedelta(days=1):g}d; it takes {_MIN_RETENTION.days}d to {_MAX_RETENTION.days}d"
+    return f"is {interval.total_seconds():g}s; it takes more than 0 s and at most {_MOST_INTERVAL.days} day"

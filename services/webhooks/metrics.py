@@ -37,6 +37,7 @@ REPLAYED = Counter(
     "Deliveries put back to be made again, one by one or many at a time.",
     ("by",),
 )
+DELETED = Counter("penstock_webhooks_deleted_deliveries", "Deliveries deleted because they had had their time.")
 PASSED_OVER = Counter(
     "penstock_webhooks_passed_over_deliveries",
     "Deliveries that a replay has left as they were: gone, disabled, at work.",

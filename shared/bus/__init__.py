@@ -4,7 +4,7 @@ from shared.bus.bucket import Bucket, Conflict, Entry
 from shared.bus.connection import Bus, connect
 from shared.bus.consumer import Consumer
 from shared.bus.group import MAX_GROUP, GroupPublisher, Unit
-from shared.bus.messages import Incoming, Outgoing, Progress
+from shared.bus.messages import Incoming, Lag, Outgoing, Progress
 from shared.bus.reader import Reader, Stored
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Entry",
     "GroupPublisher",
     "Incoming",
+    "Lag",
     "Outgoing",
     "Progress",
     "Reader",

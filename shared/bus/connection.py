@@ -16,9 +16,10 @@ from shared.bus.consumer import Consumer
 from shared.bus.driver import TIMEOUT, Troubles, translated, unavailable
 from shared.bus.group import MAX_GROUP, GroupPublisher
 from shared.bus.headers import Client
-from shared.bus.messages import Progress
+from shared.bus.messages import Lag, Progress
 from shared.bus.reader import Reader
 from shared.bus.singles import Singles
+from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -212,6 +213,49 @@ class Bus:
             acknowledged=(info.ack_floor.stream_seq or 0) if info.ack_floor is not None else 0,
             given=(info.delivered.stream_seq or 0) if info.delivered is not None else 0,
         )
+
+    async def lag(self, stream: str, durable: str, subject: str) -> Lag:
+        """How far a consumer is behind, all who share it taken together.
+
+        Args:
+            stream: Whose messages.
+            durable: The consumer.
+            subject: Which messages it is to handle; may hold wildcards.
+
+        Raises:
+            Unavailable: The server does not answer.
+        """
+        async with translated():
+            try:
+                info = await self._jetstream.consumer_info(stream, durable)
+                messages = (info.num_pending or 0) + (info.num_ack_pending or 0)
+                if not messages:
+                    return Lag(messages=0, oldest=None)
+                done = (info.ack_floor.stream_seq or 0) if info.ack_floor is not None else 0
+                next_ = await self._jetstream.get_msg(stream, done + 1, subject=subject, next=True, direct=True)
+            except nats.js.errors.NotFoundError:  # no such consumer, or the last of them has just gone
+                return Lag(messages=0, oldest=None)
+        return Lag(messages=messages, oldest=next_.time)
+
+    @asynccontextmanager
+    async def paused(self, stream: str, durable: str, *, until: datetime) -> AsyncGenerator[None]:
+        """Has the server give nothing more to a consumer during the block, and no longer than until the time.
+
+        What it was given before may still be handled. Where there is no such consumer there is nothing to be done.
+
+        Raises:
+            Unavailable: The server does not answer.
+        """
+        async with translated():
+            with contextlib.suppress(nats.js.errors.NotFoundError):
+                await self._jetstream.pause_consumer(stream, durable, until.isoformat())
+        try:
+            yield
+        finally:
+            with contextlib.suppress(Unavailable):  # it goes on by itself when the time has come
+                async with translated():
+                    with contextlib.suppress(nats.js.errors.NotFoundError):
+                        await self._jetstream.resume_consumer(stream, durable)
 
     @asynccontextmanager
     async def reader(self, stream: str, *subjects: str, start: int | datetime | None = None) -> AsyncGenerator[Reader]:

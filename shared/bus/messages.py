@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
 CONTENT_TYPE = "application/protobuf"
 
@@ -77,3 +77,16 @@ class Progress:
 
     acknowledged: int
     given: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """How far a consumer is behind.
+
+    Args:
+        messages: That it has not acknowledged, whether or not it was given them.
+        oldest: When the oldest of them was stored; None where there is none.
+    """
+
+    messages: int
+    oldest: datetime | None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -199,6 +199,22 @@ class Objects:
             )
         if answer.get("Errors"):
             raise driver.unavailable(f"the object store kept {len(answer['Errors'])} of {len(keys)} objects")
+
+    async def abort_uploads(self, prefix: str, before: datetime) -> None:
+        """Removes the parts of uploads under a prefix that were begun before a time and never ended.
+
+        Raises:
+            Unavailable: Any of them may have been removed, or not.
+        """
+        async with translated(prefix):
+            page = await self._asking.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix)
+        for each in page.get("Uploads", ()):  # who comes again and again finds those of the next page
+            if each["Initiated"] < before:
+                with suppress(ObjectNotFoundError):  # it was ended or removed meanwhile
+                    async with translated(each["Key"]):
+                        await self._asking.abort_multipart_upload(
+                            Bucket=self._bucket, Key=each["Key"], UploadId=each["UploadId"]
+                        )
 
     async def link(self, key: str, *, lifetime: timedelta, content_disposition: str = "") -> str:
         """A URL under which anyone gets the object until the lifetime ends; nothing is asked of the store.

@@ -23,6 +23,9 @@ log = observability.logger()
 CHUNK_BYTES = 64 * 1024
 #: S3 takes no smaller ones, but for the last.
 PART_BYTES = 5 * 1024 * 1024
+#: It takes 10,000 of them at most: after so many they are so large, so that 440 GiB fit.
+SMALL_PARTS = 1000
+LARGE_PART_BYTES = 10 * PART_BYTES
 #: Of a link that this process follows at once.
 _LINK_LIFETIME = timedelta(minutes=5)
 _ABORT_TIMEOUT = timedelta(seconds=5)
@@ -192,13 +195,16 @@ async def _exactly(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[by
 async def _parts(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytearray]:
     """The bytes in parts; the last one is smaller, and may be empty. A part is the reader's: it is not kept here."""
     part = bytearray()
+    size, count = PART_BYTES, 0
     async for chunk in chunks:
         part += chunk
-        while len(part) >= PART_BYTES:
-            rest = part[PART_BYTES:]
-            del part[PART_BYTES:]
+        while len(part) >= size:
+            rest = part[size:]
+            del part[size:]
             yield part
             part = rest
+            count += 1
+            size = PART_BYTES if count < SMALL_PARTS else LARGE_PART_BYTES
     yield part
 
 

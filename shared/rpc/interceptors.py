@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 import structlog
 from google.protobuf.message import DecodeError
+from grpc._cython import cygrpc
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from shared import errors, ids, observability
@@ -113,7 +114,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
                         async for response in responses:
                             call.begun = True
                             with stream.writing():
-                                await context.write(response)
+                                await _write(context, response)
 
             await self._answer(method, context, work)
 
@@ -174,6 +175,14 @@ class Interceptor(grpc.aio.ServerInterceptor):
             raise errors.Unauthenticated("this call carries no identity; call through the gateway with an API key")
         call.principal = self._verifier.verify(token)
         structlog.contextvars.bind_contextvars(tenant=call.principal.tenant, principal=call.principal.id)
+
+
+async def _write(context: grpc.aio.ServicerContext[Any, Any], response: Any) -> None:
+    """Sends a message of a stream. That it cannot be sent means that its client is gone: no fault of ours."""
+    try:
+        await context.write(response)
+    except cygrpc.ExecuteBatchError:  # pyright: ignore[reportAttributeAccessIssue]  the stubs lack what is in no public module
+        raise asyncio.CancelledError from None
 
 
 def _by_name(metadata: list[tuple[str, str]]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from penstock.auth.v1 import connections_pb2_grpc, credentials_pb2_grpc, data_keys_pb2_grpc
 
+from services.auth import holdings
 from services.auth.connections.authorizing.store import MongoAuthorizationStore
 from services.auth.connections.authorizing.wiring import Kept, authorizing
 from services.auth.connections.connections import Connections
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from services.auth.config import Config
     from services.auth.connections.authorizing.callback import Holders
     from services.auth.connections.providers.domain import Providers
-    from shared import mongo
+    from shared import kv, mongo
     from shared.bus import Bus
     from shared.clock import Clock
     from shared.lifecycle import Process
@@ -58,6 +59,7 @@ class Shared:
 
     Args:
         mongo: Keeps them.
+        redis: Keeps what is counted of requests.
         bus: Tells of them.
         holders: Know who has begun an authorization.
         page_tokens: What pages are asked for by.
@@ -65,6 +67,7 @@ class Shared:
     """
 
     mongo: mongo.Client
+    redis: kv.Client
     bus: Bus
     holders: Holders
     page_tokens: PageTokens
@@ -141,6 +144,7 @@ async def wire(config: Config, process: Process, shared: Shared) -> Sequence[Ser
             data_keys,
             "penstock.auth.v1.DataKeyService",
         ),
+        holdings.servicer(shared.mongo, shared.redis, connections=store, changes=base.changes, clock=shared.clock),
     )
 
 

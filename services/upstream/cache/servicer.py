@@ -51,7 +51,15 @@ class CacheServicer(cache_pb2_grpc.CacheServiceServicer):
     ) -> cache_pb2.InvalidateCacheResponse:
         """Forgets the tenant's answers that fit all that is given."""
         del context
-        tenant, wanted = current_tenant(), self._scope(request)
+        entries = await self.forget(current_tenant(), self._scope(request))
+        return cache_pb2.InvalidateCacheResponse(entries=entries)
+
+    async def forget(self, tenant: str, wanted: Scope) -> int:
+        """Forgets a tenant's answers that fit, wherever they are; answers with how many.
+
+        Raises:
+            Unavailable: The store is away; any of them may be forgotten.
+        """
         count, last = 0, ""
         while True:
             step = await self._store.forget(tenant, wanted, after=last)
@@ -62,7 +70,7 @@ class CacheServicer(cache_pb2_grpc.CacheServiceServicer):
                 break
         await self._note(step.takes)
         log.info("cache_invalidated", tenant=tenant, entries=count, upstream=wanted.upstream, method=wanted.method)
-        return cache_pb2.InvalidateCacheResponse(entries=count)
+        return count
 
     def _scope(self, request: cache_pb2.InvalidateCacheRequest) -> Scope:
         """Which answers are meant.

@@ -36,6 +36,8 @@ class Cached:
     ttls: Ttls
     #: Forgets them.
     servicer: CacheServicer
+    #: Where they are.
+    redis: kv.Client
 
 
 async def wire(config: Config, process: Process, *, bus: Bus, objects: Objects, catalogue: Catalogue) -> Cached:
@@ -46,7 +48,8 @@ async def wire(config: Config, process: Process, *, bus: Bus, objects: Objects, 
     """
     upstreams = catalogue.upstreams()
     ttls, labels = Ttls(upstreams, read_ttls(config.cache_ttls)), Labels(upstreams)
-    store = RedisAnswers(process.lean_on("redis", kv.client(config.redis_url), check=kv.ping, close=kv.close))
+    redis = process.lean_on("redis", kv.client(config.redis_url), check=kv.ping, close=kv.close)
+    store = RedisAnswers(redis)
     reach, bodies, flights = Reach(), Bodies(objects), Flights(bus)
     await bus.on_signal(CACHE_ANSWERED_SIGNAL, flights.receive)
     bus.on_reconnect(flights.reconnected)
@@ -58,4 +61,5 @@ async def wire(config: Config, process: Process, *, bus: Bus, objects: Objects, 
         cache=Cache(store, reach=reach, bodies=bodies, flights=flights, calls=calls, ttls=ttls, labels=labels),
         ttls=ttls,
         servicer=CacheServicer(catalogue, store=store, bodies=bodies, flights=flights, bound=bound),
+        redis=redis,
     )

@@ -7,6 +7,7 @@ through.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -14,8 +15,6 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from services.webhooks.deliveries.domain import State
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from pymongo.asynchronous.collection import AsyncCollection
 
     from services.webhooks.deliveries.filters import DeliveryFilter
@@ -44,21 +43,25 @@ _LISTS = [
 _EARLIER = IndexModel(
     "host", name="earlier", partialFilterExpression={"state": State.PENDING, "host": {"$exists": True}}
 )
+#: Of what has ended alone is asked, tenant by tenant.
+_ENDED = IndexModel([("tenant", 1), ("finished_at", 1)], name="ended")
 _RETENTION = "retention"
+#: As long as any tenant may have deliveries kept: `retention` sees to less, and MongoDB to this.
+MOST_KEPT = timedelta(days=366)
 #: Which the version before had, and nobody asks any more.
 _OUT_OF_USE = "due"
 
 
-async def prepare(deliveries: AsyncCollection[Document], *, retention: timedelta) -> None:
-    """Makes the indexes, where they are not there yet; another retention than before holds for what is there too."""
-    seconds = int(retention.total_seconds())
+async def prepare(deliveries: AsyncCollection[Document]) -> None:
+    """Makes the indexes, where they are not there yet; the version before had the mesh's own retention in one."""
+    seconds = int(MOST_KEPT.total_seconds())
     present = await deliveries.index_information()
     if present.get(_RETENTION, {}).get("expireAfterSeconds", seconds) != seconds:
         await deliveries.database.command(
             "collMod", deliveries.name, index={"name": _RETENTION, "expireAfterSeconds": seconds}
         )
     retained = IndexModel("finished_at", name=_RETENTION, expireAfterSeconds=seconds)
-    await deliveries.create_indexes([*_LISTS, _EARLIER, retained])
+    await deliveries.create_indexes([*_LISTS, _EARLIER, _ENDED, retained])
     if _OUT_OF_USE in present:
         await deliveries.drop_index(_OUT_OF_USE)
 

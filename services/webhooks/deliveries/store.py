@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from pymongo import ReturnDocument
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from shared.mongo import Client, Document
     from shared.paging import Position
 
-#: How long a delivery that has ended is kept, unless the settings say otherwise.
-RETENTION = timedelta(days=30)
 _DUPLICATE_KEY = 11000
 
 
@@ -82,17 +79,15 @@ class MongoDeliveryStore:
 
     Args:
         client: Connected; its writes are acknowledged by a majority.
-        retention: How long a delivery that has ended is kept.
     """
 
-    def __init__(self, client: Client, *, retention: timedelta = RETENTION) -> None:
+    def __init__(self, client: Client) -> None:
         self._deliveries = mongo.database(client, DATABASE).get_collection(COLLECTION)
-        self._retention = retention
 
     async def prepare(self) -> None:
-        """Makes the indexes, where they are not there yet, and has what has ended be kept for as long as is set."""
+        """Makes the indexes, where they are not there yet."""
         async with translated():
-            await indexes.prepare(self._deliveries, retention=self._retention)
+            await indexes.prepare(self._deliveries)
 
     async def add(self, deliveries: Sequence[Delivery]) -> int:
         """See `DeliveryStore`."""

@@ -1,4 +1,4 @@
-"""How deliveries are wired: what is shown of them, and what has them made again."""
+"""How deliveries are wired: what is shown of them, what has them made again, and what deletes them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from services.webhooks.deliveries.deliveries import Deliveries
 from services.webhooks.deliveries.replays import Replays
+from services.webhooks.deliveries.retention import DeliveryRetention
 from services.webhooks.deliveries.servicer import DeliveryServicer
 from services.webhooks.deliveries.tally import Tally
 from shared.paging import PageTokens
+from shared.retentions import told_retentions
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from services.webhooks.endpoints.store import EndpointStore
     from shared.clock import Clock
     from shared.lifecycle import Process
+    from shared.mongo import Client
 
 
 def running_tally(process: Process, stats: StatsStore, *, clock: Clock) -> Tally:
@@ -30,6 +33,14 @@ def running_tally(process: Process, stats: StatsStore, *, clock: Clock) -> Tally
     process.loop("tally", tally.run)
     process.on_close(tally.flush)
     return tally
+
+
+def run_retention(config: Config, process: Process, client: Client, *, clock: Clock) -> None:
+    """Deletes deliveries that have had their time, for as long as the process runs."""
+    retentions = told_retentions(process, config.history_address)
+    retention = DeliveryRetention(client, retentions=retentions, clock=clock, interval=config.retention_interval)
+    process.loop("retentions", retentions.run)
+    process.loop("delivery retention", retention.run)
 
 
 def running_replays(

@@ -1,0 +1,1 @@
+"""Data: what every service holds of a tenant or a connection, exported and erased."""

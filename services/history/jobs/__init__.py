@@ -1,0 +1,1 @@
+"""Jobs: the projection of the log, and the documents that it makes."""

@@ -1,0 +1,1 @@
+"""Retention: how long things are kept, their archive, and their end."""
