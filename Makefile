@@ -53,6 +53,26 @@ restart: $(INSTALLED) ## Restart a program: make restart s=intake
 rotate-identity: $(INSTALLED) ## Give a service another key to sign with: make rotate-identity s=auth [at_once=1]
 	@$(if $(s),$(STACK) rotate-identity $(s) $(if $(at_once),--at-once),echo "say which service: make rotate-identity s=auth"; exit 2)
 
+.PHONY: backup
+backup: $(INSTALLED) ## Make a backup while everything runs
+	@$(STACK) backup
+
+.PHONY: backups
+backups: $(INSTALLED) ## List the backups
+	@$(STACK) backups
+
+.PHONY: restore
+restore: $(INSTALLED) ## Put a backup in the place of what there is: make restore backup=20261127T021500Z (asks; yes=1 does not)
+	@$(if $(backup),$(STACK) restore $(backup) $(if $(yes),--yes),echo "say which backup: make restore backup=…; make backups lists them"; exit 2)
+
+.PHONY: archive-read
+archive-read: $(INSTALLED) ## Print the archived jobs of a tenant's day: make archive-read tenant=dev day=2026-08-01 [keep_going=1]
+	@$(if $(and $(tenant),$(day)),$(STACK) archive-read --tenant $(tenant) --day $(day) $(if $(keep_going),--keep-going),echo "say whose and which day: make archive-read tenant=dev day=2026-08-01"; exit 2)
+
+.PHONY: rebuild-history
+rebuild-history: $(INSTALLED) ## Make history anew from the log of jobs while it serves
+	@$(STACK) rebuild-history
+
 .PHONY: reset
 reset: $(INSTALLED) ## Stop everything and delete all state (asks; yes=1 does not)
 	@$(STACK) reset $(if $(yes),--yes)

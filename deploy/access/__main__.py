@@ -6,11 +6,13 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from deploy.access import mongo, nats, objects, redis
+from deploy.access import backup, mongo, nats, objects, redis
 from deploy.access.rights import BUCKET, SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from deploy.access.rights import ObjectRights
 
 _HEADER = ("service", "NATS: publishes", "NATS: consumes, follows", "NATS: hears", "Redis", "MongoDB", "object store")
 
@@ -26,12 +28,13 @@ def redis_users() -> str:
 
 
 def object_policies(bucket: str = BUCKET) -> str:
-    """A policy for each service that uses the object store, by the service's name."""
+    """A policy for each service that uses the object store, by the service's name, and one for backups."""
     policies = {
         service.name: objects.policy(service.objects, bucket=bucket)
         for service in SERVICES
         if service.objects is not None
     }
+    policies[backup.USER] = backup.policy()
     return json.dumps(policies, indent=2) + "\n"
 
 
@@ -49,7 +52,7 @@ def overview() -> str:
                 _codes(rights.hears),
                 _codes(service.redis.keys) if service.redis is not None else "",
                 _collections(service.mongo.database, service.mongo.collections) if service.mongo is not None else "",
-                "" if service.objects is None else _prefixes(service.objects.reads, service.objects.writes),
+                "" if service.objects is None else _prefixes(service.objects),
             )
         )
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
@@ -67,8 +70,9 @@ def _collections(database: str, collections: Mapping[str, Sequence[str]]) -> str
     )
 
 
-def _prefixes(reads: Sequence[str], writes: Sequence[str]) -> str:
-    return f"reads {_codes(reads)}; writes {_codes(writes)}"
+def _prefixes(rights: ObjectRights) -> str:
+    told = f"reads {_codes(rights.reads)}; writes {_codes(rights.writes)}"
+    return f"{told}; deletes {_codes(rights.deletes)}" if rights.deletes else told
 
 
 _COMMANDS: Mapping[str, Callable[[], str]] = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from deploy.access import backup
 from deploy.access.rights import OPERATOR, SERVICES, STREAMS
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ def authorization(password: Callable[[str], str], services: Sequence[Service] = 
             f"    subscribe: {_list(hears(service))}\n"
             "  } }"
         )
+    users.append(
+        f"{{ user: {backup.USER}, password: {password(backup.USER)}, permissions: {{\n"
+        f"    publish: {_list(backup.publishes())}\n"
+        f"    subscribe: {_list([f'{inbox(backup.USER)}.>'])}\n"
+        "  } }"
+    )
     return "authorization {\n  users: [\n  " + "\n  ".join(users) + "\n  ]\n}\n"
 
 

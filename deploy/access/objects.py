@@ -22,15 +22,15 @@ def policy(rights: ObjectRights, *, bucket: str = BUCKET) -> dict[str, Any]:
     It may neither make the bucket nor set its rules: whoever sets rules can have everything removed.
     """
     arn = f"arn:aws:s3:::{bucket}"
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            _allowing(_LOOK, [arn]),
-            _allowing(["s3:GetObject"], [f"{arn}/{prefix}*" for prefix in rights.reads]),
-            _allowing(_WRITE, [f"{arn}/{prefix}*" for prefix in rights.writes]),
-            _allowing(["s3:ListBucket"], [arn]) | _of_prefixes(rights.lists),
-        ],
-    }
+    statements = [
+        _allowing(_LOOK, [arn]),
+        _allowing(["s3:GetObject"], [f"{arn}/{prefix}*" for prefix in rights.reads]),
+        _allowing(_WRITE, [f"{arn}/{prefix}*" for prefix in rights.writes]),
+        _allowing(["s3:ListBucket"], [arn]) | _of_prefixes(rights.lists),
+    ]
+    if rights.deletes:  # stores refuse a statement about nothing
+        statements.append(_allowing(["s3:DeleteObject"], [f"{arn}/{prefix}*" for prefix in rights.deletes]))
+    return {"Version": "2012-10-17", "Statement": statements}
 
 
 def _allowing(actions: Sequence[str], resources: Sequence[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deploy.access import backup
 from deploy.access.rights import OPERATOR, SERVICES
 
 if TYPE_CHECKING:
@@ -25,4 +26,5 @@ def users(digest: Callable[[str], str], services: Sequence[Service] = SERVICES) 
             keys = " ".join(f"~{pattern}" for pattern in service.redis.keys)
             commands = " ".join(f"+{command.lower()}" for command in service.redis.commands)
             lines.append(f"user {service.name} on #{digest(service.name)} {keys} resetchannels -@all {commands}")
+    lines.append(f"user {backup.USER} on #{digest(backup.USER)} resetchannels -@all {backup.redis_commands()}")
     return "\n".join(lines) + "\n"

@@ -24,6 +24,8 @@ BUCKET = "penstock"
 READ_AND_WRITE = ("find", "insert", "update", "remove", "createIndex", "listIndexes")
 #: Beside that, where a setting says how long things are kept, and where an index has made way for others.
 INDEX_CHANGES = ("collMod", "dropIndex")
+#: Where an index has made way for others alone.
+INDEX_DROPS = ("dropIndex",)
 #: What was written stays as it is; the server's own rules may still end its time.
 APPEND_ONLY = ("find", "insert", "createIndex", "listIndexes")
 
@@ -83,6 +85,8 @@ class ObjectRights:
     writes: tuple[str, ...]
     #: Whose names it may list. Stores tell "not found" from "forbidden" only to those who may list.
     lists: tuple[str, ...]
+    #: Where it may delete what another puts there.
+    deletes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,15 +124,16 @@ SERVICES: Sequence[Service] = (
             keys=("{auth:*",),
             commands=(
                 *_SCRIPTS,
-                *("DEL", "EXISTS", "EXPIRE", "SET", "HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HMGET", "HSET"),
-                *("ZINCRBY", "ZREMRANGEBYRANK", "ZREVRANGE"),
+                *("DEL", "EXISTS", "EXPIRE", "SCAN", "SET"),
+                *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HMGET", "HSET"),
+                *("ZINCRBY", "ZREM", "ZREMRANGEBYRANK", "ZREVRANGE"),
             ),
         ),
         mongo=MongoRights(
             database="auth",
             collections={
                 **dict.fromkeys(("tenants", "keys", "connections", "authorizations", "data_keys"), READ_AND_WRITE),
-                "audit": APPEND_ONLY,
+                "audit": (*APPEND_ONLY, *INDEX_DROPS),
             },
         ),
     ),
@@ -148,7 +153,7 @@ SERVICES: Sequence[Service] = (
             keys=("{intake:*", "{intake}:*"),
             commands=(
                 *_SCRIPTS,
-                *("DEL", "EXISTS", "GET", "INFO", "INCRBY", "PEXPIRE", "PTTL", "SET"),
+                *("DEL", "EXISTS", "GET", "INFO", "INCRBY", "PEXPIRE", "PTTL", "SCAN", "SET"),
                 *(
                     "HDEL",
                     "HEXISTS",
@@ -166,7 +171,7 @@ SERVICES: Sequence[Service] = (
             ),
         ),
         objects=ObjectRights(
-            reads=("incoming/", "uploads/", "results/"),
+            reads=("incoming/", "uploads/", "results/", "params/"),
             writes=("incoming/", "uploads/", "params/"),
             lists=("",),
         ),
@@ -207,7 +212,7 @@ SERVICES: Sequence[Service] = (
             keys=("{cache:*", "{cache}:*"),
             commands=(
                 *_SCRIPTS,
-                *("DEL", "GET", "HDEL", "HGET", "HGETALL", "HINCRBY", "HMGET", "HSET", "PEXPIRE", "SET"),
+                *("DEL", "GET", "HDEL", "HGET", "HGETALL", "HINCRBY", "HMGET", "HSET", "PEXPIRE", "SCAN", "SET"),
                 *("ZADD", "ZCARD", "ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE", "ZREM", "ZREVRANGE", "ZSCORE"),
             ),
         ),
@@ -236,8 +241,29 @@ SERVICES: Sequence[Service] = (
     ),
     Service(
         name="history",
-        nats=NatsRights(publishes=(_USES, "audit.history"), consumes={"JOBS": ("history",)}),
-        mongo=MongoRights(database="history", collections={"jobs": READ_AND_WRITE}),
+        nats=NatsRights(
+            publishes=(_USES, "audit.history"),
+            hears=("signal.auth.revoked", *_TENANTS),
+            consumes={"JOBS": ("history",)},
+            reads=("JOBS",),
+            watches={"JOBS": ("history",)},
+        ),
+        mongo=MongoRights(
+            database="history",
+            collections={
+                "jobs": (*READ_AND_WRITE, *INDEX_CHANGES),
+                **dict.fromkeys(
+                    ("leases", "operations", "retentions", "archive_parts", "erasures", "stats", "upgrades"),
+                    READ_AND_WRITE,
+                ),
+            },
+        ),
+        objects=ObjectRights(
+            reads=("archive/", "exports/", "erasures/"),
+            writes=("archive/", "exports/", "erasures/"),
+            lists=("archive/", "exports/", "erasures/"),
+            deletes=("results/",),
+        ),
     ),
 )
 

@@ -52,7 +52,7 @@ def default_state() -> Path:
     return Path(os.environ.get(layout.STATE_SETTING) or ROOT / ".penstock")
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:  # noqa: C901  a case a command
     state: Path = arguments.state.resolve()
     match arguments.command:
         case "up":
@@ -67,6 +67,15 @@ def _run(arguments: argparse.Namespace) -> int:
             commands.restart(state, arguments.program)
         case "rotate-identity":
             commands.rotate_identity(state, arguments.service, at_once=arguments.at_once)
+        case "archive-read":
+            given = arguments
+            return 0 if commands.archive_read(state, given.tenant, given.day, keep_going=given.keep_going) else 1
+        case "rebuild-history":
+            return 0 if commands.rebuild_history(state) else 1
+        case "backup" | "backups":
+            commands.backup(state, {"backup": "create", "backups": "list"}[arguments.command])
+        case "restore":
+            commands.restore(state, arguments.backup, sure=arguments.yes)
         case "reset":
             commands.reset(state, sure=arguments.yes)
         case _:
@@ -89,6 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     logs = command.add_parser("logs", help="follow a program's log")
     restart = command.add_parser("restart", help="stop a program and start it again")
     rotate = command.add_parser("rotate-identity", help="give a service another key to sign with")
+    archive = command.add_parser("archive-read", help="print the archived jobs of a tenant's day")
+    command.add_parser("rebuild-history", help="make history anew from the log of jobs while it serves")
+    command.add_parser("backup", help="make a backup while everything runs")
+    command.add_parser("backups", help="list the backups")
+    restore = command.add_parser("restore", help="put a backup in the place of what there is (asks)")
     reset = command.add_parser("reset", help="stop everything and delete all state")
     command.add_parser("ports", help="list the ports and the settings that move them")
     names = ", ".join(program.name for program in programs.PROGRAMS)
@@ -96,7 +110,12 @@ def _parser() -> argparse.ArgumentParser:
     restart.add_argument("program", help=names)
     rotate.add_argument("service", help=", ".join(identity_keys.ISSUERS))
     rotate.add_argument("--at-once", action="store_true", help="believe nothing signed with the one before any more")
-    reset.add_argument("--yes", action="store_true", help="do not ask")
+    archive.add_argument("--tenant", required=True, help="whose")
+    archive.add_argument("--day", required=True, help="on which the jobs ended, in UTC")
+    archive.add_argument("--keep-going", action="store_true", help="read on after a part that cannot be read")
+    restore.add_argument("backup", help="its name; `backups` lists all")
+    for each in (restore, reset):
+        each.add_argument("--yes", action="store_true", help="do not ask")
     return parser
 
 

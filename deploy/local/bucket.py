@@ -1,4 +1,4 @@
-"""The bucket of the object store, which whoever runs the stack makes: no service may."""
+"""The buckets of the object store, which whoever runs the stack makes: no service may."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
+from deploy.access import backup
 from deploy.access.rights import BUCKET, OPERATOR
 from shared.objects.bucket import rules
 
@@ -18,7 +19,7 @@ _REGION = "us-east-1"
 
 
 def make(layout: Layout) -> None:
-    """Makes it with its rules, or brings it to them.
+    """Makes that of the services with its rules, or brings it to them, and that of backups.
 
     Raises:
         ConnectionError: The store is not wholly up.
@@ -32,10 +33,12 @@ def make(layout: Layout) -> None:
         config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, proxies={}),
     )
     try:
-        if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
-            client.create_bucket(Bucket=BUCKET)
+        there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+        for bucket in (BUCKET, backup.BUCKET):
+            if bucket not in there:
+                client.create_bucket(Bucket=bucket)
         client.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": rules()})
     except (BotoCoreError, ClientError) as error:
-        raise ConnectionError(f"the object store does not make its bucket: {error}") from error
+        raise ConnectionError(f"the object store does not make its buckets: {error}") from error
     finally:
         client.close()

@@ -1,4 +1,4 @@
-"""What the commands do: up, down, status, logs, restart, rotate-identity, reset, ports."""
+"""What the commands do: up, down, status, logs, restart, archive-read, backup, restore, reset, ports, and others."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import fcntl
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from deploy.local import backups as backups_
 from deploy.local import client_settings, identity_keys, layout, programs, queues, readiness
 from deploy.local.console import Progress, table
 from deploy.local.errors import StackError
@@ -147,6 +149,38 @@ def rotate_identity(state: Path, issuer: str, *, at_once: bool) -> None:
         restart(state, issuer)
 
 
+def archive_read(state: Path, tenant: str, day: str, *, keep_going: bool) -> bool:
+    """Prints what is archived of a tenant's jobs that ended on a day; answers whether all of it could be read."""
+    stack = existing(state)
+    history = _named("history")
+    command = (sys.executable, "-m", "services.history.retention.read", "--tenant", tenant, "--day", day)
+    ended = subprocess.run(  # noqa: S603  our own command
+        (*command, *(("--keep-going",) if keep_going else ())),
+        cwd=layout.ROOT,
+        env=stack.supervisor.environment() | dict(history.environment(stack.layout)),
+        check=False,
+    )
+    return not ended.returncode
+
+
+def rebuild_history(state: Path) -> bool:
+    """Makes history anew from the log, as the servers' operator; answers whether it came to that."""
+    stack = existing(state)
+    urls = {"PENSTOCK_MONGO_URL": stack.layout.mongo_url, "PENSTOCK_NATS_URL": stack.layout.nats_url}
+    own = {
+        name: text
+        for name, text in _named("history").environment(stack.layout).items()
+        if name.removesuffix("_FILE") not in urls
+    }
+    ended = subprocess.run(
+        (sys.executable, "-m", "services.history.rebuild"),
+        cwd=layout.ROOT,
+        env=stack.supervisor.environment() | own | urls,
+        check=False,
+    )
+    return not ended.returncode
+
+
 def reset(state: Path, *, sure: bool) -> None:
     """Stops the stack and removes all of its state.
 
@@ -163,6 +197,40 @@ def reset(state: Path, *, sure: bool) -> None:
     down(state)
     shutil.rmtree(state)
     print(f"{state} is gone.")
+
+
+def backup(state: Path, *command: str) -> None:
+    """Runs a command of `deploy.backup` on a stack that is up.
+
+    Raises:
+        StackError: The stack is not up, or it failed.
+    """
+    stack = existing(state)
+    if not stack.is_running():
+        raise StackError("Penstock is not up; `make up` starts it, and its object store, where backups lie")
+    backups_.run(stack, *command)
+
+
+def restore(state: Path, name: str, *, sure: bool) -> None:
+    """Puts a backup in the place of all that the stack's servers hold, but for the object store.
+
+    Raises:
+        StackError: The answer was not yes, there is no such backup, or it could not be restored.
+    """
+    backup(state, "verify", name)
+    if not sure:
+        print("This stops Penstock, and puts the backup in the place of all jobs, keys and history. Type yes: ", end="")
+        sys.stdout.flush()
+        if sys.stdin.readline().strip() != "yes":
+            raise StackError("nothing was changed")
+    with _alone(state), _ended_by_signals():
+        stack = existing(state)
+        began = time.monotonic()
+        stack.stop()
+        aside = backups_.empty(stack)
+        backups_.restore(stack, name, timeout_s=_READY_TIMEOUT_S)
+    print(f"Penstock is up with the backup {name} after {time.monotonic() - began:.1f} s.")
+    print(f"  what its servers held before is in {stack.layout.data / aside}; delete it when all is well")
 
 
 def ports(state: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
+from deploy.access import backup
 from deploy.access.mongo import ROLE, privileges
 from deploy.access.rights import OPERATOR, SERVICES
 from deploy.local import keys, servers
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from deploy.access.rights import Service
     from deploy.local.layout import Layout
 
 _TIMEOUT_MS = 1000
@@ -91,7 +91,10 @@ def _settle(layout: Layout) -> None:
         for service in SERVICES:
             if service.mongo is not None:
                 database = client[service.mongo.database]
-                _make_user(database, service, password=layout.password("mongo", service.name))
+                password = layout.password("mongo", service.name)
+                _make_user(database, service.name, ROLE, privileges(service), password=password)
+        password = layout.password("mongo", backup.USER)
+        _make_user(client[backup.DATABASE], backup.USER, backup.ROLE, backup.privileges(), password=password)
 
 
 def _begin(layout: Layout) -> None:
@@ -119,17 +122,19 @@ def _begin(layout: Layout) -> None:
         client.admin.command("createUser", OPERATOR, pwd=layout.password("mongo", OPERATOR), roles=["root"])
 
 
-def _make_user(database: Database[dict[str, Any]], service: Service, *, password: str) -> None:
-    """Makes a service's role and user, or brings them to the table."""
-    role: dict[str, Any] = {"privileges": privileges(service), "roles": []}
-    user: dict[str, Any] = {"pwd": password, "roles": [ROLE]}
-    for kind, name, what, exists in (("Role", ROLE, role, _ROLE_EXISTS), ("User", service.name, user, _USER_EXISTS)):
+def _make_user(
+    database: Database[dict[str, Any]], name: str, role: str, privileges: Sequence[Mapping[str, Any]], *, password: str
+) -> None:
+    """Makes a user with its role, or brings them to the table."""
+    rights: dict[str, Any] = {"privileges": privileges, "roles": []}
+    user: dict[str, Any] = {"pwd": password, "roles": [role]}
+    for kind, known_as, what, exists in (("Role", role, rights, _ROLE_EXISTS), ("User", name, user, _USER_EXISTS)):
         try:
-            database.command(f"create{kind}", name, **what)
+            database.command(f"create{kind}", known_as, **what)
         except OperationFailure as error:
             if error.code != exists:
                 raise
-            database.command(f"update{kind}", name, **what)
+            database.command(f"update{kind}", known_as, **what)
 
 
 def _client(layout: Layout, **login: Any) -> MongoClient[dict[str, Any]]:

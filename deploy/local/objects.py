@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from deploy.access import backup
 from deploy.access.objects import policy
 from deploy.access.rights import OPERATOR, SERVICES
 from deploy.local import servers
@@ -52,6 +53,8 @@ def prepare(layout: Layout) -> None:
         if service.objects is not None:
             users.append(_user(layout, service.name) | {"policyNames": [service.name]})
             policies.append({"name": service.name, "content": json.dumps(policy(service.objects))})
+    users.append(_user(layout, backup.USER) | {"policyNames": [backup.USER]})
+    policies.append({"name": backup.USER, "content": json.dumps(backup.policy())})
     write_private(_users_file(layout), json.dumps({"identities": users, "policies": policies}) + "\n")
     folder = _home(layout) / ".seaweedfs"
     for each in (_home(layout), folder):

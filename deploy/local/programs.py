@@ -161,6 +161,7 @@ _SERVICES = (
             "PENSTOCK_SEALING_KEY_FILE": str(keys.signing_seal_file(layout.secrets)),
             "PENSTOCK_MASTER_KEYS_FILE": str(keys.master_keys_file(layout.secrets)),
             "PENSTOCK_PUBLIC_URL": layout.url,
+            "PENSTOCK_HISTORY_ADDRESS": layout.address("history"),
             "PENSTOCK_ALLOW_LOOPBACK": "true",
             **_rate_limits(layout),
             **_providers(layout),
@@ -205,12 +206,26 @@ _SERVICES = (
         environment=lambda layout: {
             "PENSTOCK_SEALING_KEY_FILE": str(keys.sealing_key_file(layout.secrets)),
             "PENSTOCK_CALLBACK_KEY_FILE": str(keys.callback_key_file(layout.secrets)),
+            "PENSTOCK_HISTORY_ADDRESS": layout.address("history"),
             # Who tries callbacks out here wants to see the first retries.
             "PENSTOCK_RETRY_SCHEDULE": "0.5s,1s,2s,5s,15s,1m,5m,30m,2h",
             "PENSTOCK_ALLOW_LOOPBACK": "true",
         },
     ),
-    _service("history", port=18106, metrics=18206),
+    _service(
+        "history",
+        port=18106,
+        metrics=18206,
+        environment=lambda layout: {
+            "PENSTOCK_AUTH_ADDRESS": layout.address("auth"),
+            "PENSTOCK_INTAKE_ADDRESS": layout.address("intake"),
+            "PENSTOCK_SCHEDULER_ADDRESS": layout.address("scheduler"),
+            "PENSTOCK_UPSTREAM_ADDRESS": layout.address("upstream"),
+            "PENSTOCK_WEBHOOKS_ADDRESS": layout.address("webhooks"),
+            # Who tries an erasure out here wants to see its end.
+            "PENSTOCK_ERASE_INTERVAL": "2s",
+        },
+    ),
 )
 
 PROGRAMS: Sequence[Program] = (

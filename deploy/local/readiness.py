@@ -44,16 +44,16 @@ def check_gateway(layout: Layout) -> None:
         raise ConnectionError(", ".join(f"{name} ({answer})" for name, answer in parts.items() if answer != _READY))
 
 
-def ready_parts(layout: Layout) -> tuple[bool, dict[str, str]]:
-    """Whether the mesh is ready, and how each part of it stands, by the gateway's `/readyz`."""
+def ready_parts(layout: Layout, *, port: str = "gateway") -> tuple[bool, dict[str, str]]:
+    """Whether the mesh is ready, and how each part of it stands, by the `/readyz` of the gateway or of the site."""
     try:
-        with urllib.request.urlopen(f"http://{layout.address('gateway')}/readyz", timeout=_READYZ_TIMEOUT_S) as answer:
+        with urllib.request.urlopen(f"http://{layout.address(port)}/readyz", timeout=_READYZ_TIMEOUT_S) as answer:
             return True, _parts(answer.read())
     except urllib.error.HTTPError as error:
         return False, _parts(error.read())
     except OSError as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        return False, {"gateway": " ".join(str(reason).split())}
+        return False, {port: " ".join(str(reason).split())}
 
 
 def _parts(body: bytes) -> dict[str, str]:

@@ -36,6 +36,7 @@ appendonly yes
 appendfsync everysec
 save ""
 maxmemory-policy noeviction
+repl-backlog-ttl 0
 aclfile {users}
 daemonize no
 set-proc-title no

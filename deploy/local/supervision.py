@@ -31,8 +31,6 @@ _START_TIMEOUT_S = 15.0
 _POLL_S = 0.05
 #: What a stack's processes take over from the environment that it is started in.
 _INHERITED = ("HOME", "TMPDIR", "USER")
-#: By these, coverage counts the processes that a measured one starts.
-_COVERAGE_PREFIX = "COVERAGE_"
 
 _SETTINGS = """\
 [supervisord]
@@ -145,7 +143,6 @@ class Supervisor:
     def environment(self) -> dict[str, str]:
         """What every process of the stack finds in its environment: nothing of the user's own settings."""
         kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        coverage = {name: value for name, value in os.environ.items() if name.startswith(_COVERAGE_PREFIX)}
         return {
             "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin",
             "LANG": "C.UTF-8",
@@ -153,7 +150,6 @@ class Supervisor:
             "PYTHONUNBUFFERED": "1",
             processes.MARKER: str(self._layout.state),
             **kept,
-            **coverage,
         }
 
     def is_running(self) -> bool:

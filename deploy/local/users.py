@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from deploy.access import backup
 from deploy.access.rights import OPERATOR, SERVICES, of
 from deploy.local.private_files import write_private
 
@@ -26,7 +27,7 @@ _PASSWORD_BYTES = 32
 def make(layout: Layout) -> None:
     """Makes the passwords that are not there yet, and writes down what services are told, with the ports of now."""
     for server in SERVERS:
-        for user in (OPERATOR, *(service.name for service in SERVICES if server in _servers_of(service))):
+        for user in (OPERATOR, backup.USER, *(service.name for service in SERVICES if server in _servers_of(service))):
             path = layout.password_file(server, user)
             if not path.exists():  # of letters that stand for themselves in URLs and in every server's settings
                 write_private(path, secrets.token_urlsafe(_PASSWORD_BYTES) + "\n")
