@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from shared.config import ConfigT
 
+#: Of the services that history calls, where none is.
+NONE_BESIDE_HISTORY = dict.fromkeys(
+    [f"{service}_address" for service in ("auth", "intake", "scheduler", "upstream", "webhooks")], "127.0.0.1:1"
+)
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 120.0
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import grpc
 import penstock
 import pytest
+from google.longrunning import operations_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from penstock.errors.v1 import errors_pb2
@@ -54,7 +55,7 @@ def proto_files() -> list[FileDescriptor]:
         if module.name.endswith("_pb2")
     ]
     assert modules
-    return [module.DESCRIPTOR for module in (*modules, external_auth_pb2, health_pb2, reflection_pb2)]
+    return [module.DESCRIPTOR for module in (*modules, external_auth_pb2, health_pb2, operations_pb2, reflection_pb2)]
 
 
 def rpcs() -> set[str]:

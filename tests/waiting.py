@@ -15,6 +15,10 @@ T = TypeVar("T")
 #: Generous, for a loaded machine; a condition that holds is seen at once.
 DEFAULT_DEADLINE_S = 60.0
 _POLL_S = 0.01
+#: What takes long is asked for less often: after a pause of this part of the time that it took so far,
+_PAUSE_SHARE = 0.03
+#: but of no more than so much.
+_LONGEST_PAUSE_S = 0.2
 #: However late it is: where asking takes long, so does what is waited for. A machine at rest asks as often in a second.
 _LEAST_POLLS = 50
 
@@ -30,7 +34,8 @@ async def eventually(
         within: Seconds until the test fails; it takes longer where the machine is so busy that few polls fit in.
         what: What is waited for, for the failure's message.
     """
-    until = time.monotonic() + within
+    began = time.monotonic()
+    until = began + within
     last: object = None
     polls = 0
     while True:
@@ -46,4 +51,5 @@ async def eventually(
             last = error
         if time.monotonic() > until and polls >= _LEAST_POLLS:
             raise AssertionError(f"{what or 'the condition'} did not come about within {within:g} s; last: {last!r}")
-        await asyncio.sleep(_POLL_S)
+        waited_s = time.monotonic() - began
+        await asyncio.sleep(min(max(_POLL_S, waited_s * _PAUSE_SHARE), _LONGEST_PAUSE_S))

@@ -54,7 +54,7 @@ def main() -> None:
             rows.of_completed(ours), rows.of_batched(_completed(mesh, size, batched=True)), _of_mesh(mesh, size)
         ):
             _add(report, row)
-    for row in chain(rows.of_peers(ours, size) if with_peers else (), rows.of_queue(size)):
+    for row in chain(rows.of_peers(ours, size) if with_peers else (), rows.of_queue(size), rows.of_history(size)):
         _add(report, row)
     report.write(arguments.output)
     _say(f"\n{report.text()}\n\nwritten to {arguments.output}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.bench import peers, queue_growth, rest
+from tests.bench import lists, peers, queue_growth, rest
 from tests.bench.completed import BATCH_SIZE
 from tests.bench.report import Mark, Row
 
@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from tests.bench.completed import Completed
     from tests.bench.deliveries import Delivered
     from tests.bench.holds import Held
+    from tests.bench.lists import Lists
     from tests.bench.mesh import Mesh
     from tests.bench.sizes import Size
     from tests.bench.submits import Submits
 
 _SUBMIT_P95_MS = Mark(value=100, most=True)
 _AT_REST_PERCENT = Mark(value=3, most=True)
+_LIST_PAGE_MS = Mark(value=50, most=True)
+_STATS_MS = Mark(value=300, most=True)
 _RATIOS = {"celery": Mark(value=4), "taskiq": Mark(value=1.3)}
 
 
@@ -185,3 +188,46 @@ def of_queue(size: Size) -> Iterator[Row]:
                 "bytes_per_job": at.bytes_per_job,
             },
         )
+
+
+def of_history(size: Size) -> Iterator[Row]:
+    """Pages of lists at each number of jobs, and how much longer they take at the most than at the fewest."""
+    measured: list[Lists] = []
+    for at in lists.measure(jobs=size.recorded):
+        measured.append(at)
+        yield Row(
+            name=f"list_pages_{at.jobs}_jobs",
+            value=at.quantile_ms(at.worst, 0.99),
+            unit="ms (p99) of the slowest kind",
+            mark=_LIST_PAGE_MS,
+            details={
+                "slowest": at.worst,
+                **{
+                    kind: f"{at.quantile_ms(kind, 0.5):.1f}/{at.quantile_ms(kind, 0.99):.1f} ms" for kind in at.pages_ms
+                },
+                "total_ms": at.total_ms,
+                "filled_per_s": at.filled_per_s,
+                "indexed_s": at.indexed_s,
+            },
+        )
+        answers = at.figures.answers_ms
+        slowest = max(answers, key=lambda kind: answers[kind][-1])
+        yield Row(
+            name=f"stats_{at.jobs}_jobs",
+            value=answers["all"][-1],
+            unit="ms (slowest of 20) for all of 90 days",
+            mark=_STATS_MS,
+            details={
+                "slowest": slowest,
+                **{kind: f"{taken[len(taken) // 2]:.1f}/{taken[-1]:.1f} ms" for kind, taken in answers.items()},
+                "tallied_per_s": at.figures.tallied_per_s,
+            },
+        )
+    fewest, most = measured[0], measured[-1]
+    growth = {kind: most.quantile_ms(kind, 0.5) / fewest.quantile_ms(kind, 0.5) for kind in fewest.pages_ms}
+    yield Row(
+        name="list_pages_growth",
+        value=max(growth.values()),
+        unit="times (p50) of the kind that grows most",
+        details={"jobs": f"{fewest.jobs} to {most.jobs}", **growth},
+    )

@@ -27,6 +27,8 @@ class Size:
     #: Depths and lanes of the queue's growth.
     queued: tuple[int, ...]
     queue_lanes: tuple[int, ...]
+    #: Jobs in history, of whose lists pages are timed.
+    recorded: tuple[int, ...]
     #: Whether the peers run where nothing else was said.
     peers: bool
 
@@ -45,6 +47,7 @@ SIZES = {
         endpoints=10,
         queued=(1_000, 10_000, 100_000, 1_000_000),
         queue_lanes=(1, 100, 10_000),
+        recorded=(10_000, 100_000, 1_000_000),
         peers=True,
     ),
     "small": Size(
@@ -60,6 +63,7 @@ SIZES = {
         endpoints=5,
         queued=(1_000, 10_000),
         queue_lanes=(1, 100),
+        recorded=(10_000, 50_000),
         peers=False,
     ),
 }

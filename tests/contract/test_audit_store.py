@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from penstock.events.v1.audit_pb2 import AuditEntry
+from penstock.history.v1.retention_pb2 import Retention
 from pymongo.errors import BulkWriteError
 
 from services.auth.audit_filter import AuditFilter
@@ -200,8 +201,8 @@ async def test_mongodb_itself_removes_what_is_older_than_a_year(
 ) -> None:
     await mongo_store.add([entry()])
     indexes = await mongo[DATABASE]["audit"].index_information()
-    assert timedelta(seconds=indexes["expiry"]["expireAfterSeconds"]) == RETENTION == timedelta(days=365)
-    assert indexes["expiry"]["key"] == [("at", 1)]
+    assert timedelta(seconds=indexes["earlier"]["expireAfterSeconds"]) == RETENTION == timedelta(days=365)
+    assert indexes["earlier"]["key"] == [("at", 1)]
     document = await mongo[DATABASE]["audit"].find_one()
     assert document is not None
     assert isinstance(document["at"], datetime)
@@ -214,3 +215,40 @@ async def test_what_mongodb_refuses_is_no_duplicate_and_is_raised(
     with pytest.raises(BulkWriteError):
         await mongo_store.add([entry(1), entry(2, outcome="UNWANTED")])
     assert len(await mongo_store.list("acme", ALL, after=None, limit=10)) == 1
+
+
+class Retentions:
+    """Keeps acme's entries for 30 days, and all others' for 400."""
+
+    def of(self, tenant: str) -> Retention:
+        retention = Retention()
+        retention.audit.FromTimedelta(timedelta(days=30 if tenant == "acme" else 400))
+        return retention
+
+
+async def test_an_entry_is_to_be_forgotten_in_its_tenants_time(mongo: mongo.Client) -> None:
+    told, untold = MongoAuditStore(mongo, retentions=Retentions()), MongoAuditStore(mongo)
+    added = [entry(1), entry(2, tenant="other"), entry(3, tenant="")]
+    await told.add(added)
+    await untold.add([last := entry(4)])
+    kept = {each["_id"]: each["forget_at"] - each["at"] async for each in mongo[DATABASE]["audit"].find()}
+    assert kept == dict(
+        zip([each.id for each in [*added, last]], [timedelta(days=days) for days in (30, 400, 400, 365)], strict=True)
+    )
+
+
+async def test_what_the_version_before_has_added_is_kept_for_a_year(mongo: mongo.Client) -> None:
+    """By an index of its own: the one that was there makes way, or it would end what is kept for longer."""
+    collection = mongo[DATABASE]["audit"]
+    await collection.create_index("at", name="expiry", expireAfterSeconds=365 * 86400)
+    await collection.insert_one({"_id": "earlier", "at": NOW - timedelta(days=400)})
+    longer = {"_id": "longer", "at": NOW - timedelta(days=400), "forget_at": NOW + timedelta(days=1)}
+    over = {"_id": "over", "at": NOW, "forget_at": NOW - timedelta(days=1)}
+    await collection.insert_many([longer, over])
+    for _ in range(2):
+        await MongoAuditStore(mongo).prepare()
+    present = await collection.index_information()
+    assert "expiry" not in present
+    assert (present["forget"]["expireAfterSeconds"], present["earlier"]["expireAfterSeconds"]) == (0, 365 * 86400)
+    plan = await collection.find({"forget_at": None, "at": {"$lt": NOW}}, hint="earlier").explain()
+    assert plan["executionStats"]["totalKeysExamined"] == 1

@@ -6,23 +6,26 @@ import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import bson
 import pytest
 from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
-from services.history.domain import Filter
-from services.history.projection import entry_of
-from services.history.store import _NEWEST_FIRST, HistoryStore, MongoHistory, _query
+from services.history.jobs.domain import merged
+from services.history.jobs.messages import full
+from services.history.jobs.reading import entry_of
+from services.history.jobs.store import HistoryStore, MongoHistory
 from shared import ids, mongo
 from shared.errors import Unavailable
-from shared.paging import Position
 from shared.retry import until_done
+from tests.fakes.history_events import Event, life
 from tests.fakes.history_store import FakeHistory
 
 if TYPE_CHECKING:
-    from services.history.domain import Entry
+    from services.history.jobs.domain import Entry
 
 NOW = datetime(2026, 5, 4, 10, 30, 15, 123000, tzinfo=UTC)
 
@@ -34,8 +37,8 @@ def fake_store() -> FakeHistory:
 
 @pytest.fixture
 async def mongo_store(mongo: mongo.Client) -> MongoHistory:
-    store = MongoHistory(database_of(mongo))
-    await store.create_indexes()
+    store = MongoHistory(mongo)
+    await store.prepare()
     return store
 
 
@@ -118,7 +121,6 @@ async def test_events_may_come_in_any_order_and_more_than_once(store: HistorySto
     record = await store.get("acme", job_id)
     assert record is not None
     assert event_in(record.event).revision == 5
-    assert [found.event for _, found in await listed(store)] == [record.event]
 
 
 async def test_a_batch_that_comes_again_with_more_moves_its_jobs_on(store: HistoryStore) -> None:
@@ -154,7 +156,6 @@ async def test_a_job_whose_submission_has_not_come_yet_is_not_shown(store: Histo
     job_id = ids.new_job_id("http")
     await store.apply([later(job_id, 2, jobs_pb2.Job.RUNNING)])
     assert await store.get("acme", job_id) is None
-    assert await listed(store) == []
     await store.apply([submitted(job_id)])
     record = await store.get("acme", job_id)
     assert record is not None
@@ -165,71 +166,7 @@ async def test_another_tenants_jobs_are_not_there(store: HistoryStore) -> None:
     ours, theirs = ids.new_job_id("http"), ids.new_job_id("http")
     await store.apply([submitted(ours), submitted(theirs, tenant="other")])
     assert await store.get("acme", theirs) is None
-    assert [position.id for position, _ in await listed(store)] == [ours]
-
-
-async def listed(store: HistoryStore, wanted: Filter | None = None) -> list:
-    return await store.list("acme", wanted or Filter(), after=None, limit=100)
-
-
-async def test_pages_follow_each_other_newest_first_without_gaps(store: HistoryStore) -> None:
-    entries = [submitted(ids.new_job_id("http"), at=NOW + timedelta(milliseconds=number // 3)) for number in range(25)]
-    await store.apply(entries)
-    seen: list[Position] = []
-    after: Position | None = None
-    while True:
-        page = await store.list("acme", Filter(), after=after, limit=4)
-        if not page:
-            break
-        seen += [position for position, _ in page]
-        after = seen[-1]
-        await store.apply(
-            [submitted(ids.new_job_id("http"), at=NOW + timedelta(hours=1))]
-        )  # newer ones disturb nothing
-    assert sorted((each.created_at, each.id) for each in seen) == [
-        (each.created_at, each.id) for each in reversed(seen)
-    ]
-    assert {each.id for each in seen} == {entry.job_id for entry in entries}
-    assert len(seen) == 25
-
-
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [
-        (Filter(upstream="http"), {"a", "b", "c"}),
-        (Filter(upstream="flickr"), set()),
-        (Filter(method="http.post"), {"b"}),
-        (Filter(priority="HIGH"), {"c"}),
-        (Filter(states=("SUCCEEDED",)), {"a"}),
-        (Filter(states=("SUCCEEDED", "QUEUED")), {"a", "b", "c"}),
-        (Filter(created_after=NOW + timedelta(seconds=1)), {"b", "c"}),
-        (Filter(created_before=NOW + timedelta(seconds=1)), {"a"}),
-        (Filter(created_after=NOW + timedelta(seconds=1), created_before=NOW + timedelta(seconds=2)), {"b"}),
-        (Filter(method="http.get", states=("QUEUED",)), {"c"}),
-        (Filter(connection_id="con_1"), set()),
-        (Filter(batch_id="bat_1"), set()),
-    ],
-)
-async def test_filters_must_all_match(store: HistoryStore, wanted: Filter, expected: set[str]) -> None:
-    names = {ids.new_job_id("http"): name for name in ("a", "b", "c")}
-    a, b, c = names
-    await store.apply(
-        [
-            submitted(a),
-            submitted(b, at=NOW + timedelta(seconds=1), method="http.post"),
-            submitted(c, at=NOW + timedelta(seconds=2), priority=jobs_pb2.Job.HIGH),
-            later(a, 2, jobs_pb2.Job.SUCCEEDED),
-        ]
-    )
-    assert {names[position.id] for position, _ in await listed(store, wanted)} == expected
-
-
-async def test_lists_read_no_result(store: HistoryStore) -> None:
-    job_id = ids.new_job_id("http")
-    await store.apply([submitted(job_id), later(job_id, 2, jobs_pb2.Job.SUCCEEDED, text="body")])
-    [(_, record)] = await listed(store)
-    assert record.result is None
-    assert event_in(record.event).result.size == 4
+    assert await store.get("acme", ours) is not None
 
 
 async def test_a_batch_is_its_tenants_jobs_without_the_content_of_results(store: HistoryStore) -> None:
@@ -245,19 +182,97 @@ async def test_a_batch_is_its_tenants_jobs_without_the_content_of_results(store:
     assert await store.batch("acme", ids.new_batch_id()) == []
 
 
-async def test_lists_and_lookups_use_an_index(mongo: mongo.Client) -> None:
-    store = MongoHistory(database_of(mongo))
-    await store.create_indexes()
-    await store.apply([submitted(ids.new_job_id("http"), at=NOW + timedelta(seconds=number)) for number in range(50)])
-    after = Position(created_at=NOW + timedelta(seconds=30), id="http-z")
-    lists = (
-        Filter(),
-        Filter(states=("QUEUED",)),
-        Filter(upstream="http", method="http.get"),
-        Filter(batch_id="batch_1"),
-    )
-    for wanted in lists:
-        cursor = database_of(mongo).jobs.find(_query("acme", wanted, after)).sort(_NEWEST_FIRST).limit(5)
-        plan = str((await cursor.explain())["queryPlanner"]["winningPlan"])
-        assert "COLLSCAN" not in plan
-        assert "'SORT'" not in plan, "the index gives the order"
+@pytest.mark.parametrize("seed", range(4))
+async def test_the_documents_of_jobs_are_the_same_in_any_order(mongo: mongo.Client, seed: int) -> None:
+    """As those that the fake makes of the events in order; replicas write at the same time."""
+    chance = random.Random(seed)
+    lives = ((), (Event.STARTED,), (Event.CANCELED,), (Event.STARTED, Event.RETRYING, Event.STARTED, Event.FAILED))
+    lives += ((Event.STARTED, Event.SUCCEEDED), (Event.STARTED, Event.RETRYING, Event.EXPIRED))
+    jobs = {ids.new_job_id("http"): chance.choice(lives) for _ in range(30)}
+    in_order = [entry_of(event, sequence=7) for job, types in jobs.items() for event in life(job, *types)]
+    fake, real = FakeHistory(), MongoHistory(mongo)
+    await real.prepare()
+    await fake.apply(in_order)
+    shuffled = [*in_order, *chance.sample(in_order, len(in_order) // 3)]
+    chance.shuffle(shuffled)
+    cuts = sorted(chance.sample(range(len(shuffled)), 8))
+    batches = [merged(shuffled[start:end]) for start, end in pairwise([0, *cuts, len(shuffled)]) if end > start]
+    for together in (batches[:4], batches[4:]):
+        await asyncio.gather(*(until_done(partial(real.apply, each), retry_on=(Unavailable,)) for each in together))
+    documents = {each["_id"]: each async for each in database_of(mongo).jobs.find({})}
+    for document in documents.values():
+        document["uncounted"].sort()
+    assert documents == {job: fake.document(job) for job in jobs}
+
+
+async def test_a_mark_that_was_taken_off_does_not_come_back(mongo: mongo.Client) -> None:
+    real = MongoHistory(mongo)
+    await real.prepare()
+    job = ids.new_job_id("http")
+    entries = [entry_of(event) for event in life(job, Event.STARTED, Event.SUCCEEDED)]
+    for entry in entries:
+        await real.apply([entry])
+    await database_of(mongo).jobs.update_one({"_id": job}, {"$unset": {"uncounted": True}})
+    for again in (entries, entries[::-1], merged(entries)):
+        for entry in again:
+            await real.apply([entry])
+    document = await database_of(mongo).jobs.find_one({"_id": job})
+    assert document is not None
+    assert "uncounted" not in document
+
+
+async def test_a_document_without_submission_goes_with_its_time(mongo: mongo.Client) -> None:
+    real = MongoHistory(mongo)
+    await real.prepare()
+    job = ids.new_job_id("http")
+    submission, *rest = [entry_of(event) for event in life(job, Event.STARTED, Event.SUCCEEDED)]
+    jobs = database_of(mongo).jobs
+    for entry in rest:
+        await real.apply([entry])
+    document = await jobs.find_one({"_id": job})
+    assert document is not None
+    assert isinstance(document["incomplete_since"], datetime)
+    assert (await jobs.index_information())["incomplete"]["expireAfterSeconds"] == 24 * 3600
+    await real.apply([submission])
+    document = await jobs.find_one({"_id": job})
+    assert document is not None
+    assert "incomplete_since" not in document
+
+
+async def test_documents_of_the_version_before_are_read_and_moved_on(mongo: mongo.Client) -> None:
+    real = MongoHistory(mongo)
+    await real.prepare()
+    job = ids.new_job_id("http")
+    submission, started, ended = [entry_of(event) for event in life(job, Event.STARTED, Event.SUCCEEDED)]
+    await real.apply([submission])
+    later_fields = ("labels", "timeline", "uncounted", "submitted_sequence")
+    await database_of(mongo).jobs.update_one({"_id": job}, {"$unset": dict.fromkeys(later_fields, True)})
+    record = await real.get("acme", job)
+    assert record is not None
+    assert full(record).attempts == []
+    await real.apply([started])
+    await real.apply([ended])
+    record = await real.get("acme", job)
+    assert record is not None
+    assert [attempt.state for attempt in full(record).attempts] == [jobs_pb2.Job.SUCCEEDED]
+
+
+async def test_nothing_that_is_secret_in_a_job_is_kept(mongo: mongo.Client) -> None:
+    real = MongoHistory(mongo)
+    await real.prepare()
+    submission, *rest = life(ids.new_job_id("http"), Event.STARTED, Event.RETRYING, Event.STARTED, Event.SUCCEEDED)
+    asked = submission.submission
+    asked.params = b'{"headers": {"authorization": "canary-params"}}'
+    asked.callback_url = "https://client.example/canary-url"
+    asked.sealed_callback_secret = b"canary-sealed"
+    asked.idempotency_key = "canary-key"
+    asked.fingerprint = b"canary-fingerprint"
+    asked.batch.sealed_callback_secret = b"canary-of-the-batch"
+    asked.batch.callback_url = "https://client.example/canary-of-the-batch"
+    asked.stored_params.sha256 = b"canary-digest"
+    for entry in [entry_of(event) for event in (submission, *rest)]:
+        await real.apply([entry])
+    dump = [bson.encode(document) async for document in database_of(mongo).jobs.find({})]
+    assert len(dump) == 1
+    assert b"body" in dump[0], "the result is there"
+    assert b"canary" not in dump[0]

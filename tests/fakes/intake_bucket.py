@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from shared.bus import Conflict, Entry
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 
 class FakeBucket:
@@ -15,12 +20,14 @@ class FakeBucket:
     async def get(self, key: str) -> Entry | None:
         return self._entries.get(key)
 
-    async def create(self, key: str, value: bytes) -> int:
+    async def create(self, key: str, value: bytes, *, ttl: timedelta | None = None) -> int:
+        del ttl
         if key in self._entries:
             raise Conflict(key)
         return await self.put(key, value)
 
-    async def update(self, key: str, value: bytes, revision: int) -> int:
+    async def update(self, key: str, value: bytes, revision: int, *, ttl: timedelta | None = None) -> int:
+        del ttl
         found = self._entries.get(key)
         if found is None or found.revision != revision:
             raise Conflict(key)

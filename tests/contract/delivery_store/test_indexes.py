@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -105,11 +104,13 @@ async def test_one_delivery_is_found_by_its_id(mongo: Client, mongo_store: Mongo
     assert {entry["planSummary"] async for entry in asked} == {"IXSCAN { _id: 1 }"}
 
 
-async def test_the_retention_is_the_one_that_is_set(mongo: Client) -> None:
-    for days in (30, 12, 12, 45):
-        await MongoDeliveryStore(mongo, retention=timedelta(days=days)).prepare()
+async def test_mongodb_itself_deletes_what_has_outlived_every_tenants_time(mongo: Client) -> None:
+    """Also where the version before has set it to the mesh's own retention."""
+    await mongo[DATABASE][COLLECTION].create_index("finished_at", name="retention", expireAfterSeconds=30 * 86400)
+    for _ in range(2):
+        await MongoDeliveryStore(mongo).prepare()
         present = await mongo[DATABASE][COLLECTION].index_information()
-        assert present["retention"]["expireAfterSeconds"] == days * 86400
+        assert present["retention"]["expireAfterSeconds"] == 366 * 86400
 
 
 async def test_what_is_pending_alone_is_searched(mongo: Client, mongo_store: MongoDeliveryStore) -> None:

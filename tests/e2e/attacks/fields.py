@@ -33,7 +33,12 @@ KINDS: Mapping[str, str] = {
     "endpoint_id": "endpoint",
     "delivery_id": "delivery",
     "replay_id": "replay",
+    "GetOperationRequest.name": "operation",
+    "WaitOperationRequest.name": "operation",
+    "CancelOperationRequest.name": "operation",
+    "DeleteOperationRequest.name": "operation",
     "about": "job",
+    "after_job_id": "job",
     "state": "authorization",
     "begin": "authorization",
     "token_id": "connection",
@@ -49,6 +54,7 @@ NAMELESS = frozenset(
         *("content_type", "callback_url", "callback_secret"),
         *("display_name", "action", "outcome", "client_address"),
         *("url", "description", "event_type", "event_types", "upstreams", "methods", "values", "secret"),
+        *("order_by", "filter", "indexed_metadata", "paths"),
         *("provider", "hosts", "return_url", "code", "token", "value", "username", "password"),
         # what a provider sends a browser back with; it is worth something beside a state alone
         *("error", "error_description", "error_uri", "oauth_token", "oauth_verifier", "denied", "iss", "scope"),
@@ -66,12 +72,12 @@ def naming(message: Descriptor) -> list[Leaf]:
         AssertionError: It is not known of a field whether it does.
     """
     texts = [leaf for leaf in leaves(message) if _holds_text(leaf.field)]
-    unknown = {str(leaf) for leaf in texts if leaf.field.name not in NAMELESS and leaf.field.name not in KINDS}
+    unknown = {str(leaf) for leaf in texts if leaf.field.name not in NAMELESS and not _kind_of(leaf.field)}
     assert not unknown, (
         f"{message.full_name} has new fields: {sorted(unknown)}. If one names something of a tenant's, add it to "
         "KINDS, and make such a thing in `tenants.furnished`; else add it to NAMELESS"
     )
-    return [leaf for leaf in texts if leaf.field.name in KINDS]
+    return [leaf for leaf in texts if _kind_of(leaf.field)]
 
 
 def kind_of(leaf: Leaf) -> str:
@@ -81,7 +87,8 @@ def kind_of(leaf: Leaf) -> str:
 
 def _kind_of(field: FieldDescriptor) -> str:
     message = field.containing_type
-    return KINDS.get(f"{message.name}.{field.name}" if message is not None else "", "") or KINDS[field.name]
+    exactly = f"{message.name}.{field.name}" if message is not None else ""
+    return KINDS.get(exactly) or KINDS.get(field.name, "")
 
 
 def filled(leaf: Leaf, good: Request, thing: str) -> Request:
@@ -112,7 +119,7 @@ def good_request(message: Descriptor, own: Mapping[str, list[str]], url: str, *,
     for field in message.fields:
         if not _is_required(field) and field.name not in _WANTED.get(message.name, ()):
             continue
-        if field.name in KINDS and field.name != "params":
+        if _kind_of(field) and field.name != "params":
             good[field.json_name] = own[_kind_of(field)][0]
         elif field.name == "jobs" and field.message_type is not None:
             good["jobs"] = [good_request(field.message_type, own, url, upstream=upstream) for _ in range(2)]
@@ -126,6 +133,10 @@ _WANTED = {
     "SubmitJobRequest": ("params", "not_before"),
     "CreateKeyRequest": ("scopes",),
     "CreateConnectionRequest": ("hosts", "secret"),
+    # those of `google.longrunning` do not say what they require
+    **dict.fromkeys(
+        ("GetOperationRequest", "WaitOperationRequest", "CancelOperationRequest", "DeleteOperationRequest"), ("name",)
+    ),
 }
 _PLAIN: Mapping[str, Any] = {
     "method": "http.post",
@@ -139,6 +150,8 @@ _PLAIN: Mapping[str, Any] = {
     "hosts": ["api.example.com"],
     "url": "https://client.example/hook",
     "secret": {"bearer": {"token": "a token"}},
+    "filter": {"method": "http.patch"},
+    "retention": {"archive": True},
 }
 
 

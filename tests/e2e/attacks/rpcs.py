@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -127,10 +128,15 @@ def read(rpc: Rpc, answer: bytes) -> Any:
 
 def path_of(binding: Binding, fields: Mapping[str, Any]) -> str:
     """The binding's path with the fields in their places."""
-    path, known = binding.template.text, {**_OPEN, **fields}
-    for name in binding.template.variables:
-        path = path.replace(f"{{{name}}}", quote(str(known[json_name(binding.message, name)]), safe=""))
-    return path
+    known = {**_OPEN, **fields}
+
+    def part(variable: re.Match[str]) -> str:
+        name, over_several = variable["name"], "/" in variable[0]
+        if "=" in variable[0] and "*" not in variable[0]:
+            return variable[0].rpartition("=")[2].rstrip("}")
+        return quote(str(known[json_name(binding.message, name)]), safe="/" if over_several else "")
+
+    return re.sub(r"\{(?P<name>[a-z_.]+)(=[^}]*)?\}", part, binding.template.text)
 
 
 def _by_http(api: Api, binding: Binding) -> Callable[[Request], Seen]:
@@ -148,7 +154,7 @@ def _by_http(api: Api, binding: Binding) -> Callable[[Request], Seen]:
         if answer.status >= 400:
             return Seen(status=answer.status, reason=answer.reason, body=answer.error, everything=everything)
         is_json = answer.headers.get("content-type") == "application/json"
-        body = answer.json if is_json else answer.body
+        body = answer.json if is_json else answer.body.decode(errors="replace")
         return Seen(status=answer.status, reason="", body=body, everything=everything)
 
     return call
@@ -165,7 +171,7 @@ def _by_grpc(channel: grpc.Channel, rpc: Rpc, key: str | None) -> Callable[[Requ
         try:
             answer = send(sent, metadata=metadata, timeout=TIMEOUT_S)
             if rpc.method.server_streaming:
-                stream, answer = answer, next(answer)
+                stream, answer = answer, next(answer, answers())
                 stream.cancel()
         except grpc.RpcError as failure:
             return refused(failure)

@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 #: Stands in the content of everything that the victim has.
 CANARY = "belongs-to-the-victim"
 #: As many as the attacker needs: whoever has used one in a request gets the answer to that from then on.
-_IDEMPOTENCY_KEYS = 12
+_IDEMPOTENCY_KEYS = 20
 #: Lists of which the victim has two pages.
 LISTED = (
     *("/api/v1/keys", "/api/v1/jobs", "/api/v1/connections"),
-    *("/api/v1/endpoints", "/api/v1/deliveries", "/api/v1/replays"),
+    *("/api/v1/endpoints", "/api/v1/deliveries", "/api/v1/replays", "/api/v1/operations"),
 )
-_CONTENT = b"an upload that " + CANARY.encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +58,11 @@ class Tenant:
 async def furnished(mesh: Mesh, name: str, channel: grpc.Channel) -> Tenant:
     """A new tenant with one of everything that a tenant can have, made over the API."""
     api = Api(mesh.url, mesh.new_key(name))
-    url = f"{mesh.far_end}/anything?{CANARY}"
-    later = in_an_hour()
-    order = {"upstream": "http", "method": "http.get", "params": {"url": url}, "metadata": {"order": CANARY}}
+    later, canary = in_an_hour(), canary_of(name)
+    url = f"{mesh.far_end}/anything?{canary}"
+    order = {"upstream": "http", "method": "http.get", "params": {"url": url}, "metadata": {"order": canary}}
     endpoints = [
-        made(api, "/api/v1/endpoints", {"url": f"{mesh.far_end}/status/200?{CANARY}", "description": f"{CANARY} {n}"})
+        made(api, "/api/v1/endpoints", {"url": f"{mesh.far_end}/status/200?{canary}", "description": f"{canary} {n}"})
         for n in range(2)
     ]
     ended = made(api, "/api/v1/jobs", order)["id"]
@@ -73,13 +72,13 @@ async def furnished(mesh: Mesh, name: str, channel: grpc.Channel) -> Tenant:
     ]
     batch = made(api, "/api/v1/batches", {"jobs": [{**order, "notBefore": later}]})
     keys = [
-        made(api, "/api/v1/keys", {"name": f"{CANARY} {n}", "scopes": ["jobs:read"]})["key"]["id"] for n in range(2)
+        made(api, "/api/v1/keys", {"name": f"{canary} {n}", "scopes": ["jobs:read"]})["key"]["id"] for n in range(2)
     ]
     connections = [
         made(
             api,
             "/api/v1/connections",
-            {"displayName": f"{CANARY} {n}", "hosts": ["api.example.com"], "secret": {"bearer": {"token": CANARY}}},
+            {"displayName": f"{canary} {n}", "hosts": ["api.example.com"], "secret": {"bearer": {"token": canary}}},
         )["id"]
         for n in range(2)
     ]
@@ -92,22 +91,26 @@ async def furnished(mesh: Mesh, name: str, channel: grpc.Channel) -> Tenant:
     replays = [made(api, "/api/v1/deliveries:replay", {"filter": {"about": waiting[0]}})["id"] for _ in range(2)]
     for replay in replays:
         await eventually(lambda path=f"/api/v1/replays/{replay}": ended_replay(api, path), what="the end of a replay")
+    operations = [made(api, "/api/v1/jobs:cancel", {"filter": {"method": "http.patch"}})["name"] for _ in range(2)]
+    for operation in operations:
+        await eventually(lambda path=f"/api/v1/{operation}": api.call("GET", path).json.get("done"), what="its end")
     things = {
         "job": [ended, waiting[0], batch["jobs"][0]["id"]],
         "batch": [batch["id"]],
-        "upload": [upload(api, complete=True), upload(api, complete=False)],
+        "upload": [upload(api, canary, complete=True), upload(api, canary, complete=False)],
         "key": keys,
         "connection": connections,
         "endpoint": [endpoint["endpoint"]["id"] for endpoint in endpoints],
         "delivery": deliveries,
         "replay": replays,
+        "operation": operations,
         "authorization": [
             made(api, "/api/v1/connections:authorize", {"provider": "flickr", "outOfBand": by_hand})["state"]
             for by_hand in (True, False)
         ],
         "audited key": [named.json["key"]["id"]],
         "request": [request],
-        "content": [hashlib.sha256(_CONTENT).hexdigest()],
+        "content": [hashlib.sha256(content_of(canary)).hexdigest()],
         "idempotency key": idempotency_keys,
         "lane": [urlsplit(mesh.far_end).netloc],
         "tenant": [name],
@@ -139,12 +142,23 @@ def made(api: Api, path: str, body: dict[str, Any]) -> dict[str, Any]:
     return answer.json
 
 
-def upload(api: Api, *, complete: bool) -> str:
+def canary_of(tenant: str) -> str:
+    """What stands in the content of everything that the tenant has."""
+    return f"belongs-to-the-{tenant}"
+
+
+def content_of(canary: str) -> bytes:
+    """The bytes of an upload."""
+    return f"an upload that {canary}".encode()
+
+
+def upload(api: Api, canary: str, *, complete: bool) -> str:
     """An upload's id."""
-    told = {"size": len(_CONTENT), "sha256": hashlib.sha256(_CONTENT).hexdigest(), "contentType": f"text/{CANARY}"}
+    content = content_of(canary)
+    told = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(), "contentType": f"text/{canary}"}
     found = made(api, "/api/v1/uploads", told)
     if complete:
-        put = urllib.request.Request(found["put"]["url"], data=_CONTENT, headers=found["put"]["headers"], method="PUT")
+        put = urllib.request.Request(found["put"]["url"], data=content, headers=found["put"]["headers"], method="PUT")
         with urllib.request.urlopen(put, timeout=TIMEOUT_S) as answer:
             assert answer.status == 200
         made(api, f"/api/v1/uploads/{found['id']}:complete", {})
@@ -167,8 +181,9 @@ def everything_of(tenant: Tenant) -> dict[str, Any]:
         *(f"/api/v1/endpoints/{endpoint}/secret" for endpoint in tenant.things["endpoint"]),
         *(f"/api/v1/deliveries/{delivery}" for delivery in tenant.things["delivery"]),
         *(f"/api/v1/replays/{replay}" for replay in tenant.things["replay"]),
+        *(f"/api/v1/{operation}" for operation in tenant.things["operation"]),
         *("/api/v1/keys", "/api/v1/jobs", "/api/v1/callbackSecret", "/api/v1/queues/http"),
-        *("/api/v1/endpoints", "/api/v1/deliveries", "/api/v1/replays"),
+        *("/api/v1/endpoints", "/api/v1/deliveries", "/api/v1/replays", "/api/v1/operations", "/api/v1/retention"),
     ]
     seen = {}
     for path in paths:
@@ -204,6 +219,7 @@ _NOWHERE: Mapping[str, Callable[[], str]] = {
     "endpoint": ids.new_endpoint_id,
     "delivery": lambda: "dlv_" + hashlib.md5(ids.new_request_id().encode(), usedforsecurity=False).hexdigest(),
     "replay": ids.new_replay_id,
+    "operation": lambda: f"operations/{ids.new_operation_id()}",
     "authorization": lambda: hashlib.sha256(ids.new_request_id().encode()).hexdigest(),
     "page token": lambda: hashlib.sha512(ids.new_request_id().encode()).hexdigest(),
 }

@@ -31,7 +31,9 @@ def matrix() -> dict[str, set[Role]]:
     section = PAGE.read_text(encoding="utf-8").partition("## What each role may call\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([\w./]+)` \|(.*)\|$", section, re.MULTILINE)
     return {
-        f"/penstock.{rpc}": {role for role, cell in zip(ROLES, cells.split("|"), strict=True) if cell.strip() == "yes"}
+        f"/{'' if rpc.startswith('google.') else 'penstock.'}{rpc}": {
+            role for role, cell in zip(ROLES, cells.split("|"), strict=True) if cell.strip() == "yes"
+        }
         for rpc, cells in rows
     }
 

@@ -59,6 +59,7 @@ async def refusal(asked: asyncio.Task[str]) -> Exception:
     return from_rpc_error(caught.value)
 
 
+@pytest.mark.usefixtures("uncounted")
 async def test_the_connection_lives_through_twenty_expiries_under_fifty_workers_of_three_replicas(scene: Shop) -> None:
     connection = await scene.connected()
     async with replicas(scene) as addresses:

@@ -49,6 +49,7 @@ def settings_for(address: str, **changes: object) -> GatewaySettings:
         "intake_address": address,
         "scheduler_address": address,
         "upstream_address": address,
+        "history_address": address,
         "site_address": free.address("nowhere"),
         "cors_origins": ("https://console.example",),
         **changes,

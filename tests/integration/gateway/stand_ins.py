@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from google.longrunning import operations_pb2, operations_pb2_grpc
+from google.protobuf import empty_pb2
 from penstock.auth.v1 import auth_pb2, auth_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2, external_auth_pb2_grpc
+from penstock.history.v1 import history_pb2, history_pb2_grpc
 from penstock.jobs.v1 import job_service_pb2_grpc, jobs_pb2
 from penstock.scheduler.v1 import queues_pb2, queues_pb2_grpc
 from penstock.upstream.v1 import cache_pb2, cache_pb2_grpc, upstream_pb2, upstream_pb2_grpc
@@ -24,7 +27,7 @@ from shared.rpc.health import Health
 from shared.rpc.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from google.api.httpbody_pb2 import HttpBody
     from google.protobuf.message import Message
@@ -68,6 +71,8 @@ class Services:
     answer: Callable[[Any], Awaitable[jobs_pb2.Job]] | None = None
     #: What GetJobResult sends first, and then.
     result: tuple[tuple[tuple[str, str], ...], HttpBody] | None = None
+    #: What ExportJobs sends, one after the other; an error ends it.
+    export: Sequence[HttpBody | errors.PenstockError] = ()
     #: The headers of the request that auth was asked about last, its path, method and host.
     asked: Any = None
     #: The digest that auth says a signed request's body must have; None for a request that is not signed.
@@ -83,6 +88,7 @@ class Services:
         self.checks = 0
         self.answer = None
         self.result = None
+        self.export = ()
         self.on_check = None
         self.signed_digest = None
 
@@ -158,6 +164,54 @@ class _Keys(auth_pb2_grpc.KeyServiceServicer):
     async def RevokeKey(self, request: Any, context: Any) -> Any:
         self._services.note(request)
         return auth_pb2.Key()
+
+
+class _History(history_pb2_grpc.HistoryServiceServicer):
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def ExportJobs(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        for each in self._services.export:
+            if isinstance(each, errors.PenstockError):
+                raise each
+            yield each
+
+
+class _Operations(operations_pb2_grpc.OperationsServicer):
+    """One that has failed a job, and one that could not go on: what they hold stands in `Any`s."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def _operation(self, request: Any) -> operations_pb2.Operation:
+        self._services.note(request)
+        operation = operations_pb2.Operation(name=request.name, done=True)
+        operation.metadata.Pack(history_pb2.BulkMetadata(kind=history_pb2.BulkMetadata.RETRY, failed={"QUEUE_FULL": 1}))
+        if request.name.endswith("x"):
+            refusal = status.to_status(errors.JobNotFound("there is no job"))
+            operation.error.ParseFromString(dict(refusal.trailing_metadata)["grpc-status-details-bin"])
+        else:
+            operation.response.Pack(history_pb2.BulkResponse(matched=3))
+        return operation
+
+    async def GetOperation(self, request: Any, context: Any) -> Any:
+        return self._operation(request)
+
+    async def WaitOperation(self, request: Any, context: Any) -> Any:
+        return self._operation(request)
+
+    async def ListOperations(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return operations_pb2.ListOperationsResponse()
+
+    async def CancelOperation(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return empty_pb2.Empty()
+
+    async def DeleteOperation(self, request: Any, context: Any) -> Any:
+        self._services.note(request)
+        return empty_pb2.Empty()
 
 
 class _Upstreams(upstream_pb2_grpc.UpstreamServiceServicer):
@@ -288,6 +342,9 @@ async def _start(services: Services) -> Server:
     await services.health.check_dependencies()
     server = Server("intake", address="127.0.0.1:0", verifier=services.identities.verifier(), health=services.health)
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, _Jobs(services), "penstock.jobs.v1.JobService")
+    server.add(
+        history_pb2_grpc.add_HistoryServiceServicer_to_server, _History(services), "penstock.history.v1.HistoryService"
+    )
     server.add(auth_pb2_grpc.add_KeyServiceServicer_to_server, _Keys(services), "penstock.auth.v1.KeyService")
     server.add(
         upstream_pb2_grpc.add_UpstreamServiceServicer_to_server,
@@ -297,6 +354,9 @@ async def _start(services: Services) -> Server:
     server.add(cache_pb2_grpc.add_CacheServiceServicer_to_server, _Cache(services), "penstock.upstream.v1.CacheService")
     server.add(
         queues_pb2_grpc.add_QueueServiceServicer_to_server, _Queues(services), "penstock.scheduler.v1.QueueService"
+    )
+    server.add(
+        operations_pb2_grpc.add_OperationsServicer_to_server, _Operations(services), "google.longrunning.Operations"
     )
     server.add(
         external_auth_pb2_grpc.add_AuthorizationServicer_to_server,

@@ -190,7 +190,7 @@ def test_an_unknown_path_is_a_404_that_names_it(envoy: Envoy, services: Services
 @pytest.mark.parametrize(
     ("verb", "path", "allow"),
     [
-        ("DELETE", "/api/v1/jobs", "POST"),
+        ("DELETE", "/api/v1/jobs", "GET, POST"),
         ("GET", "/api/v1/flickr/jobs", "POST"),
         ("POST", "/api/v1/jobs/j-1", "GET"),
         ("GET", "/api/v1/jobs/j-1:cancel", "POST"),

@@ -18,7 +18,8 @@ from services.history.config import Config
 from shared import ids, streams
 from shared.bus import Bus, Outgoing
 from shared.config import Secret
-from tests.service import channel, running
+from tests import object_stores
+from tests.service import NONE_BESIDE_HISTORY, channel, running
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def config(nats_url: str, mongo_url: str, mongo: Client, identities: Identities)
         service_key=identities.service_key("history"),
         mongo_url=Secret(mongo_url),
         nats_url=Secret(nats_url),
+        **NONE_BESIDE_HISTORY,
+        **object_stores.AWAY,
     )
 
 

@@ -16,9 +16,10 @@ from services.intake.layout import job_key
 from shared import errors
 from shared.config import Secret
 from shared.rpc.status import from_rpc_error
+from tests import object_stores
 from tests.fakes.intake_requests import request
 from tests.integration.intake.conftest import ended, event, publish, replica, submit
-from tests.service import running
+from tests.service import NONE_BESIDE_HISTORY, running
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ async def history_address(
         service_key=identities.service_key("history"),
         mongo_url=Secret(mongo_url),
         nats_url=Secret(nats_url),
+        **NONE_BESIDE_HISTORY,
+        **object_stores.AWAY,
     )
     async with running("history", serve_history, config) as address:
         yield address

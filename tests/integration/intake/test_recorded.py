@@ -134,3 +134,44 @@ async def test_a_job_that_has_left_the_hot_view_cannot_be_canceled(
     with pytest.raises(errors.JobNotFound):
         await asked(intake, "CancelJob", job_id=ids.new_job_id("http"))
     assert scheduler.asked == []
+
+
+def attempted(job: jobs_pb2.Job) -> jobs_pb2.Job:
+    """The job as history has it: with an attempt."""
+    kept = jobs_pb2.Job()
+    kept.CopyFrom(job)
+    kept.attempts.add(number=1, state=jobs_pb2.Job.SUCCEEDED)
+    return kept
+
+
+async def test_attempts_are_historys_and_told_where_they_are_asked_for(
+    intake: Intake, bus: Bus, recorded: Callable[[jobs_pb2.Job], jobs_pb2.Job]
+) -> None:
+    hot = await submit(intake)
+    assert not (await asked(intake, "GetJob", job_id=hot.id, view=jobs_pb2.Job.FULL)).attempts, "not heard of yet"
+    await publish(bus, ended(hot.id, "acme", "SUCCEEDED", revision=2))
+    old = finished(ids.new_job_id("http"))
+    for job in (hot, old):
+        kept = recorded(attempted(job))
+        whole = await asked(intake, "GetJob", job_id=job.id, view=jobs_pb2.Job.FULL)
+        assert list(whole.attempts) == list(kept.attempts)
+        assert whole.state == jobs_pb2.Job.SUCCEEDED, "the hot view is the newer one"
+        for rpc in ("GetJob", "WaitJob"):
+            assert not (await asked(intake, rpc, job_id=job.id)).attempts
+    with pytest.raises(errors.InvalidArgument) as refused:
+        await asked(intake, "GetJob", job_id=old.id, view=9)
+    assert [(fault.field, fault.description) for fault in refused.value.violations] == [
+        ("view", "is 9; it takes BASIC or FULL")
+    ]
+
+
+async def test_without_history_attempts_alone_are_unavailable(
+    config: Config, identities: Identities, history: HistoryStandIn
+) -> None:
+    async with replica(replace(config, history_address="127.0.0.1:1"), identities) as intake:
+        job = await submit(intake)
+        assert await asked(intake, "GetJob", job_id=job.id, view=jobs_pb2.Job.BASIC) == job
+        with pytest.raises(errors.Unavailable) as refused:
+            await asked(intake, "GetJob", job_id=job.id, view=jobs_pb2.Job.FULL)
+    assert refused.value.metadata == {"dependency": "history"}
+    assert "attempts" in refused.value.message

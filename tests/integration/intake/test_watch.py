@@ -310,6 +310,7 @@ async def bare_servicer(
         batches=unused,
         watcher=watcher,
         canceler=unused,
+        retrier=unused,
         explainer=unused,
         results=unused,
         heartbeat=heartbeat,

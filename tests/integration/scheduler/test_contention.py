@@ -7,6 +7,8 @@ from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 from services.scheduler.domain import Outcome, QueueSettings
 from services.scheduler.limits import Limits, Rules
 from services.scheduler.queue import RedisQueue
@@ -47,6 +49,7 @@ def jobs() -> list[NewJob]:
     return [driver.job(lane=f"con_{n % LANES}") for n in range(JOBS)]
 
 
+@pytest.mark.usefixtures("uncounted")
 async def test_replicas_that_lease_at_the_same_time_exceed_no_limit_together(redis: kv.Client, redis_url: str) -> None:
     limits = Limits(
         lane=budget((CALLS, 1), concurrency=CONCURRENCY), upstream=budget(concurrency=LANES * CONCURRENCY - 1)

@@ -289,6 +289,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.run(self.witness.nothing_is_held(self.real))
 
 
+@pytest.mark.usefixtures("uncounted")
 @pytest.mark.timeout(900)  # half a minute of a processor, of which a busy machine gives it a tenth
 def test_redis_and_the_model_are_equal_at_every_step(redis_url: str) -> None:
     machine = type("Machine", (QueueMachine,), {"redis_url": redis_url})

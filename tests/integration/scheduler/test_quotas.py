@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from tests.integration.scheduler.conftest import JobsLog
     from tests.integration.scheduler.working import Working
 
-pytestmark = pytest.mark.usefixtures("redis")
+#: Thousands of calls are made here, of lines that run in other tests too.
+pytestmark = pytest.mark.usefixtures("redis", "uncounted")
 
 TOKENS = [f"con_{number}" for number in range(10)]
 JOBS = 1000

@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+import pytest
 from penstock.scheduler.v1 import scheduler_pb2
 
 from tests.integration.scheduler.conftest import scheduler, seconds
@@ -34,6 +35,7 @@ async def work(mesh: Mesh, called: Counter[str]) -> None:
             await mesh.report(call)
 
 
+@pytest.mark.usefixtures("uncounted")
 async def test_each_job_is_called_once_by_many_workers_of_two_schedulers(
     config: Config, identities: Identities, redis: kv.Client, bus: Bus, log: JobsLog
 ) -> None:

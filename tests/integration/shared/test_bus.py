@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from deploy.local.programs import PROGRAMS
 from shared import ids, streams
-from shared.bus import Bus, Incoming, Outgoing, connect
+from shared.bus import Bus, Incoming, Lag, Outgoing, connect
 from shared.bus.headers import UnreadHeaders
 from shared.config import Secret
 from shared.errors import Unavailable
@@ -337,6 +337,39 @@ async def test_what_has_come_before_a_loss_is_handled_after_it_and_not_sent_agai
     assert deliveries == {1}
     task.cancel()
     await asyncio.wait({task})
+
+
+async def test_a_consumer_that_is_paused_is_given_nothing_until_it_goes_on(bus: Bus) -> None:
+    seen: list[bytes] = []
+
+    async def handle(batch: Sequence[Incoming]) -> None:
+        seen.extend(message.payload for message in batch)
+
+    subject = streams.job_subject("submitted", "http")
+    until = datetime.now(UTC) + timedelta(minutes=5)
+    async with bus.paused(streams.JOBS, "nobody", until=until):
+        assert await bus.lag(streams.JOBS, "nobody", subject) == Lag(messages=0, oldest=None)
+    async with consuming(bus, handle):
+        await bus.publish(messages(1))
+        await eventually(lambda: seen)
+        began = datetime.now(UTC)
+        async with bus.paused(streams.JOBS, "test", until=until):
+            await bus.publish(messages(3))
+
+            async def behind() -> datetime | None:
+                lag = await bus.lag(streams.JOBS, "test", subject)
+                assert lag.messages == 3
+                return lag.oldest
+
+            oldest = await eventually(behind)
+            assert abs((oldest - began).total_seconds()) < 60
+            assert len(seen) == 1
+        await eventually(lambda: len(seen) == 4)
+
+        async def caught_up() -> bool:
+            return await bus.lag(streams.JOBS, "test", subject) == Lag(messages=0, oldest=None)
+
+        await eventually(caught_up)
 
 
 async def _published(bus: Bus, message: Outgoing) -> bool:

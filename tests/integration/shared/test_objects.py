@@ -22,6 +22,7 @@ from shared import objects as objects_
 from shared.config import Secret
 from shared.errors import Unavailable
 from shared.objects import bucket, streams
+from shared.objects.keys import LIFETIME_DAYS
 from shared.objects.streams import PART_BYTES
 from tests import object_stores
 from tests.servers import OBJECTS, wait_for_objects
@@ -85,6 +86,8 @@ async def test_the_bucket_is_made_with_its_rules_and_made_once(object_settings: 
         "penstock-params": ("params/", 8, 1),
         "penstock-uploads": ("uploads/", 15, 1),
         "penstock-results": ("results/", 90, 1),
+        "penstock-exports": ("exports/", 7, 1),
+        "penstock-erasures": ("erasures/", 400, 1),
     }
     assert await rules_of(first) == expected
     await first.put(KEY, b"kept", content_type=TYPE)
@@ -125,7 +128,7 @@ async def test_a_bucket_that_was_lost_is_made_again_by_the_check(object_settings
     with pytest.raises(Unavailable):
         await client.check()
     await client.check()
-    assert len(await rules_of(client)) == 5
+    assert len(await rules_of(client)) == len(LIFETIME_DAYS)
     await client.close()
 
 

@@ -110,6 +110,7 @@ async def test_a_call_with_an_identity_is_answered_and_knows_its_caller(identiti
         assert (principal.tenant, principal.id) == ("acme", "key_1")
 
 
+@pytest.mark.usefixtures("uncounted")
 async def test_thousands_of_calls_that_come_at_once_are_all_answered(identities: Identities) -> None:
     """As after a restart of the gateway, when every client comes back; gRPC itself would refuse most of them."""
     calls = 5000

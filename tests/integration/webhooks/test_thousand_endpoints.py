@@ -9,6 +9,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.integration.webhooks.receiver import Answer
 from tests.integration.webhooks.tenant import tenant_at
 from tests.waiting import eventually
@@ -61,6 +63,7 @@ class Phase:
         return latencies_s[int(len(latencies_s) * 0.99)]
 
 
+@pytest.mark.usefixtures("uncounted")
 async def test_a_tenth_that_hangs_makes_the_others_wait_no_second_longer(mesh: Mesh) -> None:
     settings = {"attempt_timeout": TIMEOUT, "retry_schedule": (timedelta(seconds=1),) * 40, "max_endpoints": ENDPOINTS}
     async with mesh.running(**settings) as process:

@@ -81,6 +81,7 @@ def test_browsers_are_not_sent_there(url: str) -> None:
     assert len(problem) < 300
 
 
+@pytest.mark.usefixtures("uncounted")
 @given(st.text(max_size=80), st.sampled_from(["", "https://", "http://localhost", "https://app.example"]))
 def test_whatever_is_let_pass_is_read_in_one_way_and_breaks_no_header(text: str, start: str) -> None:
     url = start + text

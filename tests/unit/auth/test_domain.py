@@ -170,6 +170,7 @@ def test_all_wrong_fields_are_named_at_once() -> None:
     assert fields == ["name", "scopes[0]", "scopes[1]", "expiresAt", "tenant"]
 
 
+@pytest.mark.usefixtures("uncounted")
 @given(st.text(min_size=1000), st.integers(1, 3))
 def test_what_is_said_of_long_values_is_short(text: str, times: int) -> None:
     violations = order(name=text, scopes=(text,) * times, tenant=text).violations(NOW)

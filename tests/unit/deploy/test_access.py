@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deploy.access import __main__ as command
-from deploy.access import mongo, nats, objects, redis
-from deploy.access.rights import APPEND_ONLY, BUCKET, READ_AND_WRITE, SERVICES, STREAMS, of
+from deploy.access import backup, mongo, nats, objects, redis
+from deploy.access.rights import APPEND_ONLY, BUCKET, INDEX_DROPS, READ_AND_WRITE, SERVICES, STREAMS, of
 from services.auth.audit_trail import CONSUMER as AUDIT
-from services.history.projection import CONSUMER as HISTORY
+from services.history.jobs.projection import CONSUMER as HISTORY
 from services.intake.projection import CONSUMER as INTAKE
 from services.scheduler import events
 from services.scheduler.recovery import submitted_consumer
@@ -23,7 +23,7 @@ from services.scheduler.standings import CONSUMER as STANDINGS
 from services.webhooks.collecting.collector import CONSUMER as WEBHOOKS
 from services.webhooks.collecting.notices import CONSUMER as NOTICES
 from shared import streams
-from shared.objects import OF_INTAKE, OF_UPSTREAM, ObjectsConfig
+from shared.objects import ERASURES, EXPORTS, OF_INTAKE, OF_UPSTREAM, ObjectsConfig
 from shared.objects.keys import LIFETIME_DAYS
 from shared.streams import StreamLimits
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "servers.md"
+#: What every service that has Redis does with it when history asks for what it holds.
+HOLDINGS = ROOT / "shared" / "holdings" / "redis.py"
 #: What is called beside scripts: by the driver for a connection, and to run scripts.
 OF_CONNECTIONS = {"PING", "SELECT", "EVALSHA", "SCRIPT|LOAD"}
 #: The client's methods that are commands, as far as services call them.
@@ -79,7 +81,7 @@ def called_in_scripts(service: Service) -> set[str]:
 def called_beside(service: Service) -> set[str]:
     """Commands that the service's modules send by methods of the driver's client, or by `GatheredReads.ask`."""
     found: set[str] = set()
-    for path in folder(service).glob("*.py"):
+    for path in (*folder(service).glob("*.py"), *([HOLDINGS] if service.redis is not None else [])):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 whose = ast.unparse(node.func.value)
@@ -230,7 +232,7 @@ def test_whoever_may_only_add_can_neither_change_nor_remove() -> None:
     assert set(APPEND_ONLY) < set(READ_AND_WRITE)
     roles = [privilege for service in SERVICES for privilege in mongo.privileges(service)]
     audit = next(role for role in roles if role["resource"] == {"db": "auth", "collection": "audit"})
-    assert audit["actions"] == list(APPEND_ONLY)
+    assert audit["actions"] == [*APPEND_ONLY, *INDEX_DROPS]
 
 
 def test_prefixes_are_written_by_whom_they_belong_to() -> None:
@@ -239,7 +241,10 @@ def test_prefixes_are_written_by_whom_they_belong_to() -> None:
     assert upstream is not None
     assert set(intake.writes) == set(OF_INTAKE)
     assert set(upstream.writes) == set(OF_UPSTREAM)
-    assert set(intake.writes) | set(upstream.writes) == set(LIFETIME_DAYS)
+    history = of("history").objects
+    assert history is not None
+    assert set(intake.writes) | set(upstream.writes) | {EXPORTS, ERASURES} == set(LIFETIME_DAYS)
+    assert {EXPORTS, ERASURES} <= set(history.writes)
 
 
 def test_the_bucket_is_the_one_that_services_use() -> None:
@@ -256,9 +261,11 @@ def test_the_commands_print_what_servers_are_started_with(capsys: pytest.Capture
     assert printed["mongo"] == mongo.script()
     policies = json.loads(printed["s3"])
     rights = {service.name: service.objects for service in SERVICES if service.objects is not None}
-    assert policies == {name: objects.policy(each) for name, each in rights.items()}
+    assert policies == {name: objects.policy(each) for name, each in rights.items()} | {"backup": backup.policy()}
     command.main(["s3", "--bucket", "ours"])
-    assert capsys.readouterr().out == printed["s3"].replace(f"arn:aws:s3:::{BUCKET}", "arn:aws:s3:::ours")
+    assert json.loads(capsys.readouterr().out) == {
+        name: objects.policy(each, bucket="ours") for name, each in rights.items()
+    } | {"backup": backup.policy()}
 
 
 def test_the_page_shows_the_table_and_an_example_as_the_commands_print_them() -> None:

@@ -157,10 +157,8 @@ def test_services_may_drain_before_they_are_killed() -> None:
 
 def test_the_users_own_settings_reach_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_API_KEY", "psk_live_x")
-    monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", "{}")
     environment = Supervisor(chosen(tmp_path)).environment()
     assert [name for name in environment if name.startswith("PENSTOCK_")] == []
-    assert environment["COVERAGE_PROCESS_CONFIG"] == "{}"
 
 
 def test_a_table_has_columns_as_wide_as_their_widest_text() -> None:

@@ -41,6 +41,9 @@ def _service(*rules: http_pb2.HttpRule | None) -> ServiceDescriptor:
         ("/a/{id}:do", ["/a/1:do", "/a/x:y:do"], ["/a/1", "/a/:do", "/a/1:done", "/a/1%3Ado"]),
         ("/a/{x}/b/{y=*}", ["/a/1/b/2"], ["/a/1/c/2", "/a/1/b/", "/a//b/2"]),
         ("/a.b", ["/a.b"], ["/axb"]),
+        ("/a/{name=things/*}", ["/a/things/1", "/a/things/x:y"], ["/a/things", "/a/others/1", "/a/things/1/2"]),
+        ("/a/{name=things/*}:do", ["/a/things/1:do"], ["/a/things/1", "/a/1:do"]),
+        ("/a/{name=things}", ["/a/things"], ["/a/1", "/a/things/1"]),
     ],
 )
 def test_a_template_matches_its_paths_and_no_others(text: str, matches: list[str], not_matches: list[str]) -> None:
@@ -49,7 +52,7 @@ def test_a_template_matches_its_paths_and_no_others(text: str, matches: list[str
     assert [path for path in not_matches if re.fullmatch(regex, path)] == []
 
 
-@pytest.mark.parametrize("text", ["/a/{name=shelves/*}", "/a/**", "/a/{x", "/a//b"])
+@pytest.mark.parametrize("text", ["/a/{name=shelves/**}", "/a/{name=}", "/a/**", "/a/{x", "/a//b", "/a/", ""])
 def test_a_template_that_cannot_be_routed_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="cannot route"):
         Template.parse(text)
@@ -57,6 +60,8 @@ def test_a_template_that_cannot_be_routed_is_refused(text: str) -> None:
 
 def test_variables_are_known_by_the_place_of_their_segment() -> None:
     assert Template.parse("/api/{version}/jobs/{job_id}:wait").variables == {"version": 2, "job_id": 4}
+    several = Template.parse("/api/{name=things/*}/{x}")
+    assert (several.variables, several.fields) == ({"name": 2, "x": 4}, ("", "name", "name", "x"))
 
 
 def test_paths_are_tried_from_the_most_particular() -> None:
@@ -142,7 +147,33 @@ def test_the_contract_can_be_routed_and_its_internal_services_are_not() -> None:
 
 def test_the_descriptor_set_has_every_file_after_its_imports() -> None:
     seen: set[str] = set()
-    for file in descriptors.descriptor_set().file:
+    for file in descriptors.descriptor_set({}).file:
         assert set(file.dependency) <= seen
         seen.add(file.name)
     assert {"google/rpc/error_details.proto", "penstock/jobs/v1/jobs.proto"} <= seen
+
+
+def test_rules_of_the_data_take_the_place_of_those_of_protos_that_are_not_ours() -> None:
+    data = RouteData.load()
+    (bindings,) = [
+        rpcs
+        for service, rpcs in route_table(data, set(data.packages.values())).services.items()
+        if service == "google.longrunning.Operations"
+    ]
+    assert {(each.verb, each.template.text, each.cluster) for each in bindings} == {
+        ("GET", "/api/v1/{name=operations}", "history"),
+        ("GET", "/api/v1/{name=operations/*}", "history"),
+        ("DELETE", "/api/v1/{name=operations/*}", "history"),
+        ("POST", "/api/v1/{name=operations/*}:cancel", "history"),
+        ("GET", "/api/v1/{name=operations/*}:wait", "history"),
+    }
+    kept = {
+        f"{file.package}.{service.name}.{method.name}": method.options.Extensions[annotations_pb2.http]
+        for file in descriptors.descriptor_set(data.rules).file
+        for service in file.service
+        for method in service.method
+    }
+    assert kept["google.longrunning.Operations.WaitOperation"].get == "/api/v1/{name=operations/*}:wait"
+    assert not [name for name, rule in kept.items() if "/v1/" in str(rule) and "/api/v1/" not in str(rule)]
+    known = {method.full_name for service in descriptors.services() for method in service.methods}
+    assert data.rules.keys() <= known

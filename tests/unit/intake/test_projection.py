@@ -13,10 +13,12 @@ from penstock.jobs.v1 import jobs_pb2
 
 from services.intake.batch_ends import BatchEnds
 from services.intake.contract import view
+from services.intake.erased import ErasedThings
 from services.intake.projection import Projection
 from shared import ids, streams
 from shared.bus import Incoming
 from shared.errors import Unavailable
+from tests.fakes.bucket import FakeBucket
 from tests.fakes.intake_batches import FakeBatchStore
 from tests.fakes.intake_store import FakeJobStore
 from tests.fakes.intake_tally import roomy_tally
@@ -90,6 +92,7 @@ def projection_of(store: FakeJobStore, signals: Signals) -> Projection:
         signaler=signals,
         tally=roomy_tally(),
         batch_ends=BatchEnds(store=FakeBatchStore(), publisher=Notices()),
+        erased=ErasedThings(FakeBucket()),
         moved=lambda: None,
     )
 

@@ -11,6 +11,8 @@ from penstock.events.v1 import events_pb2
 from penstock.jobs.v1 import jobs_pb2
 
 from services.intake.batch_ends import BatchEnds
+from services.intake.changes import Change
+from services.intake.erased import ErasedThings
 from services.intake.known_servers import KnownServers
 from services.intake.rebuild import Rebuilder
 from services.intake.rebuilds import Rebuilds
@@ -105,7 +107,7 @@ class Bench:
     def __init__(self, *, floor: int | None = None) -> None:
         self.client, self.servers, self.log, self.store = Client(), KnownServers(), Log(), FakeJobStore()
         self.bucket, self.floor, self.counts = FakeBucket(), Floor(floor), FakeCounts()
-        self.batches = FakeBatchStore()
+        self.batches, self.erased = FakeBatchStore(), ErasedThings(self.bucket)
         self.rebuilder = Rebuilder(
             client=cast("Any", self.client),
             servers=self.servers,
@@ -113,6 +115,7 @@ class Bench:
             bus=cast("Any", self.log),
             store=self.store,
             batch_ends=BatchEnds(store=self.batches, publisher=cast("Any", None)),  # a rebuild tells of nothing
+            erased=self.erased,
             floor=cast("Any", self.floor),
             tally=Tally(self.counts, cap=10),
         )
@@ -149,6 +152,23 @@ async def test_without_a_floor_all_that_still_matters_is_applied() -> None:
     assert bench.floor.at == len(bench.log.messages)
     assert "acme" in bench.counts.noted  # counted before anything is admitted
     assert "a1" in bench.servers
+
+
+async def test_what_was_erased_is_not_brought_back_and_the_note_of_it_outlives_the_rebuild() -> None:
+    bench = Bench()
+    erased, later = aged_job_id(DAY), aged_job_id(timedelta(0))
+    await bench.erased.note("acme", "", before=datetime.now(UTC) - DAY / 2)
+    for number in range(20):  # more servers than are remembered
+        await bench.bucket.put(f"a{number + 2}", b"rebuilt")
+    bench.log.add(erased, 1, age=DAY)
+    bench.log.add(later, 1, age=timedelta(0))
+    bench.log.add(erased, 2, age=timedelta(0), ended=True)
+    await bench.rebuild()
+    assert [await bench.revision(each) for each in (erased, later)] == [None, 1]
+    after = ErasedThings(bench.bucket)
+    await after.load()
+    change = Change(tenant="acme", job_id=erased, revision=3, event=b"", at=datetime.now(UTC))
+    assert after.left([change]) == []
 
 
 async def test_a_log_that_ended_long_ago_leaves_its_unfinished_jobs() -> None:

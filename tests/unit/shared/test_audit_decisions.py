@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from typing import Any
 
-import penstock
 import pytest
 
+from gateway import descriptors
 from shared.audit import AUDITED, UNAUDITED
 from shared.audit.entries import ACTORS, FORMS
 from shared.identity import PrincipalKind
@@ -19,9 +17,7 @@ def methods() -> dict[str, Any]:
     """Every RPC of the contract, by its full name as gRPC spells it."""
     return {
         f"/{service.full_name}/{method.name}": method
-        for module in pkgutil.walk_packages(penstock.__path__, "penstock.")
-        if module.name.endswith("_pb2")
-        for service in importlib.import_module(module.name).DESCRIPTOR.services_by_name.values()
+        for service in descriptors.services()
         for method in service.methods
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import aiohttp
@@ -12,7 +12,20 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ParamValid
 from structlog.testing import capture_logs
 
 from shared.errors import Unavailable
-from shared.objects import ObjectNotFoundError, bucket, cache_key, incoming_key, params_key, result_key, upload_key
+from shared.objects import (
+    ARCHIVE,
+    ERASURES,
+    ObjectNotFoundError,
+    archive_key,
+    bucket,
+    cache_key,
+    export_key,
+    export_part_key,
+    incoming_key,
+    params_key,
+    result_key,
+    upload_key,
+)
 from shared.objects.driver import of_refusal, translated
 from shared.objects.keys import LIFETIME_DAYS
 
@@ -64,7 +77,7 @@ async def test_a_bucket_that_is_missing_is_made_where_its_region_is(missing: str
     store = Store(look=missing, get_rules="NoSuchLifecycleConfiguration")
     await bucket.ensure(store, "b", region="eu-central-1")
     assert store.made == {"Bucket": "b", "CreateBucketConfiguration": {"LocationConstraint": "eu-central-1"}}
-    assert len(store.rules) == 5
+    assert len(store.rules) == len(LIFETIME_DAYS)
     store = Store(look=missing)
     await bucket.ensure(store, "b", region="us-east-1")
     assert store.made == {"Bucket": "b"}
@@ -74,7 +87,7 @@ async def test_a_bucket_that_is_missing_is_made_where_its_region_is(missing: str
 async def test_a_bucket_that_another_replica_makes_first_will_do(made: str) -> None:
     store = Store(head_bucket="404", create_bucket=made)
     await bucket.ensure(store, "b", region="us-east-1")
-    assert len(store.rules) == 5
+    assert len(store.rules) == len(LIFETIME_DAYS)
 
 
 @pytest.mark.parametrize("denied", ["get_rules", "put_rules"])
@@ -143,9 +156,14 @@ def test_every_key_is_under_a_prefix_that_ends_and_then_its_tenant() -> None:
         upload_key("acme", "upl_1"),
         result_key("acme", "http-1", 2),
         cache_key("acme", "digest", "name"),
+        export_key("acme", "op_1"),
+        export_part_key("acme", "op_1", 7),
+        archive_key("acme", date(2026, 8, 1), "manifest.json"),
     ]
     assert keys == [
         f"params/acme/{'00' * 32}",
         *("incoming/acme/upl_1", "uploads/acme/upl_1", "results/acme/http-1/2", "cache/acme/digest/name"),
+        *("exports/acme/op_1.ndjson.gz", "exports/acme/op_1/000007", "archive/acme/2026/08/01/manifest.json"),
     ]
-    assert {f"{key.split('/')[0]}/" for key in keys} == set(LIFETIME_DAYS)
+    # archives go with the time that their tenant gives them; erasures are of no tenant that there is any more
+    assert {f"{key.split('/')[0]}/" for key in keys} - {ARCHIVE} == set(LIFETIME_DAYS) - {ERASURES}

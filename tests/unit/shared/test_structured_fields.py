@@ -154,6 +154,7 @@ _BARE = (
 _KEYS = st.from_regex(r"[a-z*][a-z0-9_\-.*]{0,8}", fullmatch=True)
 
 
+@pytest.mark.usefixtures("uncounted")
 @given(st.lists(st.tuples(_BARE, st.dictionaries(_KEYS, _BARE))))
 def test_what_is_written_by_the_rfc_is_read_as_it_was_meant(members: list[tuple[Bare, dict[str, Bare]]]) -> None:
     parts = [_written(bare) + "".join(f";{k}={_written(v)}" for k, v in p.items()) for bare, p in members]

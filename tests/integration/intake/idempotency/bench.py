@@ -16,6 +16,7 @@ from penstock.jobs.v1 import batches_pb2
 
 from services.intake.batch_ends import BatchEnds
 from services.intake.batch_store import RedisBatchStore
+from services.intake.erased import ErasedThings
 from services.intake.floor import Floor
 from services.intake.known_servers import KnownServers
 from services.intake.projection import Projection
@@ -74,6 +75,7 @@ class Replica:
         self.batches = RedisBatchStore(bench.redis)
         batch_ends = BatchEnds(store=self.batches, publisher=bench.bus)
         self.floor = Floor(bench.redis, self.servers, self._acknowledged)
+        erased = ErasedThings(bucket)
         self.rebuilder = Rebuilder(
             client=bench.redis,
             servers=self.servers,
@@ -81,6 +83,7 @@ class Replica:
             bus=bench.bus,
             store=cast("RedisJobStore", Unsteady(self.store, self.failing)),
             batch_ends=batch_ends,
+            erased=erased,
             floor=self.floor,
             tally=roomy_tally(),
         )
@@ -89,6 +92,7 @@ class Replica:
             signaler=bench.bus,
             tally=roomy_tally(),
             batch_ends=batch_ends,
+            erased=erased,
             moved=self.floor.moved,
         )
 

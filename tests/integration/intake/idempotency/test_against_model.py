@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.bus import Bus
 
 
+@pytest.mark.usefixtures("uncounted")
 @pytest.mark.timeout(900)  # half a minute of a processor, of which a busy machine gives it a tenth
 def test_never_two_jobs_and_never_a_wrong_answer(
     redis_url: str, nats_url: str, bus: Bus, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from penstock.jobs.v1 import jobs_pb2
 
 from services.scheduler.domain import Fence, State
@@ -61,6 +62,7 @@ async def begun(replica: Replica, granted: Granted) -> bool:
             return True
 
 
+@pytest.mark.usefixtures("uncounted")
 async def test_each_job_ends_once_though_redis_loses_its_last_writes_again_and_again(
     replicas: list[Replica], lossy: LossyRedis, log: JobsLog
 ) -> None:

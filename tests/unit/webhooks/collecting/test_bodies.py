@@ -57,6 +57,7 @@ def ended(event_type: str, content: str) -> dict[str, Any]:
     event, job = events_pb2.JobEvent(), jobs_pb2.Job()
     full(event)
     full(job)
+    job.ClearField("attempts")  # of the view FULL alone; a job of the log has none
     event.type = kind
     event.state = jobs_pb2.Job.State.Value(events_pb2.JobEvent.Type.Name(kind))
     job.revision, event.revision = 1, 9

@@ -98,7 +98,7 @@ def test_what_comes_due_between_two_looks_is_not_forgotten(seed: int) -> None:
     assert [each.taken for each in world.far_side.sent] == [False] * MOST_ATTEMPTS
 
 
-TestHistories = Histories.TestCase
+TestHistories = pytest.mark.usefixtures("uncounted")(Histories.TestCase)
 TestHistories.settings = settings(
     max_examples=60,
     stateful_step_count=25,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.idempotency import read_key
+from shared.idempotency import read_key
 
 ONE, OTHER = "idempotency-key", "x-idempotency-key"
 VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=255)
