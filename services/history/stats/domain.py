@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: How far back anybody may ask, and by the minute.
 LOOK_BACK = timedelta(days=90)
 LOOK_BACK_BY_MINUTE = timedelta(hours=48)
-_MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+_MINUTE, _HOUR, _DAY, _WEEK = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
 
 
 class Level(StrEnum):
@@ -27,6 +27,8 @@ class Level(StrEnum):
     MINUTE = "m"
     HOUR = "h"
     DAY = "d"
+    #: From Monday on; nobody asks by it, and long ranges add up from a tenth of the buckets.
+    WEEK = "w"
 
     @property
     def length(self) -> timedelta:
@@ -44,7 +46,8 @@ class Level(StrEnum):
             return time.replace(second=0, microsecond=0)
         if self is Level.HOUR:
             return time.replace(minute=0, second=0, microsecond=0)
-        return time.replace(hour=0, minute=0, second=0, microsecond=0)
+        day = time.replace(hour=0, minute=0, second=0, microsecond=0)
+        return day if self is Level.DAY else day - timedelta(days=day.weekday())
 
     def end(self, time: datetime) -> datetime:
         """When the bucket ends that holds the moment before a time."""
@@ -52,12 +55,15 @@ class Level(StrEnum):
         return start if start == time else start + self.length
 
 
-_LENGTHS = {Level.MINUTE: _MINUTE, Level.HOUR: _HOUR, Level.DAY: _DAY}
+_LENGTHS = {Level.MINUTE: _MINUTE, Level.HOUR: _HOUR, Level.DAY: _DAY, Level.WEEK: _WEEK}
 _KEPT = {
     Level.MINUTE: LOOK_BACK_BY_MINUTE + _HOUR,
     Level.HOUR: LOOK_BACK + 2 * _DAY,  # by the day, a range begins with the first of its days
     Level.DAY: LOOK_BACK + 2 * _DAY,
+    Level.WEEK: LOOK_BACK + _WEEK + _DAY,
 }
+#: By which figures can be asked for.
+ASKED_BY = (Level.MINUTE, Level.HOUR, Level.DAY)
 
 
 class Rollup(StrEnum):

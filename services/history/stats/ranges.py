@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from services.history.stats.domain import LOOK_BACK, LOOK_BACK_BY_MINUTE, Level, Stretch
+from services.history.stats.domain import ASKED_BY, LOOK_BACK, LOOK_BACK_BY_MINUTE, Level, Stretch
 from shared.errors import FieldViolation, InvalidArgument
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ def _interval_faults(interval: timedelta, *, by_minute: bool) -> list[FieldViola
 
 
 def _level(interval: timedelta) -> Level | None:
-    return next((level for level in Level if level.length == interval), None)
+    return next((level for level in ASKED_BY if level.length == interval), None)
 
 
 def _chosen(start: datetime, end: datetime, *, by_minute: bool) -> Level:
     """The shortest of which there are not too many."""
-    levels = list(Level) if by_minute else [Level.HOUR, Level.DAY]
+    levels = ASKED_BY if by_minute else (Level.HOUR, Level.DAY)
     for level in levels:
         whole = _whole(level, start, end)
         if whole.end - whole.start <= MAX_CHOSEN * level.length:

@@ -33,7 +33,7 @@ def faults(**fields: Any) -> dict[str, str]:
 
 
 def test_without_a_mask_what_is_given_is_changed_and_nothing_else() -> None:
-    found = asked(retention={"succeededJobs": "604800s", "archive": False, "tenant": "other"})
+    found = asked(retention={"succeededJobs": "604800s", "archive": False})
     assert found == Change(
         fields=frozenset({"succeeded_jobs", "archive"}), to=OwnRetention(succeeded_jobs=7 * DAY, archive=False)
     )
@@ -87,7 +87,7 @@ def test_a_mask_that_names_what_is_not_there_is_refused_beside_other_faults() ->
 
 
 def test_a_request_that_changes_nothing_is_refused() -> None:
-    assert "retention" in faults(retention={"tenant": "acme"})
+    assert "retention" in faults(retention={})
     assert "retention" in faults(updateMask="audit")
 
 
@@ -104,9 +104,8 @@ def test_a_span_is_taken_where_it_is_whole_days_within_its_bounds(name: str, sec
 
 
 def test_a_message_says_what_holds() -> None:
-    message = retention_message("acme", OwnRetention(audit=30 * DAY, indexed_metadata=("order",)).over(DEFAULT))
+    message = retention_message(OwnRetention(audit=30 * DAY, indexed_metadata=("order",)).over(DEFAULT))
     assert json_format.MessageToDict(message) == {
-        "tenant": "acme",
         "succeededJobs": "864000s",
         "failedJobs": "2592000s",
         "audit": "2592000s",
