@@ -50,6 +50,7 @@ from shared.sealing import CALLBACK_SECRET, Sealer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from services.intake.holding import Held
     from shared.bus import Unit
     from shared.clock import Clock
     from shared.lifecycle import Process
@@ -103,16 +104,8 @@ async def serve(config: Config, process: Process) -> None:
     )
     results = Results(reader=reader, objects=objects, link_lifetime=config.result_link_lifetime)
 
-    view = Projection(
-        store=store,
-        signaler=bus,
-        tally=held.tally,
-        batch_ends=held.batch_ends,
-        erased=held.erased,
-        moved=held.floor.moved,
-    )
+    _follow(process, bus, held)
     process.loop("publisher", publisher.run)
-    process.loop("projection", lambda: bus.consumer(streams.JOBS, projection.CONSUMER).run(view.handle))
     process.loop("catalogue", catalogue.run)
     jobs = JobServicer(
         submitter=submitter,
@@ -139,6 +132,19 @@ async def serve(config: Config, process: Process) -> None:
         ),
         holdings.servicer(redis, objects, held.erased, clock=clock),
     )
+
+
+def _follow(process: Process, bus: Bus, held: Held) -> None:
+    """Has the view follow the log."""
+    view = Projection(
+        store=held.store,
+        signaler=bus,
+        tally=held.tally,
+        batch_ends=held.batch_ends,
+        erased=held.erased,
+        moved=held.floor.moved,
+    )
+    process.loop("projection", lambda: bus.consumer(streams.JOBS, projection.CONSUMER).run(view.handle))
 
 
 async def _hear_of_callers(process: Process, bus: Bus) -> None:

@@ -45,24 +45,6 @@ class Erasures(Protocol):
         ...
 
 
-class NothingIndexed:
-    """No tenant lists by metadata."""
-
-    async def indexed_keys(self, tenant: str) -> Collection[str]:
-        """See `IndexedMetadata`."""
-        del tenant
-        return ()
-
-
-class NothingErased:
-    """All that the log has is kept."""
-
-    def covers(self, tenant: str, connection_id: str, created_at: datetime) -> bool:
-        """See `Erasures`."""
-        del tenant, connection_id, created_at
-        return False
-
-
 class Reading:
     """Reads events.
 

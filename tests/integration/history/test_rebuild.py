@@ -16,7 +16,7 @@ from penstock.jobs.v1 import jobs_pb2
 
 from deploy.local.layout import ROOT
 from services.history.__main__ import serve
-from services.history.jobs.reading import NothingErased, NothingIndexed, Reading
+from services.history.jobs.reading import Reading
 from services.history.jobs.store import MongoHistory
 from services.history.leases import REBUILD, SWEEP, TALLY, Leases
 from services.history.rebuild.rebuild import Rebuild
@@ -26,6 +26,7 @@ from shared import config as settings
 from shared import ids, mongo
 from shared.config import Secret
 from tests.fakes.history_events import Event, life, now, publish
+from tests.fakes.history_reading import NothingErased, NothingIndexed
 from tests.integration.history.conftest import has
 from tests.service import channel, running
 from tests.waiting import eventually

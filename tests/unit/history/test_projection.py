@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.history.jobs.projection import Projection
-from services.history.jobs.reading import NothingErased, NothingIndexed, Reading
+from services.history.jobs.reading import Reading
 from shared import ids
 from shared.bus import Incoming
 from tests.fakes.history_events import Event, life, now
+from tests.fakes.history_reading import NothingErased, NothingIndexed
 from tests.fakes.history_store import FakeHistory
 
 if TYPE_CHECKING:
