@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PREFIX = "PENSTOCK_"
 #: Names that clients of Penstock read (`.penstock/dev.env`), so that a service may find them in its environment too.
 CLIENT_NAMES = frozenset({"PENSTOCK_URL", "PENSTOCK_API_KEY", "PENSTOCK_WEBHOOK_SECRET"})
+#: Where the local stack shows its documentation.
+DOCS_URL = "http://127.0.0.1:8080/docs"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MAX_PORT = 65535
@@ -76,6 +78,8 @@ class ServiceConfig:
     stream_replicas: int = 1
     #: Bytes of each stream at most; when it is full, submits are refused and nothing is dropped.
     stream_max_bytes: int = 8 * 1024**3
+    #: Where the pages of the documentation are; each error links to its own, `<docs url>/errors/<REASON>`.
+    docs_url: str = DOCS_URL
     #: What the process runs for: production, development or test.
     environment: Environment = Environment.PRODUCTION
     #: The folder in which a test arms crash points; only where the environment is test.

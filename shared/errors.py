@@ -3,6 +3,9 @@
     PenstockError
     ├── InvalidArgument           400  one or more fields are wrong, each named by its path
     ├── TooLarge                  413  (INVALID_ARGUMENT in gRPC)
+    ├── BadRequest                400
+    ├── UnsupportedMediaType      415  (INVALID_ARGUMENT in gRPC)
+    ├── RangeNotSatisfiable       416
     ├── Unauthenticated           401
     ├── PermissionDenied          403
     │   └── TenantSuspended
@@ -37,6 +40,7 @@
     ├── Unavailable               503
     ├── DeadlineExceeded          504
     ├── Unimplemented             501
+    │   └── MethodNotAllowed      405
     └── Internal                  500
 
 Code that finds a fault raises; `shared.rpc.interceptors` alone turns an error into a status, and `shared.rpc.client`
@@ -123,6 +127,21 @@ class TooLarge(InvalidArgument):
 
     reason = "TOO_LARGE"
     http_status = 413
+
+
+class BadRequest(PenstockError):
+    """The HTTP request itself is malformed; the gateway alone finds that."""
+
+    code = "INVALID_ARGUMENT"
+    reason = "BAD_REQUEST"
+
+
+class UnsupportedMediaType(PenstockError):
+    """The body is no JSON; the gateway alone finds that."""
+
+    code = "INVALID_ARGUMENT"
+    reason = "UNSUPPORTED_MEDIA_TYPE"
+    http_status = 415
 
 
 class RangeNotSatisfiable(PenstockError):
@@ -349,6 +368,13 @@ class Unimplemented(PenstockError):
 
     code = "UNIMPLEMENTED"
     reason = "UNIMPLEMENTED"
+
+
+class MethodNotAllowed(Unimplemented):
+    """The path takes other methods; the gateway alone finds that."""
+
+    reason = "METHOD_NOT_ALLOWED"
+    http_status = 405
 
 
 class Internal(PenstockError):

@@ -26,7 +26,7 @@ from shared.errors import PenstockError
 from shared.identity import ServiceIdentity, TokenSigner, TokenVerifier
 from shared.identity_keys import IdentityKeys
 from shared.retry import Backoff, until_done
-from shared.rpc import client
+from shared.rpc import client, help_pages
 from shared.rpc.health import Health
 from shared.rpc.key_uses import KeyUses
 from shared.rpc.open_streams import OpenStreams
@@ -264,6 +264,7 @@ def load_or_exit(program: str, config_class: type[ConfigT]) -> ConfigT:
     try:
         config = settings.load(config_class, os.environ)
         crash_points.set_up(config)
+        help_pages.set_up(config.docs_url, setting="PENSTOCK_DOCS_URL")
     except settings.ConfigError as error:
         for mistake in error.mistakes:
             print(f"{program}: {mistake}", file=sys.stderr)  # noqa: T201  logs are not set up before the settings are read

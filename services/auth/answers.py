@@ -10,6 +10,7 @@ import base64
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
+from google.protobuf import struct_pb2
 from google.rpc import status_pb2
 from penstock.gateway.v1 import external_auth_pb2 as envoy
 
@@ -22,8 +23,10 @@ from shared.rpc import status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from services.auth.domain import Key
     from services.auth.windows import Verdict, Window
     from shared.errors import PenstockError
+    from shared.identity import Principal
 
 POLICY_HEADER = "ratelimit-policy"
 LIMIT_HEADER = "ratelimit"
@@ -35,14 +38,15 @@ def policy(windows: Sequence[Window]) -> str:
     return ", ".join(f'"{window.name}";q={window.limit};w={WINDOW.seconds}' for window in windows)
 
 
-def permission(token: str, policy_field: str) -> envoy.CheckResponse:
+def permission(principal: Principal, token: str, policy_field: str) -> envoy.CheckResponse:
     """What all passes of one caller have in common."""
     return envoy.CheckResponse(
+        dynamic_metadata=_caller(principal.tenant, principal.id),
         ok_response=envoy.OkHttpResponse(
             headers=[_header(IDENTITY_HEADER, token)],
             headers_to_remove=HEADERS,
             response_headers_to_add=[_header(POLICY_HEADER, policy_field)],
-        )
+        ),
     )
 
 
@@ -80,13 +84,16 @@ def over_limit(verdict: Verdict) -> RateLimited:
     )
 
 
-def denial(error: PenstockError, *, grpc_call: bool, verdict: Verdict | None = None) -> envoy.CheckResponse:
+def denial(
+    error: PenstockError, *, grpc_call: bool, verdict: Verdict | None = None, caller: Key | None = None
+) -> envoy.CheckResponse:
     """The error as the caller gets it: the one JSON shape, or a gRPC status with its details.
 
     Envoy makes a gRPC status of it where the caller speaks gRPC: its message from the body; the headers go along as
-    trailers, the status among them, which Envoy would have to guess by HTTP's (429 as UNAVAILABLE).
+    trailers, the status among them, which Envoy would have to guess by HTTP's (429 as UNAVAILABLE). The gateway's log
+    says whose key it was, where that is told.
     """
-    http = error.http_status or status.HTTP_BY_CODE[error.code]
+    http = status.http_status(error)
     rich = status.to_status(error)
     headers = dict(status.initial_metadata(error))
     if http == status.HTTP_BY_CODE["UNAUTHENTICATED"]:
@@ -103,6 +110,7 @@ def denial(error: PenstockError, *, grpc_call: bool, verdict: Verdict | None = N
     else:
         headers["content-type"] = "application/json"
     return envoy.CheckResponse(
+        dynamic_metadata=None if caller is None else _caller(caller.tenant, caller.id),
         status=status_pb2.Status(code=rich.code.value[0], message=error.message),
         denied_response=envoy.DeniedHttpResponse(
             status=envoy.HttpStatus(code=http),
@@ -110,6 +118,13 @@ def denial(error: PenstockError, *, grpc_call: bool, verdict: Verdict | None = N
             body=error.message if grpc_call else status.to_json(error),
         ),
     )
+
+
+def _caller(tenant: str, principal: str) -> struct_pb2.Struct:
+    """Who calls, as the gateway's log has it."""
+    caller = struct_pb2.Struct()
+    caller.update({"tenant": tenant, "principal": principal})
+    return caller
 
 
 def _limits(verdict: Verdict) -> str:

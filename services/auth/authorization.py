@@ -149,7 +149,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         if not verdict.admitted:
             self._usage.count(found.key, Counted.RATE_LIMITED, now)
             CHECKS.labels("rate_limited").inc()
-            return answers.denial(answers.over_limit(verdict), grpc_call=grpc_call, verdict=verdict)
+            return answers.denial(answers.over_limit(verdict), grpc_call=grpc_call, verdict=verdict, caller=found.key)
         self._usage.count(found.key, Counted.ALLOWED, now)
         _ALLOWED.inc()
         signed_digest = credential.digest if isinstance(credential, SignedRequest) else None
@@ -207,7 +207,7 @@ class AuthorizationServicer(external_auth_pb2_grpc.AuthorizationServicer):
         token = self._signer.sign(principal, lifetime)
         windows = self._limits.windows_of(key)
         return Pass(
-            response=answers.permission(token, answers.policy(windows)),
+            response=answers.permission(principal, token, answers.policy(windows)),
             windows=windows,
             renew_at=self._monotonic() + lifetime.total_seconds() * _RENEW_AFTER,
         )

@@ -79,7 +79,7 @@ def read_draft(request: jobs_pb2.SubmitJobRequest, metadata: Mapping[str, str]) 
         params_bytes=params_bytes,
         params_too_large=too_large,
         connection_field=_CONNECTION_FIELDS[connection] if connection else "",
-        connection=request.connection_id or request.token_id,
+        connection=request.connection_id or request.token_id,  # pyright: ignore[reportDeprecated]  it goes on to work
         priority=_PRIORITIES.get(request.priority, Priority.NORMAL),
         cache_mode=_CACHE_MODES.get(request.cache_policy, CacheMode.DEFAULT),
         not_before=_time(request.not_before, "notBefore", faults) if request.HasField("not_before") else None,

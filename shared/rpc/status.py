@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from shared import errors
+from shared.rpc import help_pages
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -27,8 +28,13 @@ _BY_REASON = {error.reason: error for error in errors.every_error()}
 _BY_CODE = {error.code: error for error in reversed(errors.every_error())}
 
 
-def to_status(error: PenstockError) -> grpc.Status:
-    """The error as gRPC sends it."""
+def to_status(error: PenstockError, *, docs_url: str | None = None) -> grpc.Status:
+    """The error as gRPC sends it.
+
+    Args:
+        error: It.
+        docs_url: Where the page on it is, if not where this process was told.
+    """
     details: list[any_pb2.Any] = [
         _any(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata))
     ]
@@ -42,6 +48,7 @@ def to_status(error: PenstockError) -> grpc.Status:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromTimedelta(error.retry_after)
         details.append(_any(retry))
+    details.append(_any(help_pages.help_on(error.reason, docs_url=docs_url)))
     code = grpc.StatusCode[error.code]
     return rpc_status.to_status(status_pb2.Status(code=code.value[0], message=error.message, details=details))
 
@@ -73,17 +80,33 @@ def from_rpc_error(failure: grpc.aio.AioRpcError) -> PenstockError:
     return error_class(message, metadata=metadata, retry_after=retry_after)
 
 
-def to_json(error: PenstockError) -> str:
-    """The error as the gateway's one JSON shape, for what answers HTTP without the transcoder."""
-    status = grpc.StatusCode[error.code]
-    http = error.http_status or HTTP_BY_CODE[error.code]
+def http_status(error: PenstockError | type[PenstockError]) -> int:
+    """The HTTP status of an error."""
+    return error.http_status or HTTP_BY_CODE[error.code]
+
+
+def to_json(error: PenstockError, *, docs_url: str | None = None) -> str:
+    """The error as the gateway's one JSON shape, for what answers HTTP without the transcoder.
+
+    Args:
+        error: It.
+        docs_url: Where the page on it is, if not where this process was told.
+    """
     info = {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": error.reason,
         "domain": DOMAIN,
         "metadata": error.metadata,
     }
-    return json.dumps({"error": {"code": http, "status": status.name, "message": error.message, "details": [info]}})
+    link = {"description": help_pages.DESCRIPTION, "url": help_pages.page_of(error.reason, docs_url=docs_url)}
+    help_ = {"@type": "type.googleapis.com/google.rpc.Help", "links": [link]}
+    shape = {
+        "code": http_status(error),
+        "status": error.code,
+        "message": error.message,
+        "details": [info, help_],
+    }
+    return json.dumps({"error": shape})
 
 
 #: As `google/rpc/code.proto` maps them.
@@ -108,7 +131,10 @@ HTTP_BY_CODE = {
 
 
 def _any(
-    message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
+    message: error_details_pb2.ErrorInfo
+    | error_details_pb2.BadRequest
+    | error_details_pb2.RetryInfo
+    | error_details_pb2.Help,
 ) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)

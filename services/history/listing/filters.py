@@ -49,7 +49,7 @@ def filter_of(asked: Asked, *, indexed: Collection[str] | None, within: str = ""
     return Filter(
         upstream=asked.upstream,
         method=asked.method,
-        connection_id=asked.connection_id or asked.token_id,
+        connection_id=asked.connection_id or asked.token_id,  # pyright: ignore[reportDeprecated]  it goes on to work
         batch_id=asked.batch_id,
         priority=_PRIORITIES.get(asked.priority, ""),
         states=tuple(sorted({_STATES[state] for state in asked.state})),
@@ -62,7 +62,7 @@ def filter_of(asked: Asked, *, indexed: Collection[str] | None, within: str = ""
 def _faults(asked: Asked) -> Iterator[FieldViolation]:
     if asked.upstream and not ids.is_slug(asked.upstream):
         yield FieldViolation("upstream", f"is {shown(asked.upstream)}, which no upstream is named")
-    connection = asked.connection_id or asked.token_id
+    connection = asked.connection_id or asked.token_id  # pyright: ignore[reportDeprecated]  it goes on to work
     if connection and not ids.is_connection_id(connection):
         name = "connectionId" if asked.connection_id else "tokenId"
         yield FieldViolation(name, f"is {shown(connection)}, which is no connection's id; send one, con_…")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import grpc
 from google.longrunning import operations_pb2
-from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from penstock.history.v1 import data_pb2, history_pb2
 
 from services.history.operations.domain import Filter, Kind, State
 from shared.errors import FieldViolation, InvalidArgument, every_error, shown
+from shared.rpc.help_pages import help_on
 from shared.rpc.status import DOMAIN
 
 if TYPE_CHECKING:
@@ -56,9 +56,10 @@ def message_of(operation: Operation, response: bytes) -> operations_pb2.Operatio
         case State.SUCCEEDED:
             message.response.Pack(response_type.FromString(response))
         case State.CANCELED:
-            message.error.CopyFrom(status_pb2.Status(code=code_pb2.CANCELLED, message="the operation was canceled"))
+            message.error.CopyFrom(_error(code_pb2.CANCELLED, "CANCELLED", "the operation was canceled"))
         case State.FAILED:
-            message.error.CopyFrom(_failure(operation))
+            code = _CODES.get(operation.reason, code_pb2.INTERNAL)
+            message.error.CopyFrom(_error(code, operation.reason, operation.message))
         case State.RUNNING:
             pass
     return message
@@ -88,9 +89,9 @@ def read_filter(text: str) -> Filter:
     return Filter(kind=kind, ended=ended)
 
 
-def _failure(operation: Operation) -> status_pb2.Status:
-    """Why an operation failed, as a call would have (AIP-151, "Errors")."""
-    detail = any_pb2.Any()
-    detail.Pack(error_details_pb2.ErrorInfo(reason=operation.reason, domain=DOMAIN))
-    code = _CODES.get(operation.reason, code_pb2.INTERNAL)
-    return status_pb2.Status(code=code, message=operation.message, details=[detail])
+def _error(code: int, reason: str, message: str) -> status_pb2.Status:
+    """Why an operation has come to nothing, as a call would have it (AIP-151, "Errors")."""
+    error = status_pb2.Status(code=code, message=message)
+    error.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
+    error.details.add().Pack(help_on(reason))
+    return error

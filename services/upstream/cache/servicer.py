@@ -81,7 +81,7 @@ class CacheServicer(cache_pb2_grpc.CacheServiceServicer):
         violations = [*self._connection_faults(request), *self._method_faults(request.upstream, request.method)]
         if violations:
             raise InvalidArgument.of(violations)
-        connection = request.connection_id or request.token_id
+        connection = request.connection_id or request.token_id  # pyright: ignore[reportDeprecated]  it goes on to work
         return Scope(connection=connection, upstream=request.upstream, method=request.method)
 
     def _connection_faults(self, request: cache_pb2.InvalidateCacheRequest) -> list[FieldViolation]:

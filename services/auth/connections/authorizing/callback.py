@@ -257,9 +257,8 @@ def _page_of(error: PenstockError) -> CallbackAnswer:
 
 
 def _status(error: PenstockError) -> tuple[tuple[str, str], ...]:
-    http = error.http_status or status.HTTP_BY_CODE[error.code]
     rest = (pair for pair in status.initial_metadata(error) if pair[0] != HTTP_STATUS_HEADER)
-    return ((HTTP_STATUS_HEADER, str(http)), *rest)
+    return ((HTTP_STATUS_HEADER, str(status.http_status(error))), *rest)
 
 
 def _page(title: str, paragraphs: list[str], metadata: tuple[tuple[str, str], ...]) -> CallbackAnswer:

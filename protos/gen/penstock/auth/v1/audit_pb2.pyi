@@ -41,6 +41,7 @@ class ListAuditEntriesRequest(_message.Message):
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    """The `next_page_token` of the page before; all else that is asked stays the same. Empty for the first page."""
     tenant: _builtins.str
     """As operator: another tenant's, or `-` for all, those among them that belong to no tenant."""
     principal: _builtins.str
@@ -54,7 +55,9 @@ class ListAuditEntriesRequest(_message.Message):
     refused_only: _builtins.bool
     """Only calls that were refused because of who made them."""
     client_address: _builtins.str
+    """The address that the call came from."""
     request_id: _builtins.str
+    """The `X-Request-Id` of the call."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """At or after this time."""
@@ -96,8 +99,11 @@ class ListAuditEntriesResponse(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Leads to the next page; empty on the last one."""
     @_builtins.property
-    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_audit_pb2.AuditEntry]: ...
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_audit_pb2.AuditEntry]:
+        """Entries of this page."""
+
     def __init__(
         self,
         *,

@@ -75,7 +75,9 @@ class Key(_message.Message):
     id: _builtins.str
     """`key_<uuidv7>`."""
     tenant: _builtins.str
+    """Whose it is."""
     name: _builtins.str
+    """What it is for."""
     prefix: _builtins.str
     """The public start of the secret, by which it is recognised."""
     role: Global___Key.Role.ValueType
@@ -85,13 +87,21 @@ class Key(_message.Message):
     former_prefix: _builtins.str
     """The public start of the secret that the last rotation has replaced."""
     @_builtins.property
-    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it may do."""
+
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
-    def expires_at(self) -> _timestamp_pb2.Timestamp: ...
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """It works until then; for good where not set."""
+
     @_builtins.property
-    def revoked_at(self) -> _timestamp_pb2.Timestamp: ...
+    def revoked_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was revoked; not set where it was not."""
+
     @_builtins.property
     def allowed_cidrs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The networks from which it works, such as `203.0.113.0/24`; everywhere where there are none."""
@@ -191,8 +201,11 @@ class CreateKeyResponse(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
     secret: _builtins.str
+    """The secret; keep it, for it is not shown again."""
     @_builtins.property
-    def key(self) -> Global___Key: ...
+    def key(self) -> Global___Key:
+        """The key."""
+
     def __init__(
         self,
         *,
@@ -218,6 +231,7 @@ class ListKeysRequest(_message.Message):
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    """The `next_page_token` of the page before; all else that is asked stays the same. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -241,8 +255,11 @@ class ListKeysResponse(_message.Message):
     KEYS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Leads to the next page; empty on the last one."""
     @_builtins.property
-    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Key]: ...
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Key]:
+        """Keys of this page."""
+
     def __init__(
         self,
         *,
@@ -265,6 +282,7 @@ class GetKeyRequest(_message.Message):
 
     KEY_ID_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
+    """The API key, as `key_<uuidv7>`."""
     def __init__(
         self,
         *,
@@ -286,6 +304,7 @@ class RevokeKeyRequest(_message.Message):
 
     KEY_ID_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
+    """The API key, as `key_<uuidv7>`."""
     def __init__(
         self,
         *,
@@ -308,6 +327,7 @@ class RotateKeyRequest(_message.Message):
     KEY_ID_FIELD_NUMBER: _builtins.int
     GRACE_PERIOD_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
+    """The API key, as `key_<uuidv7>`."""
     @_builtins.property
     def grace_period(self) -> _duration_pb2.Duration:
         """How long the secret until now works on: 0 s to 7 days; 24 hours where not set."""
@@ -335,8 +355,11 @@ class RotateKeyResponse(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
     secret: _builtins.str
+    """The secret; keep it, for it is not shown again."""
     @_builtins.property
-    def key(self) -> Global___Key: ...
+    def key(self) -> Global___Key:
+        """The key."""
+
     def __init__(
         self,
         *,
@@ -360,6 +383,7 @@ class GetKeyUsageRequest(_message.Message):
     KEY_ID_FIELD_NUMBER: _builtins.int
     DAYS_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
+    """The API key, as `key_<uuidv7>`."""
     days: _builtins.int
     """How many days, today included: 1 to 90; 30 where not set."""
     def __init__(
@@ -385,6 +409,7 @@ class KeyUsage(_message.Message):
     KEY_ID_FIELD_NUMBER: _builtins.int
     DAYS_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
+    """The key."""
     @_builtins.property
     def days(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyUsageDay]:
         """Every day that was asked for, the newest first."""
@@ -517,7 +542,9 @@ class ListTopCallersResponse(_message.Message):
 
     CALLERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def callers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopCaller]: ...
+    def callers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopCaller]:
+        """Each of them."""
+
     def __init__(
         self,
         *,
@@ -545,13 +572,19 @@ class TopCaller(_message.Message):
     JOBS_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
+    """The key."""
     tenant: _builtins.str
+    """Whose it is."""
     name: _builtins.str
     """The key's name and the public start of its secret."""
     prefix: _builtins.str
+    """The public start of its secret."""
     requests: _builtins.int
+    """Requests in all."""
     jobs: _builtins.int
+    """Jobs that were accepted."""
     errors: _builtins.int
+    """Errors that services answered with."""
     def __init__(
         self,
         *,

@@ -78,7 +78,8 @@ class KeyServiceServicer:
 
     def CreateKey(self, request, context):
         """Makes a key; its secret is in this answer and never again. A key can grant only what its maker may do.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, TENANT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT with field paths, PERMISSION_DENIED (a scope that the caller lacks, or another tenant's),
+        TENANT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,7 +95,7 @@ class KeyServiceServicer:
 
     def GetKey(self, request, context):
         """Answers with one key, without its secret.
-        Errors: KEY_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), KEY_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,7 +104,7 @@ class KeyServiceServicer:
     def RotateKey(self, request, context):
         """Gives a key a new secret, which is in this answer and never again; all else of it stays. The secret that it takes the
         place of works on until the grace period is over. One whose grace period runs already ends at once.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, KEY_NOT_FOUND, KEY_NOT_ACTIVE.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (a scope that the caller lacks), KEY_NOT_FOUND, KEY_NOT_ACTIVE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,7 +120,7 @@ class KeyServiceServicer:
 
     def ListTopCallers(self, request, context):
         """Answers with the keys that were used most over some days, the most used first.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, PERMISSION_DENIED (another tenant's), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,7 +128,7 @@ class KeyServiceServicer:
 
     def RevokeKey(self, request, context):
         """Revokes a key for good, with every secret of it; revoking a revoked key answers with it.
-        Errors: KEY_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), KEY_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,8 @@ class KeyServiceStub:
     def __new__(cls, channel: _aio.Channel) -> KeyServiceAsyncStub: ...
     CreateKey: _grpc.UnaryUnaryMultiCallable[_auth_pb2.CreateKeyRequest, _auth_pb2.CreateKeyResponse]
     """Makes a key; its secret is in this answer and never again. A key can grant only what its maker may do.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, TENANT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT with field paths, PERMISSION_DENIED (a scope that the caller lacks, or another tenant's),
+    TENANT_NOT_FOUND.
     """
     ListKeys: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListKeysRequest, _auth_pb2.ListKeysResponse]
     """Answers with the tenant's keys, newest first, revoked ones included.
@@ -43,12 +44,12 @@ class KeyServiceStub:
     """
     GetKey: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetKeyRequest, _auth_pb2.Key]
     """Answers with one key, without its secret.
-    Errors: KEY_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), KEY_NOT_FOUND.
     """
     RotateKey: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RotateKeyRequest, _auth_pb2.RotateKeyResponse]
     """Gives a key a new secret, which is in this answer and never again; all else of it stays. The secret that it takes the
     place of works on until the grace period is over. One whose grace period runs already ends at once.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, KEY_NOT_FOUND, KEY_NOT_ACTIVE.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (a scope that the caller lacks), KEY_NOT_FOUND, KEY_NOT_ACTIVE.
     """
     GetKeyUsage: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetKeyUsageRequest, _auth_pb2.KeyUsage]
     """Answers with how often a key was used, day by day.
@@ -56,11 +57,11 @@ class KeyServiceStub:
     """
     ListTopCallers: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListTopCallersRequest, _auth_pb2.ListTopCallersResponse]
     """Answers with the keys that were used most over some days, the most used first.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, PERMISSION_DENIED (another tenant's), UNAVAILABLE.
     """
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RevokeKeyRequest, _auth_pb2.Key]
     """Revokes a key for good, with every secret of it; revoking a revoked key answers with it.
-    Errors: KEY_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), KEY_NOT_FOUND.
     """
 
 @_typing.type_check_only
@@ -70,7 +71,8 @@ class KeyServiceAsyncStub(KeyServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateKey: _aio.UnaryUnaryMultiCallable[_auth_pb2.CreateKeyRequest, _auth_pb2.CreateKeyResponse]  # type: ignore[assignment]
     """Makes a key; its secret is in this answer and never again. A key can grant only what its maker may do.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, TENANT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT with field paths, PERMISSION_DENIED (a scope that the caller lacks, or another tenant's),
+    TENANT_NOT_FOUND.
     """
     ListKeys: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListKeysRequest, _auth_pb2.ListKeysResponse]  # type: ignore[assignment]
     """Answers with the tenant's keys, newest first, revoked ones included.
@@ -78,12 +80,12 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """
     GetKey: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetKeyRequest, _auth_pb2.Key]  # type: ignore[assignment]
     """Answers with one key, without its secret.
-    Errors: KEY_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), KEY_NOT_FOUND.
     """
     RotateKey: _aio.UnaryUnaryMultiCallable[_auth_pb2.RotateKeyRequest, _auth_pb2.RotateKeyResponse]  # type: ignore[assignment]
     """Gives a key a new secret, which is in this answer and never again; all else of it stays. The secret that it takes the
     place of works on until the grace period is over. One whose grace period runs already ends at once.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, KEY_NOT_FOUND, KEY_NOT_ACTIVE.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (a scope that the caller lacks), KEY_NOT_FOUND, KEY_NOT_ACTIVE.
     """
     GetKeyUsage: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetKeyUsageRequest, _auth_pb2.KeyUsage]  # type: ignore[assignment]
     """Answers with how often a key was used, day by day.
@@ -91,11 +93,11 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """
     ListTopCallers: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListTopCallersRequest, _auth_pb2.ListTopCallersResponse]  # type: ignore[assignment]
     """Answers with the keys that were used most over some days, the most used first.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, PERMISSION_DENIED (another tenant's), UNAVAILABLE.
     """
     RevokeKey: _aio.UnaryUnaryMultiCallable[_auth_pb2.RevokeKeyRequest, _auth_pb2.Key]  # type: ignore[assignment]
     """Revokes a key for good, with every secret of it; revoking a revoked key answers with it.
-    Errors: KEY_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), KEY_NOT_FOUND.
     """
 
 class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -108,7 +110,8 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.CreateKeyResponse, _abc.Awaitable[_auth_pb2.CreateKeyResponse]]:
         """Makes a key; its secret is in this answer and never again. A key can grant only what its maker may do.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, TENANT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT with field paths, PERMISSION_DENIED (a scope that the caller lacks, or another tenant's),
+        TENANT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -128,7 +131,7 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.Key, _abc.Awaitable[_auth_pb2.Key]]:
         """Answers with one key, without its secret.
-        Errors: KEY_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), KEY_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -139,7 +142,7 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_pb2.RotateKeyResponse, _abc.Awaitable[_auth_pb2.RotateKeyResponse]]:
         """Gives a key a new secret, which is in this answer and never again; all else of it stays. The secret that it takes the
         place of works on until the grace period is over. One whose grace period runs already ends at once.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, KEY_NOT_FOUND, KEY_NOT_ACTIVE.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (a scope that the caller lacks), KEY_NOT_FOUND, KEY_NOT_ACTIVE.
         """
 
     @_abc_1.abstractmethod
@@ -159,7 +162,7 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.ListTopCallersResponse, _abc.Awaitable[_auth_pb2.ListTopCallersResponse]]:
         """Answers with the keys that were used most over some days, the most used first.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, PERMISSION_DENIED (another tenant's), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -169,7 +172,7 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.Key, _abc.Awaitable[_auth_pb2.Key]]:
         """Revokes a key for good, with every secret of it; revoking a revoked key answers with it.
-        Errors: KEY_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), KEY_NOT_FOUND.
         """
 
 def add_KeyServiceServicer_to_server(servicer: KeyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -62,6 +62,7 @@ class Provider(_message.Message):
     name: _builtins.str
     """A lower-case slug."""
     title: _builtins.str
+    """What people call it."""
     kind: Global___Provider.Kind.ValueType
     upstream: _builtins.str
     """The upstream that its connections are for."""
@@ -210,6 +211,7 @@ class Connection(_message.Message):
     id: _builtins.str
     """`con_<uuidv7>`."""
     upstream: _builtins.str
+    """The upstream that is called with it."""
     provider: _builtins.str
     """Where it was authorized; empty for a secret that the caller had."""
     kind: Global___Connection.Kind.ValueType
@@ -217,6 +219,7 @@ class Connection(_message.Message):
     state_reason: _builtins.str
     """Why it needs to be authorized anew."""
     display_name: _builtins.str
+    """What people call it."""
     reauth_policy: Global___Connection.ReauthPolicy.ValueType
     @_builtins.property
     def hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -231,9 +234,13 @@ class Connection(_message.Message):
         """The account at the provider, as far as it has told."""
 
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was last changed."""
+
     @_builtins.property
     def refreshed_at(self) -> _timestamp_pb2.Timestamp:
         """When its token was refreshed last."""
@@ -278,7 +285,9 @@ class Account(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """What the provider calls it."""
     name: _builtins.str
+    """What people call it there."""
     def __init__(
         self,
         *,
@@ -333,6 +342,7 @@ class Bearer(_message.Message):
 
     TOKEN_FIELD_NUMBER: _builtins.int
     token: _builtins.str
+    """The token."""
     def __init__(
         self,
         *,
@@ -357,6 +367,7 @@ class HeaderKey(_message.Message):
     name: _builtins.str
     """The header, such as `X-Api-Key`."""
     value: _builtins.str
+    """What the header says."""
     def __init__(
         self,
         *,
@@ -380,7 +391,9 @@ class Basic(_message.Message):
     USERNAME_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
     username: _builtins.str
+    """The name."""
     password: _builtins.str
+    """The password."""
     def __init__(
         self,
         *,
@@ -406,6 +419,7 @@ class ListProvidersRequest(_message.Message):
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    """The `next_page_token` of the page before; all else that is asked stays the same. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -429,8 +443,11 @@ class ListProvidersResponse(_message.Message):
     PROVIDERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Leads to the next page; empty on the last one."""
     @_builtins.property
-    def providers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Provider]: ...
+    def providers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Provider]:
+        """Providers of this page."""
+
     def __init__(
         self,
         *,
@@ -461,6 +478,7 @@ class CreateConnectionRequest(_message.Message):
     upstream: _builtins.str
     """The upstream to call with it. Default `http`, or the provider's."""
     display_name: _builtins.str
+    """What people call it."""
     reauth_policy: Global___Connection.ReauthPolicy.ValueType
     provider: _builtins.str
     """The provider at which the client's own credentials are used (RFC 6749, 4.4)."""
@@ -511,7 +529,9 @@ class AuthorizeConnectionRequest(_message.Message):
     OUT_OF_BAND_FIELD_NUMBER: _builtins.int
     RETURN_URL_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
+    """The provider, such as `flickr`; ListProviders has them all."""
     display_name: _builtins.str
+    """What people call it."""
     reauth_policy: Global___Connection.ReauthPolicy.ValueType
     connection_id: _builtins.str
     """A connection of this provider to authorize anew; a new one is made where it is not given."""
@@ -615,6 +635,7 @@ class ListConnectionsRequest(_message.Message):
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    """The `next_page_token` of the page before; all else that is asked stays the same. Empty for the first page."""
     upstream: _builtins.str
     """Of this upstream alone."""
     state: Global___Connection.State.ValueType
@@ -644,8 +665,11 @@ class ListConnectionsResponse(_message.Message):
     CONNECTIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Leads to the next page; empty on the last one."""
     @_builtins.property
-    def connections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Connection]: ...
+    def connections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Connection]:
+        """Connections of this page."""
+
     def __init__(
         self,
         *,
@@ -668,6 +692,7 @@ class GetConnectionRequest(_message.Message):
 
     CONNECTION_ID_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.str
+    """The connection, as `con_<uuidv7>`."""
     def __init__(
         self,
         *,
@@ -693,7 +718,9 @@ class UpdateConnectionRequest(_message.Message):
     SECRET_FIELD_NUMBER: _builtins.int
     HOSTS_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.str
+    """The connection, as `con_<uuidv7>`."""
     display_name: _builtins.str
+    """What people call it."""
     reauth_policy: Global___Connection.ReauthPolicy.ValueType
     @_builtins.property
     def secret(self) -> Global___StaticSecret:
@@ -732,6 +759,7 @@ class DeleteConnectionRequest(_message.Message):
 
     CONNECTION_ID_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.str
+    """The connection, as `con_<uuidv7>`."""
     def __init__(
         self,
         *,
@@ -771,10 +799,13 @@ class ReceiveCallbackRequest(_message.Message):
     error: _builtins.str
     """OAuth 2: why not."""
     error_description: _builtins.str
+    """OAuth 2: the same for people."""
     error_uri: _builtins.str
+    """OAuth 2: a page on it."""
     oauth_token: _builtins.str
     """OAuth 1.0a."""
     oauth_verifier: _builtins.str
+    """OAuth 1.0a: shows that the owner has agreed."""
     denied: _builtins.str
     """OAuth 1.0a, by some: the request token that was denied."""
     iss: _builtins.str

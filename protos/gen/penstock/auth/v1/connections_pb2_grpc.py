@@ -97,7 +97,8 @@ class ConnectionServiceServicer:
 
     def CreateConnection(self, request, context):
         """Makes a connection of a secret that the caller has, or of a client's own credentials at a provider.
-        Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, CONNECTION_LIMIT_REACHED, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, CONNECTION_LIMIT_REACHED,
+        UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +106,8 @@ class ConnectionServiceServicer:
 
     def AuthorizeConnection(self, request, context):
         """Begins to authorize a connection at a provider: somebody opens the link that it answers with.
-        Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, CONNECTION_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, PROVIDER_NOT_FOUND, CONNECTION_NOT_FOUND, AUTHORIZATION_REFUSED,
+        CONNECTION_LIMIT_REACHED, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,7 +115,8 @@ class ConnectionServiceServicer:
 
     def CompleteConnection(self, request, context):
         """Completes an authorization that was begun out of band, with what the provider has shown. Only who has begun it may.
-        Errors: INVALID_ARGUMENT, AUTHORIZATION_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND (it is gone since), AUTHORIZATION_NOT_FOUND, AUTHORIZATION_REFUSED,
+        CONNECTION_NOT_FOUND (it was deleted meanwhile), CONNECTION_LIMIT_REACHED, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,7 +132,7 @@ class ConnectionServiceServicer:
 
     def GetConnection(self, request, context):
         """Answers with one connection.
-        Errors: CONNECTION_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), CONNECTION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,7 +140,7 @@ class ConnectionServiceServicer:
 
     def UpdateConnection(self, request, context):
         """Changes what is given of a connection. Another secret makes it ACTIVE again.
-        Errors: INVALID_ARGUMENT, CONNECTION_NOT_FOUND, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, CONNECTION_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,7 +148,7 @@ class ConnectionServiceServicer:
 
     def DeleteConnection(self, request, context):
         """Deletes a connection and its secrets at once; jobs of it that are still queued fail. Answers with it as it was.
-        Errors: CONNECTION_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), CONNECTION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,7 +157,7 @@ class ConnectionServiceServicer:
     def ReceiveCallback(self, request, context):
         """Where browsers come: first with `begin`, by the link that was answered, and are sent on to the provider; then from
         there. It asks for no key: the state, and a cookie of the browser that has begun, say what it is about.
-        Errors: INVALID_ARGUMENT, AUTHORIZATION_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+        Errors: TENANT_SUSPENDED, and those of CompleteConnection.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

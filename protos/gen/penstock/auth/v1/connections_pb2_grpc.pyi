@@ -40,15 +40,18 @@ class ConnectionServiceStub:
     """
     CreateConnection: _grpc.UnaryUnaryMultiCallable[_connections_pb2.CreateConnectionRequest, _connections_pb2.Connection]
     """Makes a connection of a secret that the caller has, or of a client's own credentials at a provider.
-    Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, CONNECTION_LIMIT_REACHED, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, CONNECTION_LIMIT_REACHED,
+    UNAVAILABLE.
     """
     AuthorizeConnection: _grpc.UnaryUnaryMultiCallable[_connections_pb2.AuthorizeConnectionRequest, _connections_pb2.AuthorizeConnectionResponse]
     """Begins to authorize a connection at a provider: somebody opens the link that it answers with.
-    Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, CONNECTION_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, PROVIDER_NOT_FOUND, CONNECTION_NOT_FOUND, AUTHORIZATION_REFUSED,
+    CONNECTION_LIMIT_REACHED, UNAVAILABLE.
     """
     CompleteConnection: _grpc.UnaryUnaryMultiCallable[_connections_pb2.CompleteConnectionRequest, _connections_pb2.Connection]
     """Completes an authorization that was begun out of band, with what the provider has shown. Only who has begun it may.
-    Errors: INVALID_ARGUMENT, AUTHORIZATION_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND (it is gone since), AUTHORIZATION_NOT_FOUND, AUTHORIZATION_REFUSED,
+    CONNECTION_NOT_FOUND (it was deleted meanwhile), CONNECTION_LIMIT_REACHED, UNAVAILABLE.
     """
     ListConnections: _grpc.UnaryUnaryMultiCallable[_connections_pb2.ListConnectionsRequest, _connections_pb2.ListConnectionsResponse]
     """Answers with the tenant's connections, newest first.
@@ -56,20 +59,20 @@ class ConnectionServiceStub:
     """
     GetConnection: _grpc.UnaryUnaryMultiCallable[_connections_pb2.GetConnectionRequest, _connections_pb2.Connection]
     """Answers with one connection.
-    Errors: CONNECTION_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), CONNECTION_NOT_FOUND.
     """
     UpdateConnection: _grpc.UnaryUnaryMultiCallable[_connections_pb2.UpdateConnectionRequest, _connections_pb2.Connection]
     """Changes what is given of a connection. Another secret makes it ACTIVE again.
-    Errors: INVALID_ARGUMENT, CONNECTION_NOT_FOUND, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, CONNECTION_NOT_FOUND, UNAVAILABLE.
     """
     DeleteConnection: _grpc.UnaryUnaryMultiCallable[_connections_pb2.DeleteConnectionRequest, _connections_pb2.Connection]
     """Deletes a connection and its secrets at once; jobs of it that are still queued fail. Answers with it as it was.
-    Errors: CONNECTION_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), CONNECTION_NOT_FOUND.
     """
     ReceiveCallback: _grpc.UnaryUnaryMultiCallable[_connections_pb2.ReceiveCallbackRequest, _httpbody_pb2.HttpBody]
     """Where browsers come: first with `begin`, by the link that was answered, and are sent on to the provider; then from
     there. It asks for no key: the state, and a cookie of the browser that has begun, say what it is about.
-    Errors: INVALID_ARGUMENT, AUTHORIZATION_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+    Errors: TENANT_SUSPENDED, and those of CompleteConnection.
     """
 
 @_typing.type_check_only
@@ -83,15 +86,18 @@ class ConnectionServiceAsyncStub(ConnectionServiceStub):
     """
     CreateConnection: _aio.UnaryUnaryMultiCallable[_connections_pb2.CreateConnectionRequest, _connections_pb2.Connection]  # type: ignore[assignment]
     """Makes a connection of a secret that the caller has, or of a client's own credentials at a provider.
-    Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, CONNECTION_LIMIT_REACHED, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, CONNECTION_LIMIT_REACHED,
+    UNAVAILABLE.
     """
     AuthorizeConnection: _aio.UnaryUnaryMultiCallable[_connections_pb2.AuthorizeConnectionRequest, _connections_pb2.AuthorizeConnectionResponse]  # type: ignore[assignment]
     """Begins to authorize a connection at a provider: somebody opens the link that it answers with.
-    Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, CONNECTION_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, PROVIDER_NOT_FOUND, CONNECTION_NOT_FOUND, AUTHORIZATION_REFUSED,
+    CONNECTION_LIMIT_REACHED, UNAVAILABLE.
     """
     CompleteConnection: _aio.UnaryUnaryMultiCallable[_connections_pb2.CompleteConnectionRequest, _connections_pb2.Connection]  # type: ignore[assignment]
     """Completes an authorization that was begun out of band, with what the provider has shown. Only who has begun it may.
-    Errors: INVALID_ARGUMENT, AUTHORIZATION_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND (it is gone since), AUTHORIZATION_NOT_FOUND, AUTHORIZATION_REFUSED,
+    CONNECTION_NOT_FOUND (it was deleted meanwhile), CONNECTION_LIMIT_REACHED, UNAVAILABLE.
     """
     ListConnections: _aio.UnaryUnaryMultiCallable[_connections_pb2.ListConnectionsRequest, _connections_pb2.ListConnectionsResponse]  # type: ignore[assignment]
     """Answers with the tenant's connections, newest first.
@@ -99,20 +105,20 @@ class ConnectionServiceAsyncStub(ConnectionServiceStub):
     """
     GetConnection: _aio.UnaryUnaryMultiCallable[_connections_pb2.GetConnectionRequest, _connections_pb2.Connection]  # type: ignore[assignment]
     """Answers with one connection.
-    Errors: CONNECTION_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), CONNECTION_NOT_FOUND.
     """
     UpdateConnection: _aio.UnaryUnaryMultiCallable[_connections_pb2.UpdateConnectionRequest, _connections_pb2.Connection]  # type: ignore[assignment]
     """Changes what is given of a connection. Another secret makes it ACTIVE again.
-    Errors: INVALID_ARGUMENT, CONNECTION_NOT_FOUND, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, CONNECTION_NOT_FOUND, UNAVAILABLE.
     """
     DeleteConnection: _aio.UnaryUnaryMultiCallable[_connections_pb2.DeleteConnectionRequest, _connections_pb2.Connection]  # type: ignore[assignment]
     """Deletes a connection and its secrets at once; jobs of it that are still queued fail. Answers with it as it was.
-    Errors: CONNECTION_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), CONNECTION_NOT_FOUND.
     """
     ReceiveCallback: _aio.UnaryUnaryMultiCallable[_connections_pb2.ReceiveCallbackRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """Where browsers come: first with `begin`, by the link that was answered, and are sent on to the provider; then from
     there. It asks for no key: the state, and a cookie of the browser that has begun, say what it is about.
-    Errors: INVALID_ARGUMENT, AUTHORIZATION_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+    Errors: TENANT_SUSPENDED, and those of CompleteConnection.
     """
 
 class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -135,7 +141,8 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_connections_pb2.Connection, _abc.Awaitable[_connections_pb2.Connection]]:
         """Makes a connection of a secret that the caller has, or of a client's own credentials at a provider.
-        Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, CONNECTION_LIMIT_REACHED, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, PROVIDER_NOT_FOUND, AUTHORIZATION_REFUSED, CONNECTION_LIMIT_REACHED,
+        UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -145,7 +152,8 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_connections_pb2.AuthorizeConnectionResponse, _abc.Awaitable[_connections_pb2.AuthorizeConnectionResponse]]:
         """Begins to authorize a connection at a provider: somebody opens the link that it answers with.
-        Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND, CONNECTION_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, PROVIDER_NOT_FOUND, CONNECTION_NOT_FOUND, AUTHORIZATION_REFUSED,
+        CONNECTION_LIMIT_REACHED, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -155,7 +163,8 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_connections_pb2.Connection, _abc.Awaitable[_connections_pb2.Connection]]:
         """Completes an authorization that was begun out of band, with what the provider has shown. Only who has begun it may.
-        Errors: INVALID_ARGUMENT, AUTHORIZATION_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT, PROVIDER_NOT_FOUND (it is gone since), AUTHORIZATION_NOT_FOUND, AUTHORIZATION_REFUSED,
+        CONNECTION_NOT_FOUND (it was deleted meanwhile), CONNECTION_LIMIT_REACHED, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -175,7 +184,7 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_connections_pb2.Connection, _abc.Awaitable[_connections_pb2.Connection]]:
         """Answers with one connection.
-        Errors: CONNECTION_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), CONNECTION_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -185,7 +194,7 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_connections_pb2.Connection, _abc.Awaitable[_connections_pb2.Connection]]:
         """Changes what is given of a connection. Another secret makes it ACTIVE again.
-        Errors: INVALID_ARGUMENT, CONNECTION_NOT_FOUND, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, CONNECTION_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -195,7 +204,7 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_connections_pb2.Connection, _abc.Awaitable[_connections_pb2.Connection]]:
         """Deletes a connection and its secrets at once; jobs of it that are still queued fail. Answers with it as it was.
-        Errors: CONNECTION_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), CONNECTION_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -206,7 +215,7 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
         """Where browsers come: first with `begin`, by the link that was answered, and are sent on to the provider; then from
         there. It asks for no key: the state, and a cookie of the browser that has begun, say what it is about.
-        Errors: INVALID_ARGUMENT, AUTHORIZATION_NOT_FOUND, AUTHORIZATION_REFUSED, UNAVAILABLE.
+        Errors: TENANT_SUSPENDED, and those of CompleteConnection.
         """
 
 def add_ConnectionServiceServicer_to_server(servicer: ConnectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -62,7 +62,9 @@ class DataKey(_message.Message):
     connections: _builtins.int
     """How many connections are sealed under it."""
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     def __init__(
         self,
         *,
@@ -91,6 +93,7 @@ class ListDataKeysRequest(_message.Message):
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    """The `next_page_token` of the page before; all else that is asked stays the same. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -114,8 +117,11 @@ class ListDataKeysResponse(_message.Message):
     DATA_KEYS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Leads to the next page; empty on the last one."""
     @_builtins.property
-    def data_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___DataKey]: ...
+    def data_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___DataKey]:
+        """Data keys of this page."""
+
     def __init__(
         self,
         *,

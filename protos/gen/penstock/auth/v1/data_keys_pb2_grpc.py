@@ -53,7 +53,7 @@ class DataKeyServiceServicer:
 
     def ListDataKeys(self, request, context):
         """Answers with the data keys that are not destroyed, newest first, and how much each still seals.
-        Errors: UNAVAILABLE.
+        Errors: INVALID_ARGUMENT, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

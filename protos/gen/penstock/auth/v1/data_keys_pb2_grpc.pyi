@@ -35,7 +35,7 @@ class DataKeyServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DataKeyServiceAsyncStub: ...
     ListDataKeys: _grpc.UnaryUnaryMultiCallable[_data_keys_pb2.ListDataKeysRequest, _data_keys_pb2.ListDataKeysResponse]
     """Answers with the data keys that are not destroyed, newest first, and how much each still seals.
-    Errors: UNAVAILABLE.
+    Errors: INVALID_ARGUMENT, UNAVAILABLE.
     """
     RotateDataKey: _grpc.UnaryUnaryMultiCallable[_data_keys_pb2.RotateDataKeyRequest, _data_keys_pb2.DataKey]
     """Makes a new data key, under which connections are sealed from now on; those sealed under others are sealed anew in the
@@ -50,7 +50,7 @@ class DataKeyServiceAsyncStub(DataKeyServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDataKeys: _aio.UnaryUnaryMultiCallable[_data_keys_pb2.ListDataKeysRequest, _data_keys_pb2.ListDataKeysResponse]  # type: ignore[assignment]
     """Answers with the data keys that are not destroyed, newest first, and how much each still seals.
-    Errors: UNAVAILABLE.
+    Errors: INVALID_ARGUMENT, UNAVAILABLE.
     """
     RotateDataKey: _aio.UnaryUnaryMultiCallable[_data_keys_pb2.RotateDataKeyRequest, _data_keys_pb2.DataKey]  # type: ignore[assignment]
     """Makes a new data key, under which connections are sealed from now on; those sealed under others are sealed anew in the
@@ -68,7 +68,7 @@ class DataKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_data_keys_pb2.ListDataKeysResponse, _abc.Awaitable[_data_keys_pb2.ListDataKeysResponse]]:
         """Answers with the data keys that are not destroyed, newest first, and how much each still seals.
-        Errors: UNAVAILABLE.
+        Errors: INVALID_ARGUMENT, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -66,7 +66,9 @@ class Tenant(_message.Message):
     suspended_by: _builtins.str
     """The principal that has given this reason, such as an API key's id."""
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
     def suspended_at(self) -> _timestamp_pb2.Timestamp:
         """Since when it is suspended; not set where it is not, and so are the next two."""
@@ -128,6 +130,7 @@ class ListTenantsRequest(_message.Message):
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    """The `next_page_token` of the page before; all else that is asked stays the same. Empty for the first page."""
     state: Global___Tenant.State.ValueType
     """Only tenants in this state; all where not set."""
     def __init__(
@@ -154,8 +157,11 @@ class ListTenantsResponse(_message.Message):
     TENANTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Leads to the next page; empty on the last one."""
     @_builtins.property
-    def tenants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tenant]: ...
+    def tenants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tenant]:
+        """Tenants of this page."""
+
     def __init__(
         self,
         *,
@@ -178,6 +184,7 @@ class GetTenantRequest(_message.Message):
 
     TENANT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
+    """The name of the tenant."""
     def __init__(
         self,
         *,
@@ -200,6 +207,7 @@ class SuspendTenantRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
+    """The name of the tenant."""
     reason: _builtins.str
     """Why: 1 to 256 characters. The tenant's callers are told it."""
     def __init__(
@@ -224,6 +232,7 @@ class ResumeTenantRequest(_message.Message):
 
     TENANT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
+    """The name of the tenant."""
     def __init__(
         self,
         *,

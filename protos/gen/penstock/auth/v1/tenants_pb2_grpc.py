@@ -68,7 +68,7 @@ class TenantServiceServicer:
 
     def CreateTenant(self, request, context):
         """Makes a tenant, which has nothing yet: CreateKey with `tenant` makes its first key.
-        Errors: INVALID_ARGUMENT, TENANT_EXISTS.
+        Errors: INVALID_ARGUMENT with field paths, TENANT_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,7 +84,7 @@ class TenantServiceServicer:
 
     def GetTenant(self, request, context):
         """Answers with one tenant.
-        Errors: TENANT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (a name that is none), TENANT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,7 +102,7 @@ class TenantServiceServicer:
     def ResumeTenant(self, request, context):
         """Takes a suspension back: keys work, and jobs are called again, but for those that are paused. Resuming a tenant that is not
         suspended answers with it.
-        Errors: TENANT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (a name that is none), TENANT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

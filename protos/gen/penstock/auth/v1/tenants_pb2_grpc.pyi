@@ -35,7 +35,7 @@ class TenantServiceStub:
     def __new__(cls, channel: _aio.Channel) -> TenantServiceAsyncStub: ...
     CreateTenant: _grpc.UnaryUnaryMultiCallable[_tenants_pb2.CreateTenantRequest, _tenants_pb2.Tenant]
     """Makes a tenant, which has nothing yet: CreateKey with `tenant` makes its first key.
-    Errors: INVALID_ARGUMENT, TENANT_EXISTS.
+    Errors: INVALID_ARGUMENT with field paths, TENANT_EXISTS.
     """
     ListTenants: _grpc.UnaryUnaryMultiCallable[_tenants_pb2.ListTenantsRequest, _tenants_pb2.ListTenantsResponse]
     """Answers with the tenants, newest first.
@@ -43,7 +43,7 @@ class TenantServiceStub:
     """
     GetTenant: _grpc.UnaryUnaryMultiCallable[_tenants_pb2.GetTenantRequest, _tenants_pb2.Tenant]
     """Answers with one tenant.
-    Errors: TENANT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (a name that is none), TENANT_NOT_FOUND.
     """
     SuspendTenant: _grpc.UnaryUnaryMultiCallable[_tenants_pb2.SuspendTenantRequest, _tenants_pb2.Tenant]
     """Suspends a tenant until it is resumed: its keys are refused, its streams end, and its jobs wait. Calls under way go on to
@@ -53,7 +53,7 @@ class TenantServiceStub:
     ResumeTenant: _grpc.UnaryUnaryMultiCallable[_tenants_pb2.ResumeTenantRequest, _tenants_pb2.Tenant]
     """Takes a suspension back: keys work, and jobs are called again, but for those that are paused. Resuming a tenant that is not
     suspended answers with it.
-    Errors: TENANT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (a name that is none), TENANT_NOT_FOUND.
     """
 
 @_typing.type_check_only
@@ -63,7 +63,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTenant: _aio.UnaryUnaryMultiCallable[_tenants_pb2.CreateTenantRequest, _tenants_pb2.Tenant]  # type: ignore[assignment]
     """Makes a tenant, which has nothing yet: CreateKey with `tenant` makes its first key.
-    Errors: INVALID_ARGUMENT, TENANT_EXISTS.
+    Errors: INVALID_ARGUMENT with field paths, TENANT_EXISTS.
     """
     ListTenants: _aio.UnaryUnaryMultiCallable[_tenants_pb2.ListTenantsRequest, _tenants_pb2.ListTenantsResponse]  # type: ignore[assignment]
     """Answers with the tenants, newest first.
@@ -71,7 +71,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """
     GetTenant: _aio.UnaryUnaryMultiCallable[_tenants_pb2.GetTenantRequest, _tenants_pb2.Tenant]  # type: ignore[assignment]
     """Answers with one tenant.
-    Errors: TENANT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (a name that is none), TENANT_NOT_FOUND.
     """
     SuspendTenant: _aio.UnaryUnaryMultiCallable[_tenants_pb2.SuspendTenantRequest, _tenants_pb2.Tenant]  # type: ignore[assignment]
     """Suspends a tenant until it is resumed: its keys are refused, its streams end, and its jobs wait. Calls under way go on to
@@ -81,7 +81,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     ResumeTenant: _aio.UnaryUnaryMultiCallable[_tenants_pb2.ResumeTenantRequest, _tenants_pb2.Tenant]  # type: ignore[assignment]
     """Takes a suspension back: keys work, and jobs are called again, but for those that are paused. Resuming a tenant that is not
     suspended answers with it.
-    Errors: TENANT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (a name that is none), TENANT_NOT_FOUND.
     """
 
 class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -94,7 +94,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenants_pb2.Tenant, _abc.Awaitable[_tenants_pb2.Tenant]]:
         """Makes a tenant, which has nothing yet: CreateKey with `tenant` makes its first key.
-        Errors: INVALID_ARGUMENT, TENANT_EXISTS.
+        Errors: INVALID_ARGUMENT with field paths, TENANT_EXISTS.
         """
 
     @_abc_1.abstractmethod
@@ -114,7 +114,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenants_pb2.Tenant, _abc.Awaitable[_tenants_pb2.Tenant]]:
         """Answers with one tenant.
-        Errors: TENANT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (a name that is none), TENANT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -136,7 +136,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenants_pb2.Tenant, _abc.Awaitable[_tenants_pb2.Tenant]]:
         """Takes a suspension back: keys work, and jobs are called again, but for those that are paused. Resuming a tenant that is not
         suspended answers with it.
-        Errors: TENANT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (a name that is none), TENANT_NOT_FOUND.
         """
 
 def add_TenantServiceServicer_to_server(servicer: TenantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

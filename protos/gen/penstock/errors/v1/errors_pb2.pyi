@@ -28,280 +28,749 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """One or more fields of the request are wrong; `google.rpc.BadRequest` names each by its path.
 
         {"reason": "INVALID_ARGUMENT", "domain": "penstock.dev", "metadata": {}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Read `google.rpc.BadRequest` in `details`: each `fieldViolations` entry has the path of a field as you
+    wrote it (`jobs[3].params.url`) and says what it takes. Mend those fields and send the request again; the same
+    request is refused again. What a method's `params` take is in the catalogue, for `http` with:
+
+        curl "$PENSTOCK_URL/api/v1/upstreams/http" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+    As a job's error: the upstream's catalogue has changed since the job was accepted. Its `message` names what it
+    takes now; submit another job.
     """
     UNAUTHENTICATED: _ErrorReason.ValueType  # 2
     """The request carries no API key, or one that is malformed, unknown, expired or revoked.
 
         {"reason": "UNAUTHENTICATED", "domain": "penstock.dev", "metadata": {}}
+
+    Retry: no. Mended by: the caller; the tenant's admin, who makes keys.
+
+    What to do: Send the key as `Authorization: Bearer psk_live_…` or as `X-API-Key`, all of it and without quotes; the
+    message says whether it was missing, malformed or refused. Try it out:
+
+        curl -i "$PENSTOCK_URL/api/v1/upstreams" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+    If it is refused, it was revoked, has expired or was rotated: ask your tenant's admin for another
+    (`POST /api/v1/keys`). A signed request needs a fresh nonce and a clock that is right to 5 minutes; sign each
+    repetition anew (`docs/access.md`).
     """
     PERMISSION_DENIED: _ErrorReason.ValueType  # 3
     """The principal is known and may not call this RPC.
 
         {"reason": "PERMISSION_DENIED", "domain": "penstock.dev", "metadata": {"scope": "keys:write"}}
+
+    Retry: no. Mended by: the tenant's admin.
+
+    What to do: `metadata.scope` is the scope that the key lacks: call with a key that has it, or have your tenant's
+    admin make one. With `metadata.address` instead, the key works from its `allowedCidrs` alone and the call came from
+    elsewhere: call from there. Which role may call what is in `docs/access.md`.
     """
     JOB_NOT_FOUND: _ErrorReason.ValueType  # 4
     """No such job, or it belongs to another tenant.
 
         {"reason": "JOB_NOT_FOUND", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Check `metadata.job` against the id that the submit answered, and the key's tenant: a key sees the jobs
+    of its own tenant alone. A job that has ended is kept for 90 days if it succeeded and for 30 if not, unless your
+    retention says otherwise. Look for it with:
+
+        curl "$PENSTOCK_URL/api/v1/jobs?pageSize=20" -H "X-API-Key: $PENSTOCK_API_KEY"
     """
     KEY_NOT_FOUND: _ErrorReason.ValueType  # 5
     """No such API key, or it belongs to another tenant.
 
         {"reason": "KEY_NOT_FOUND", "domain": "penstock.dev", "metadata": {"key": "key_…"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Use the key's id (`key_…`), not its secret or prefix. List the ids of your tenant:
+
+        curl "$PENSTOCK_URL/api/v1/keys" -H "X-API-Key: $PENSTOCK_API_KEY"
     """
     UPSTREAM_NOT_FOUND: _ErrorReason.ValueType  # 6
     """No such upstream.
 
         {"reason": "UPSTREAM_NOT_FOUND", "domain": "penstock.dev", "metadata": {"upstream": "flicker"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Mend the name in `metadata.upstream`; the message lists those that there are, and so does:
+
+        curl "$PENSTOCK_URL/api/v1/upstreams" -H "X-API-Key: $PENSTOCK_API_KEY"
     """
     ROUTE_NOT_FOUND: _ErrorReason.ValueType  # 7
     """No route of the API has this path.
 
         {"reason": "ROUTE_NOT_FOUND", "domain": "penstock.dev", "metadata": {"path": "/api/v1/job"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Compare `metadata.path` with the table in `docs/api.md`: paths begin with `/api/v1/`, have no slash at
+    the end, and write actions with a colon that is not percent-encoded (`/api/v1/jobs/{job_id}:cancel`). If the path
+    is right, your operator may run Penstock without the service that answers it; ask.
     """
     METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 8
     """The path exists and takes other methods; the `Allow` header names them.
 
         {"reason": "METHOD_NOT_ALLOWED", "domain": "penstock.dev", "metadata": {"allow": "GET, POST"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Call the same path with one of the methods in `metadata.allow` (also in the header `Allow`). A client
+    that follows a redirect may have turned POST into GET: call the URL itself.
     """
     TOO_LARGE: _ErrorReason.ValueType  # 9
     """The body, or a field of it, is larger than the limit named in the metadata.
 
         {"reason": "TOO_LARGE", "domain": "penstock.dev", "metadata": {"limit_bytes": "10485760"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Send less than `metadata.limit_bytes`. What belongs into a job and is larger than its params may be (1
+    MiB) goes up first as an upload, up to 100 MiB, and the job names its id (`docs/api.md`, "Large things"). Split a
+    batch that is too large as a whole into several.
     """
     IDEMPOTENCY_KEY_REUSED: _ErrorReason.ValueType  # 10
     """The idempotency key was used within its window for another request.
 
         {"reason": "IDEMPOTENCY_KEY_REUSED", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: If you meant to repeat the first request, send exactly its body again: the answer is then the job in
+    `metadata.job`. If this is another request, give it an `Idempotency-Key` of its own, such as a fresh UUID. A client
+    that makes keys from a counter or a time alone will come here again.
     """
     IDEMPOTENCY_KEY_IN_FLIGHT: _ErrorReason.ValueType  # 11
     """The first request with this idempotency key is still being accepted; try again shortly.
 
         {"reason": "IDEMPOTENCY_KEY_IN_FLIGHT", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+
+    Retry: yes, after `Retry-After`. Mended by: nobody needs to.
+
+    What to do: Wait for `Retry-After` and send the same request with the same key: the answer is then what the first
+    one made. Do not take another key, or the job is made twice. If it stays so for a minute, look at `GET /readyz` and
+    tell your operator.
     """
     QUEUE_FULL: _ErrorReason.ValueType  # 12
     """The tenant, or all tenants together, have as many unfinished jobs as they may have; `Retry-After` goes by how fast jobs end.
 
         {"reason": "QUEUE_FULL", "domain": "penstock.dev", "metadata": {"pending": "1000", "limit": "1000"}}
+
+    Retry: yes, after `Retry-After`. Mended by: the caller, by submitting more slowly; the operator, who sets the limit.
+
+    What to do: Nothing was accepted. Wait for `Retry-After` and submit again with the same `Idempotency-Key`; do not
+    submit in a tight loop. See what holds your jobs up, for a paused queue or an upstream that fails fills up:
+
+        curl "$PENSTOCK_URL/api/v1/queues" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+    If you need more than `metadata.limit` unfinished jobs, ask the operator (`docs/operations.md`). With
+    `scope: all_tenants` it is Penstock as a whole that is full.
     """
     JOB_RUNNING: _ErrorReason.ValueType  # 13
     """The job runs, so it can only be canceled with force.
 
         {"reason": "JOB_RUNNING", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Either let it end (`GET /api/v1/jobs/{job_id}:wait`), or break its call off, which may have taken
+    effect at the upstream by then:
+
+        curl -X POST "$PENSTOCK_URL/api/v1/jobs/$JOB_ID:cancel" -H "X-API-Key: $PENSTOCK_API_KEY" -H 'Content-Type: application/json' -d '{"force": true}'
     """
     JOB_FINISHED: _ErrorReason.ValueType  # 14
     """The job has ended, so it can no longer be canceled.
 
         {"reason": "JOB_FINISHED", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…", "state": "FAILED"}}
+
+    Retry: no. Mended by: nobody needs to.
+
+    What to do: There is nothing left to cancel: `metadata.state` is how it ended, and that never changes. Treat this
+    as done if you only wanted the job to go on no more. To have the call made again use
+    `POST /api/v1/jobs/{job_id}:retry`.
     """
     LEASE_LOST: _ErrorReason.ValueType  # 15
     """The lease under this fence is gone: it ran out, or a newer one was given.
 
         {"reason": "LEASE_LOST", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+
+    Retry: no. Mended by: nobody needs to.
+
+    What to do: Workers of Penstock alone get this, and drop the attempt: the job is in other hands. If you see it as a
+    caller of the API, report it to your operator as a fault.
     """
     UNAVAILABLE: _ErrorReason.ValueType  # 16
     """A part of Penstock is away; the call may be repeated after `google.rpc.RetryInfo`.
 
         {"reason": "UNAVAILABLE", "domain": "penstock.dev", "metadata": {"dependency": "nats"}}
+
+    Retry: yes, after `Retry-After`. Mended by: the operator.
+
+    What to do: Wait for `Retry-After`, then repeat the call, each time after a longer pause with some chance in it.
+    Give a submit an `Idempotency-Key`, and it may be repeated without fear of a second job. If it lasts for more than
+    a minute, see which part is away, and tell your operator its name:
+
+        curl "$PENSTOCK_URL/readyz"
+
+    Operators: `docs/operations.md` says what each part's absence means. As a job's error: its attempts were used up
+    meanwhile; once the part is back, `POST /api/v1/jobs/{job_id}:retry`. If its state is `OUTCOME_UNKNOWN`, look at
+    the upstream first: the call was carried out, and only its answer could not be kept.
     """
     DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 17
     """The call took longer than its deadline.
 
         {"reason": "DEADLINE_EXCEEDED", "domain": "penstock.dev", "metadata": {}}
+
+    Retry: yes, a call that only reads at once; one that changes something once you know what became of it. Mended by: the caller, by giving more time; the operator.
+
+    What to do: The call may have taken effect. Repeat a submit with the same `Idempotency-Key`: if the first one was
+    accepted, you get its job. Over gRPC give the call a later deadline. To wait for a job for longer than `:wait`
+    allows (60 s), call it again, or use `:watch`. If short calls end like this again and again, tell your operator.
     """
     INTERNAL: _ErrorReason.ValueType  # 18
     """A fault of Penstock itself; quote the error id when you report it.
 
         {"reason": "INTERNAL", "domain": "penstock.dev", "metadata": {"error_id": "err_…"}}
+
+    Retry: yes, once; then report it. Mended by: Penstock.
+
+    What to do: It is not your fault and nothing in the request needs to be changed. Repeat the call once, a submit
+    with its `Idempotency-Key`. If it comes again, give your operator `metadata.error_id`, or the answer's
+    `X-Request-Id` where there is none: the services' logs have all of it under that id (`make logs s=intake`). As a
+    job's error: what it asked for could not be made or read any more; submit it again.
     """
     ADDRESS_FORBIDDEN: _ErrorReason.ValueType  # 19
     """A job's error: its URL leads to an address that must not be called (private, loopback, link-local, metadata, multicast).
 
-        {"reason": "ADDRESS_FORBIDDEN", "domain": "penstock.dev", "metadata": {"address": "10.0.0.1"}}
+        {"reason": "ADDRESS_FORBIDDEN", "message": "the URL leads to 10.0.0.1, which must not be called"}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Give a URL whose host leads to public addresses; check what it resolves to, also where it redirects to:
+
+        getent ahosts api.example.com
+
+    Private, loopback, link-local and metadata addresses are never called for a tenant. Reach a service of your own by
+    a public name, then submit another job.
     """
     UPSTREAM_UNREACHABLE: _ErrorReason.ValueType  # 20
-    """A job's error: the upstream could not be reached, or broke the connection."""
+    """A job's error: the upstream could not be reached, or broke the connection.
+
+        {"reason": "UPSTREAM_UNREACHABLE", "message": "api.example.com broke the connection", "retryable": true}
+
+    Retry: yes, with `:retry`, once the upstream can be reached. Mended by: the upstream's owner.
+
+    What to do: The message says how it failed: its name did not resolve, it took no connection, TLS failed, or it
+    broke off. Try the host yourself (`curl -v https://…`), mend a host that is misspelt, and make the call again when
+    it answers:
+
+        curl -X POST "$PENSTOCK_URL/api/v1/jobs/$JOB_ID:retry" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+    If every host fails so, Penstock's own way out is broken: tell your operator. If the job ended as
+    `OUTCOME_UNKNOWN`, see there first.
+    """
     UPSTREAM_TIMEOUT: _ErrorReason.ValueType  # 21
-    """A job's error: the upstream did not answer within the attempt's timeout."""
+    """A job's error: the upstream did not answer within the attempt's timeout.
+
+        {"reason": "UPSTREAM_TIMEOUT", "message": "api.example.com did not answer within 30 s", "retryable": true}
+
+    Retry: yes, with `:retry`. Mended by: the caller; the upstream's owner.
+
+    What to do: The attempts have been made already, each with the same timeout. If the upstream is slow by nature,
+    submit the job with more time (for `http`: `params.timeoutS`) or ask it for less; otherwise wait until it is well
+    and `POST /api/v1/jobs/{job_id}:retry`. `GET /api/v1/jobs/{job_id}?view=FULL` shows each attempt.
+    """
     UPSTREAM_STATUS: _ErrorReason.ValueType  # 22
-    """A job's error: the upstream answered with a status that counts as a failure."""
+    """A job's error: the upstream answered with a status that counts as a failure.
+
+        {"reason": "UPSTREAM_STATUS", "message": "api.example.com answered 503", "upstreamStatus": 503, "retryable": true}
+
+    Retry: yes, with `:retry`, if `retryable` is true; else mend the request first. Mended by: the caller for 4xx; the upstream's owner for 5xx.
+
+    What to do: `upstreamStatus` is what it answered. 401 and 403: look at the job's connection; 404: at the URL; other
+    4xx: at the params, then submit another job. 429 and 5xx were tried as often as the job allows: wait, then
+    `POST /api/v1/jobs/{job_id}:retry`. For `http`, `params.retryStatuses` names further statuses to try again.
+    """
     UPSTREAM_PROTOCOL: _ErrorReason.ValueType  # 23
-    """A job's error: the upstream's answer could not be understood."""
+    """A job's error: the upstream's answer could not be understood.
+
+        {"reason": "UPSTREAM_PROTOCOL", "message": "api.example.com answered with malformed HTTP"}
+
+    Retry: no. Mended by: the upstream's owner.
+
+    What to do: The upstream answered with what is no HTTP, or no form that its connector knows; the message names it.
+    Look at the raw answer (`curl -v` at the same URL). For `http`, check that the URL is an API and that its redirects
+    come to an end. A connector that no longer fits its upstream is for the operator to update.
+    """
     RESULT_TOO_LARGE: _ErrorReason.ValueType  # 24
-    """A job's error: the result is larger than a result may be."""
+    """A job's error: the result is larger than a result may be.
+
+        {"reason": "RESULT_TOO_LARGE", "message": "the answer is larger than 104857600 bytes"}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: A result may have 100 MiB. Ask the upstream for less: a page, fewer fields, a `Range` header in
+    `params.headers` where it takes one. Then submit other jobs, one a part.
+    """
     OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 25
-    """A job's error: the call was begun and its outcome is lost; it was not repeated, for its method is not idempotent."""
+    """A job's error: the call was begun and its outcome is lost; it was not repeated, for its method is not idempotent.
+
+        {"reason": "OUTCOME_UNKNOWN", "message": "the call was begun and its outcome is lost; …"}
+
+    Retry: no, not before you have looked. Mended by: the caller.
+
+    What to do: Look at the upstream whether the call took effect (the order is there, the message was sent). If it
+    did, there is nothing to do. If it did not, have it made again:
+
+        curl -X POST "$PENSTOCK_URL/api/v1/jobs/$JOB_ID:retry" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+    If the upstream takes an idempotency key of its own, send it in the params, and a repetition does no harm.
+    """
     ATTEMPT_LOST: _ErrorReason.ValueType  # 26
-    """A job's error: its attempts were begun and lost (a worker died) as often as it may be tried."""
+    """A job's error: its attempts were begun and lost (a worker died) as often as it may be tried.
+
+        {"reason": "ATTEMPT_LOST", "message": "the attempt was begun, and the worker that made it was lost …"}
+
+    Retry: yes, with `:retry`. Mended by: the operator, if it is frequent.
+
+    What to do: Nothing is wrong with the job; workers were lost under it, as often as it may be tried. Make the call
+    again with `POST /api/v1/jobs/{job_id}:retry`. If several jobs end so, the workers die: tell your operator to read
+    their log (`make logs s=upstream`).
+    """
     JOB_EXPIRED: _ErrorReason.ValueType  # 27
-    """A job's error: it was still queued at its `expiresAt`."""
+    """A job's error: it was still queued at its `expiresAt`.
+
+        {"reason": "JOB_EXPIRED", "message": "the job was still queued at its expiresAt; submit it again with a later one"}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Submit it anew with a later `expiresAt`, at most 7 days ahead (24 hours unless told). See what jobs
+    wait for before you do; a paused queue or a limit will hold the next one up too:
+
+        curl "$PENSTOCK_URL/api/v1/queues" -H "X-API-Key: $PENSTOCK_API_KEY"
+    """
     JOB_CANCELED: _ErrorReason.ValueType  # 28
-    """A job's error: it was canceled."""
+    """A job's error: it was canceled.
+
+        {"reason": "JOB_CANCELED", "message": "the job was canceled; …"}
+
+    Retry: no. Mended by: nobody needs to.
+
+    What to do: Somebody with a key of your tenant canceled it, alone, with its batch, or in bulk. If it ran then, its
+    call may have taken effect: look at the upstream. If it was not meant, `POST /api/v1/jobs/{job_id}:retry` makes it
+    again.
+    """
     BAD_REQUEST: _ErrorReason.ValueType  # 29
     """The HTTP request itself is malformed (its line, a header, its encoding).
 
         {"reason": "BAD_REQUEST", "domain": "penstock.dev", "metadata": {}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: The message says what is malformed: the request line, a header, the encoding, or a body where none is
+    taken. Send plain HTTP/1.1 or HTTP/2 with headers of at most 60 KiB; what a GET or DELETE is told stands in its
+    path and query. Watch what your client really sends with `curl -v`; a proxy between may be what breaks it.
     """
     TENANT_NOT_FOUND: _ErrorReason.ValueType  # 30
     """No such tenant.
 
         {"reason": "TENANT_NOT_FOUND", "domain": "penstock.dev", "metadata": {"tenant": "acme"}}
+
+    Retry: no. Mended by: the operator.
+
+    What to do: Check `metadata.tenant`, a lower-case slug. List the tenants there are, or make it first, with an
+    operator's key:
+
+        curl "$PENSTOCK_URL/api/v1/tenants" -H "X-API-Key: $OPERATOR_KEY"
     """
     UNIMPLEMENTED: _ErrorReason.ValueType  # 31
     """This method is not offered by this server.
 
         {"reason": "UNIMPLEMENTED", "domain": "penstock.dev", "metadata": {}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Check the service's and the method's name against `docs/api.md`, and that your generated stubs are of
+    the same version of `protos/` as the server. Internal RPCs are not offered to the outside at all.
     """
     UNSUPPORTED_MEDIA_TYPE: _ErrorReason.ValueType  # 32
     """The body's media type is not one the API takes.
 
         {"reason": "UNSUPPORTED_MEDIA_TYPE", "domain": "penstock.dev", "metadata": {"content_type": "text/xml"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Send JSON in UTF-8 with `Content-Type: application/json`, not compressed (`metadata.content_type` is
+    what came). Beware that `curl -d` says `application/x-www-form-urlencoded` unless told:
+
+        curl "$PENSTOCK_URL/api/v1/jobs" -H "X-API-Key: $PENSTOCK_API_KEY" -H 'Content-Type: application/json' -d @job.json
+
+    Files go up by themselves as uploads (`docs/api.md`).
     """
     CANCELLED: _ErrorReason.ValueType  # 33
     """The caller ended the call before it was answered.
 
         {"reason": "CANCELLED", "domain": "penstock.dev", "metadata": {}}
+
+    Retry: no, unless you meant it to go on. Mended by: nobody needs to.
+
+    What to do: Your client ended the call: it went away, its own timeout was shorter, or it canceled. The call may
+    have taken effect; repeat a submit with the same `Idempotency-Key`. In an operation: it was canceled with
+    `:cancel`, and what was done by then stays done.
     """
     RATE_LIMITED: _ErrorReason.ValueType  # 34
     """More calls than the limit allows; try again after `Retry-After`.
 
         {"reason": "RATE_LIMITED", "domain": "penstock.dev", "metadata": {"scope": "key", "limit": "1000"}}
+
+    Retry: yes, after `Retry-After`. Mended by: the caller, by calling more slowly; the tenant's admin or the operator, who set limits.
+
+    What to do: Wait for `Retry-After`, then go on more slowly: `RateLimit` on every answer tells what is left (`r`)
+    and in how many seconds there is more (`t`). Poll less: `:wait` and `:watch` take one call for a job, a batch takes
+    one for 100. `metadata.scope` says whose limit it is: `key` (an admin may raise its `rateLimit`), `tenant` (the
+    operator), `address` (calls without a key that works), or how many `operations` or `replays` may run.
     """
     BATCH_NOT_FOUND: _ErrorReason.ValueType  # 35
     """No such batch, or it belongs to another tenant.
 
         {"reason": "BATCH_NOT_FOUND", "domain": "penstock.dev", "metadata": {"batch": "batch_0198c6f2-…"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Check `metadata.batch` against the id that the submit answered, and that the key is of the same tenant.
+    A batch is kept as long as its jobs; those can still be found with:
+
+        curl "$PENSTOCK_URL/api/v1/jobs?batchId=$BATCH_ID" -H "X-API-Key: $PENSTOCK_API_KEY"
     """
     UPLOAD_NOT_FOUND: _ErrorReason.ValueType  # 36
     """No such upload, or it belongs to another tenant, or its time is over.
 
         {"reason": "UPLOAD_NOT_FOUND", "domain": "penstock.dev", "metadata": {"upload": "upl_0198c6f2-…"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: An upload that is not completed is gone after 24 hours, a completed one after 7 days. Create another
+    (`POST /api/v1/uploads`), PUT the bytes to its link, complete it, and name the new id in the job (`docs/api.md`,
+    "Large things").
     """
     UPLOAD_INCOMPLETE: _ErrorReason.ValueType  # 37
     """The upload's bytes are not there yet, or are not those that were told.
 
         {"reason": "UPLOAD_INCOMPLETE", "domain": "penstock.dev", "metadata": {"upload": "upl_0198c6f2-…"}}
+
+    Retry: yes, once the bytes are there. Mended by: the caller.
+
+    What to do: PUT the bytes to the `put.url` that the upload has, with `put.headers` exactly as they are and no API
+    key, then call `:complete` again. If the link has ended (15 minutes), a fresh one is in:
+
+        curl "$PENSTOCK_URL/api/v1/uploads/$UPLOAD_ID" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+    If size or SHA-256 differ, as the message says, the file has changed since: create another upload for it.
     """
     RESULT_NOT_FOUND: _ErrorReason.ValueType  # 38
     """The job has ended without a result; the metadata name its state. Or its result is no longer kept.
 
         {"reason": "RESULT_NOT_FOUND", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…", "state": "FAILED"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: `metadata.state` says how the job ended. FAILED, EXPIRED or CANCELED: its `error` in
+    `GET /api/v1/jobs/{job_id}` says why, and there is no result to come. SUCCEEDED: the result was kept and its time
+    is over; submit the job again if you need it, and fetch it sooner or have your admin lengthen the retention
+    (`docs/history.md`).
     """
     JOB_NOT_FINISHED: _ErrorReason.ValueType  # 39
     """The job has not ended, so there is no result yet.
 
         {"reason": "JOB_NOT_FINISHED", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…", "state": "RUNNING"}}
+
+    Retry: yes, when the job has ended. Mended by: nobody needs to.
+
+    What to do: Wait for its end, then ask again:
+
+        curl "$PENSTOCK_URL/api/v1/jobs/$JOB_ID:wait?timeout=60s" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+    If it takes longer than you expect, `GET /api/v1/jobs/{job_id}:explain` says what holds it up.
     """
     CONTENT_GONE: _ErrorReason.ValueType  # 40
-    """A job's error: its params or an upload that it names are no longer in the object store."""
+    """A job's error: its params or an upload that it names are no longer in the object store.
+
+        {"reason": "CONTENT_GONE", "message": "the upload upl_0198c6f2-… is no longer there"}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Upload the content again and submit another job with the new id. Keep an upload until all jobs that
+    name it have ended, and do not give such jobs a `notBefore` beyond its 7 days.
+    """
     RANGE_NOT_SATISFIABLE: _ErrorReason.ValueType  # 41
     """The header `Range` asks for nothing that the result has; `Content-Range` tells how many bytes it has.
 
         {"reason": "RANGE_NOT_SATISFIABLE", "domain": "penstock.dev", "metadata": {"size": "1024"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: The result has `metadata.size` bytes, so ask for something between 0 and one less, or leave the header
+    `Range` out. A download that you take up again and that is whole already ends here: compare its length with `size`.
     """
     KEY_NOT_ACTIVE: _ErrorReason.ValueType  # 42
     """The API key was revoked or has expired, so it gets no new secret.
 
         {"reason": "KEY_NOT_ACTIVE", "domain": "penstock.dev", "metadata": {"key": "key_…", "state": "revoked"}}
+
+    Retry: no. Mended by: the tenant's admin.
+
+    What to do: A key that was revoked or has expired is never used again. Make another with the same role and hand it
+    to whoever used the old one:
+
+        curl "$PENSTOCK_URL/api/v1/keys" -H "X-API-Key: $PENSTOCK_API_KEY" -H 'Content-Type: application/json' -d '{"name": "reports", "role": "VIEWER"}'
     """
     TENANT_EXISTS: _ErrorReason.ValueType  # 43
     """There is a tenant of this name already.
 
         {"reason": "TENANT_EXISTS", "domain": "penstock.dev", "metadata": {"tenant": "acme"}}
+
+    Retry: no. Mended by: the operator.
+
+    What to do: Use the tenant that is there (`GET /api/v1/tenants/{tenant}`), or take another name. If your script
+    makes tenants and may run twice, take this for success.
     """
     TENANT_SUSPENDED: _ErrorReason.ValueType  # 44
     """The tenant is suspended: none of its API keys works, and none of its jobs is called, until an operator resumes it.
 
         {"reason": "TENANT_SUSPENDED", "domain": "penstock.dev", "metadata": {"tenant": "acme"}}
+
+    Retry: no. Mended by: the operator.
+
+    What to do: The message has the reason that the operator gave. No other key of the tenant will work, and its jobs
+    wait without being lost. Ask the operator, who lifts it with:
+
+        curl -X POST "$PENSTOCK_URL/api/v1/tenants/acme:resume" -H "X-API-Key: $OPERATOR_KEY"
+
+    It holds within a second of that; then go on as before.
     """
     OWN_TENANT: _ErrorReason.ValueType  # 45
     """The tenant is the one of the API key that asks for it to be suspended, which would end that key too.
 
         {"reason": "OWN_TENANT", "domain": "penstock.dev", "metadata": {"tenant": "staff"}}
+
+    Retry: no. Mended by: the operator.
+
+    What to do: Call with an operator's key of another tenant: with this one you would shut yourself out and could not
+    take it back. Keep operators in a tenant of their own (`docs/access.md`).
     """
     CONNECTION_NOT_FOUND: _ErrorReason.ValueType  # 46
     """No such connection, or it belongs to another tenant. Also a job's error, whose connection was deleted.
 
         {"reason": "CONNECTION_NOT_FOUND", "domain": "penstock.dev", "metadata": {"connection": "con_0198c6f2-…"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Check `connectionId` (`con_…`); a key sees its own tenant's connections alone. List them, and take one
+    of those or make one (`docs/connections.md`):
+
+        curl "$PENSTOCK_URL/api/v1/connections" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+    As a job's error: it was deleted while the job waited. Submit the job again with another connection.
     """
     CONNECTION_NEEDS_REAUTH: _ErrorReason.ValueType  # 47
     """The connection's credentials are refused, by its provider or by the upstream: it has to be authorized anew. Also a job's error.
 
         {"reason": "CONNECTION_NEEDS_REAUTH", "domain": "penstock.dev", "metadata": {"connection": "con_0198c6f2-…"}}
+
+    Retry: no, not before it is authorized anew. Mended by: whoever owns the account at the provider.
+
+    What to do: Begin an authorization with the connection's id and have the account's owner open the
+    `authorizationUrl` that comes back; the id stays the same:
+
+        curl "$PENSTOCK_URL/api/v1/connections:authorize" -H "X-API-Key: $PENSTOCK_API_KEY" -H 'Content-Type: application/json' -d '{"provider": "flickr", "connectionId": "con_0198c6f2-…"}'
+
+    A connection with a secret of your own is given another one by `PATCH /api/v1/connections/{connection_id}`. Then
+    `POST /api/v1/jobs/{job_id}:retry` what failed. With `reauthPolicy: WAIT` jobs wait instead of failing
+    (`docs/connections.md`).
     """
     PROVIDER_NOT_FOUND: _ErrorReason.ValueType  # 48
     """No such provider.
 
         {"reason": "PROVIDER_NOT_FOUND", "domain": "penstock.dev", "metadata": {"provider": "flicker"}}
+
+    Retry: no. Mended by: the caller; the operator, who adds providers.
+
+    What to do: The message lists those that there are, and so does:
+
+        curl "$PENSTOCK_URL/api/v1/providers" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+    Another one is a file for the operator to write (`docs/connections.md`, "A provider of your own").
     """
     AUTHORIZATION_NOT_FOUND: _ErrorReason.ValueType  # 49
     """No such authorization: it is unknown, has ended, was completed, or was begun by somebody else or in another browser.
 
         {"reason": "AUTHORIZATION_NOT_FOUND", "domain": "penstock.dev", "metadata": {}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Begin anew with `POST /api/v1/connections:authorize`, and finish within 10 minutes, in the browser that
+    opened the link first, with cookies allowed. Messengers that preview links open them before their reader does: hand
+    the link over in another way. By hand, the key that began it must complete it, once.
     """
     AUTHORIZATION_REFUSED: _ErrorReason.ValueType  # 50
     """The provider refuses to give a token, or the account's owner has said no; the message has what the provider says.
 
         {"reason": "AUTHORIZATION_REFUSED", "domain": "penstock.dev", "metadata": {"provider": "flickr", "error": "access_denied"}}
+
+    Retry: no. Mended by: the account's owner; the operator, if the provider refuses Penstock itself.
+
+    What to do: `metadata.error` is the provider's word. `access_denied`: the owner said no; ask, and authorize anew.
+    `other_account`: sign in at the provider as the account that the connection is of. `invalid_client`,
+    `consumer_key_unknown`, `signature_invalid`: Penstock's own registration there is wrong; the message names the
+    setting, tell your operator (`docs/connections.md`).
     """
     CONNECTION_FORBIDDEN: _ErrorReason.ValueType  # 51
-    """A job's error: the URL, or one that it redirects to, is at a host that its connection is not for."""
+    """A job's error: the URL, or one that it redirects to, is at a host that its connection is not for.
+
+        {"reason": "CONNECTION_FORBIDDEN", "message": "api.example.net is no host that the connection is for"}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: The secret of a connection goes to its own `hosts` alone, also behind a redirect. Call one of those, by
+    https, or submit the job with a connection that is for this host:
+
+        curl "$PENSTOCK_URL/api/v1/connections" -H "X-API-Key: $PENSTOCK_API_KEY"
+    """
     UPSTREAM_REFUSED: _ErrorReason.ValueType  # 52
-    """A job's error: the upstream has answered in its own way that it does not do what was asked; `upstreamCode` is its code."""
+    """A job's error: the upstream has answered in its own way that it does not do what was asked; `upstreamCode` is its code.
+
+        {"reason": "UPSTREAM_REFUSED", "message": "Flickr refuses with code 1: photo not found", "upstreamStatus": 200, "upstreamCode": "1"}
+
+    Retry: no, unless `retryable` is true. Mended by: the caller.
+
+    What to do: Look `upstreamCode` up in the upstream's own documentation; the message has its words. Mend the params
+    or the rights of the account, and submit another job. If `retryable` is true it is the upstream's trouble: wait,
+    then `POST /api/v1/jobs/{job_id}:retry`.
+    """
     CONNECTION_LIMIT_REACHED: _ErrorReason.ValueType  # 53
     """The tenant has as many connections as it may have.
 
         {"reason": "CONNECTION_LIMIT_REACHED", "domain": "penstock.dev", "metadata": {"tenant": "acme", "limit": "10000"}}
+
+    Retry: no. Mended by: the tenant's admin; the operator, who sets the limit.
+
+    What to do: Delete connections that are not used any more, or have the operator raise `PENSTOCK_MAX_CONNECTIONS`
+    (`docs/operations.md`):
+
+        curl -X DELETE "$PENSTOCK_URL/api/v1/connections/$CONNECTION_ID" -H "X-API-Key: $PENSTOCK_API_KEY"
     """
     ENDPOINT_NOT_FOUND: _ErrorReason.ValueType  # 54
     """No such endpoint, or it belongs to another tenant.
 
         {"reason": "ENDPOINT_NOT_FOUND", "domain": "penstock.dev", "metadata": {"endpoint": "ep_0198c6f2-…"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Check the id (`ep_…`); a key sees its own tenant's endpoints alone. What was bound for one that is
+    deleted is delivered no more. List them:
+
+        curl "$PENSTOCK_URL/api/v1/endpoints" -H "X-API-Key: $PENSTOCK_API_KEY"
     """
     ENDPOINT_DISABLED: _ErrorReason.ValueType  # 55
     """The endpoint is disabled, and nothing is delivered to it; `POST /api/v1/endpoints/{id}:enable` enables it.
 
         {"reason": "ENDPOINT_DISABLED", "domain": "penstock.dev", "metadata": {"endpoint": "ep_0198c6f2-…"}}
+
+    Retry: no, not before it is enabled. Mended by: the caller.
+
+    What to do: `disabledReason` of the endpoint says why: `ASKED`, `GONE` (it answered 410) or `FAILING`. Mend the
+    receiver, try it with `:test`, then enable the endpoint and have what was skipped delivered:
+
+        curl -X POST "$PENSTOCK_URL/api/v1/endpoints/$ENDPOINT_ID:enable" -H "X-API-Key: $PENSTOCK_API_KEY" -H 'Content-Type: application/json' -d '{"replaySkipped": true}'
     """
     ENDPOINT_LIMIT_REACHED: _ErrorReason.ValueType  # 56
     """The tenant has as many endpoints as it may have.
 
         {"reason": "ENDPOINT_LIMIT_REACHED", "domain": "penstock.dev", "metadata": {"tenant": "acme", "limit": "100"}}
+
+    Retry: no. Mended by: the tenant's admin; the operator, who sets the limit.
+
+    What to do: Delete endpoints that are not used, or let one take several types of events by its `filter`
+    (`docs/webhooks.md`). The operator raises `PENSTOCK_MAX_ENDPOINTS`.
     """
     DELIVERY_NOT_FOUND: _ErrorReason.ValueType  # 57
     """No such delivery, or it belongs to another tenant.
 
         {"reason": "DELIVERY_NOT_FOUND", "domain": "penstock.dev", "metadata": {"delivery": "dlv_3f0c…"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Check `metadata.delivery`; what has ended is kept for 30 days, unless your retention says otherwise.
+    List those of an endpoint:
+
+        curl "$PENSTOCK_URL/api/v1/deliveries?endpointId=$ENDPOINT_ID" -H "X-API-Key: $PENSTOCK_API_KEY"
     """
     DELIVERY_AT_WORK: _ErrorReason.ValueType  # 58
     """The delivery is being attempted now; it can be replayed when the attempt has come out.
 
         {"reason": "DELIVERY_AT_WORK", "domain": "penstock.dev", "metadata": {"delivery": "dlv_3f0c…"}}
+
+    Retry: yes, when the attempt has come out, within 15 s. Mended by: nobody needs to.
+
+    What to do: Look how it came out; if it is `DELIVERED` there is nothing left to do, else replay it then:
+
+        curl "$PENSTOCK_URL/api/v1/deliveries/$DELIVERY_ID" -H "X-API-Key: $PENSTOCK_API_KEY"
     """
     REPLAY_NOT_FOUND: _ErrorReason.ValueType  # 59
     """No such replay, or it belongs to another tenant.
 
         {"reason": "REPLAY_NOT_FOUND", "domain": "penstock.dev", "metadata": {"replay": "rpl_0198c6f2-…"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Check `metadata.replay`, the id that `deliveries:replay` answered. List those that are kept:
+
+        curl "$PENSTOCK_URL/api/v1/replays" -H "X-API-Key: $PENSTOCK_API_KEY"
     """
     OPERATION_NOT_FOUND: _ErrorReason.ValueType  # 60
     """No such operation, or it belongs to another tenant.
 
         {"reason": "OPERATION_NOT_FOUND", "domain": "penstock.dev", "metadata": {"operation": "operations/op_0198c6f2-…"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Check `metadata.operation`, which is all of the name (`operations/op_…`). Operations are kept for 30
+    days, unless they were deleted. List yours:
+
+        curl "$PENSTOCK_URL/api/v1/operations" -H "X-API-Key: $PENSTOCK_API_KEY"
     """
     SUBMISSION_GONE: _ErrorReason.ValueType  # 61
     """What the job asked for is known no more, so that it cannot be tried again: that is kept for 7 days. Submit it anew.
 
         {"reason": "SUBMISSION_GONE", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+
+    Retry: no. Mended by: the caller.
+
+    What to do: Submit the job anew with `POST /api/v1/jobs`, from what you keep yourself; `GET /api/v1/jobs/{job_id}`
+    still shows its upstream and method, and not its params. Try failed jobs again within 7 days.
     """
     OPERATION_NOT_FINISHED: _ErrorReason.ValueType  # 62
     """The operation has not ended; cancel it first, or wait for its end.
 
         {"reason": "OPERATION_NOT_FINISHED", "domain": "penstock.dev", "metadata": {"operation": "operations/op_0198c6f2-…"}}
+
+    Retry: yes, when the operation has ended. Mended by: the caller.
+
+    What to do: Wait for its end, or cancel it, then delete it:
+
+        curl "$PENSTOCK_URL/api/v1/operations/$OPERATION_ID:wait?timeout=60s" -H "X-API-Key: $PENSTOCK_API_KEY"
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the public, stable reason of an error: the `reason` of its `google.rpc.ErrorInfo`, whose domain is
-    `penstock.dev`. Clients branch on it, never on the message. Each value shows the ErrorInfo it comes with.
+    `penstock.dev`. Clients branch on it, never on the message. What each value says is the page that its errors link to
+    (`docs/errors.md`), so it has one form: its meaning; the ErrorInfo it comes with, or for one that jobs alone have the job's
+    `error`; whether to try again, and who can mend it; and what to do, with commands as lines that are set in.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -310,274 +779,741 @@ INVALID_ARGUMENT: ErrorReason.ValueType  # 1
 """One or more fields of the request are wrong; `google.rpc.BadRequest` names each by its path.
 
     {"reason": "INVALID_ARGUMENT", "domain": "penstock.dev", "metadata": {}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Read `google.rpc.BadRequest` in `details`: each `fieldViolations` entry has the path of a field as you
+wrote it (`jobs[3].params.url`) and says what it takes. Mend those fields and send the request again; the same
+request is refused again. What a method's `params` take is in the catalogue, for `http` with:
+
+    curl "$PENSTOCK_URL/api/v1/upstreams/http" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+As a job's error: the upstream's catalogue has changed since the job was accepted. Its `message` names what it
+takes now; submit another job.
 """
 UNAUTHENTICATED: ErrorReason.ValueType  # 2
 """The request carries no API key, or one that is malformed, unknown, expired or revoked.
 
     {"reason": "UNAUTHENTICATED", "domain": "penstock.dev", "metadata": {}}
+
+Retry: no. Mended by: the caller; the tenant's admin, who makes keys.
+
+What to do: Send the key as `Authorization: Bearer psk_live_…` or as `X-API-Key`, all of it and without quotes; the
+message says whether it was missing, malformed or refused. Try it out:
+
+    curl -i "$PENSTOCK_URL/api/v1/upstreams" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+If it is refused, it was revoked, has expired or was rotated: ask your tenant's admin for another
+(`POST /api/v1/keys`). A signed request needs a fresh nonce and a clock that is right to 5 minutes; sign each
+repetition anew (`docs/access.md`).
 """
 PERMISSION_DENIED: ErrorReason.ValueType  # 3
 """The principal is known and may not call this RPC.
 
     {"reason": "PERMISSION_DENIED", "domain": "penstock.dev", "metadata": {"scope": "keys:write"}}
+
+Retry: no. Mended by: the tenant's admin.
+
+What to do: `metadata.scope` is the scope that the key lacks: call with a key that has it, or have your tenant's
+admin make one. With `metadata.address` instead, the key works from its `allowedCidrs` alone and the call came from
+elsewhere: call from there. Which role may call what is in `docs/access.md`.
 """
 JOB_NOT_FOUND: ErrorReason.ValueType  # 4
 """No such job, or it belongs to another tenant.
 
     {"reason": "JOB_NOT_FOUND", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Check `metadata.job` against the id that the submit answered, and the key's tenant: a key sees the jobs
+of its own tenant alone. A job that has ended is kept for 90 days if it succeeded and for 30 if not, unless your
+retention says otherwise. Look for it with:
+
+    curl "$PENSTOCK_URL/api/v1/jobs?pageSize=20" -H "X-API-Key: $PENSTOCK_API_KEY"
 """
 KEY_NOT_FOUND: ErrorReason.ValueType  # 5
 """No such API key, or it belongs to another tenant.
 
     {"reason": "KEY_NOT_FOUND", "domain": "penstock.dev", "metadata": {"key": "key_…"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Use the key's id (`key_…`), not its secret or prefix. List the ids of your tenant:
+
+    curl "$PENSTOCK_URL/api/v1/keys" -H "X-API-Key: $PENSTOCK_API_KEY"
 """
 UPSTREAM_NOT_FOUND: ErrorReason.ValueType  # 6
 """No such upstream.
 
     {"reason": "UPSTREAM_NOT_FOUND", "domain": "penstock.dev", "metadata": {"upstream": "flicker"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Mend the name in `metadata.upstream`; the message lists those that there are, and so does:
+
+    curl "$PENSTOCK_URL/api/v1/upstreams" -H "X-API-Key: $PENSTOCK_API_KEY"
 """
 ROUTE_NOT_FOUND: ErrorReason.ValueType  # 7
 """No route of the API has this path.
 
     {"reason": "ROUTE_NOT_FOUND", "domain": "penstock.dev", "metadata": {"path": "/api/v1/job"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Compare `metadata.path` with the table in `docs/api.md`: paths begin with `/api/v1/`, have no slash at
+the end, and write actions with a colon that is not percent-encoded (`/api/v1/jobs/{job_id}:cancel`). If the path
+is right, your operator may run Penstock without the service that answers it; ask.
 """
 METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 8
 """The path exists and takes other methods; the `Allow` header names them.
 
     {"reason": "METHOD_NOT_ALLOWED", "domain": "penstock.dev", "metadata": {"allow": "GET, POST"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Call the same path with one of the methods in `metadata.allow` (also in the header `Allow`). A client
+that follows a redirect may have turned POST into GET: call the URL itself.
 """
 TOO_LARGE: ErrorReason.ValueType  # 9
 """The body, or a field of it, is larger than the limit named in the metadata.
 
     {"reason": "TOO_LARGE", "domain": "penstock.dev", "metadata": {"limit_bytes": "10485760"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Send less than `metadata.limit_bytes`. What belongs into a job and is larger than its params may be (1
+MiB) goes up first as an upload, up to 100 MiB, and the job names its id (`docs/api.md`, "Large things"). Split a
+batch that is too large as a whole into several.
 """
 IDEMPOTENCY_KEY_REUSED: ErrorReason.ValueType  # 10
 """The idempotency key was used within its window for another request.
 
     {"reason": "IDEMPOTENCY_KEY_REUSED", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: If you meant to repeat the first request, send exactly its body again: the answer is then the job in
+`metadata.job`. If this is another request, give it an `Idempotency-Key` of its own, such as a fresh UUID. A client
+that makes keys from a counter or a time alone will come here again.
 """
 IDEMPOTENCY_KEY_IN_FLIGHT: ErrorReason.ValueType  # 11
 """The first request with this idempotency key is still being accepted; try again shortly.
 
     {"reason": "IDEMPOTENCY_KEY_IN_FLIGHT", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+
+Retry: yes, after `Retry-After`. Mended by: nobody needs to.
+
+What to do: Wait for `Retry-After` and send the same request with the same key: the answer is then what the first
+one made. Do not take another key, or the job is made twice. If it stays so for a minute, look at `GET /readyz` and
+tell your operator.
 """
 QUEUE_FULL: ErrorReason.ValueType  # 12
 """The tenant, or all tenants together, have as many unfinished jobs as they may have; `Retry-After` goes by how fast jobs end.
 
     {"reason": "QUEUE_FULL", "domain": "penstock.dev", "metadata": {"pending": "1000", "limit": "1000"}}
+
+Retry: yes, after `Retry-After`. Mended by: the caller, by submitting more slowly; the operator, who sets the limit.
+
+What to do: Nothing was accepted. Wait for `Retry-After` and submit again with the same `Idempotency-Key`; do not
+submit in a tight loop. See what holds your jobs up, for a paused queue or an upstream that fails fills up:
+
+    curl "$PENSTOCK_URL/api/v1/queues" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+If you need more than `metadata.limit` unfinished jobs, ask the operator (`docs/operations.md`). With
+`scope: all_tenants` it is Penstock as a whole that is full.
 """
 JOB_RUNNING: ErrorReason.ValueType  # 13
 """The job runs, so it can only be canceled with force.
 
     {"reason": "JOB_RUNNING", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Either let it end (`GET /api/v1/jobs/{job_id}:wait`), or break its call off, which may have taken
+effect at the upstream by then:
+
+    curl -X POST "$PENSTOCK_URL/api/v1/jobs/$JOB_ID:cancel" -H "X-API-Key: $PENSTOCK_API_KEY" -H 'Content-Type: application/json' -d '{"force": true}'
 """
 JOB_FINISHED: ErrorReason.ValueType  # 14
 """The job has ended, so it can no longer be canceled.
 
     {"reason": "JOB_FINISHED", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…", "state": "FAILED"}}
+
+Retry: no. Mended by: nobody needs to.
+
+What to do: There is nothing left to cancel: `metadata.state` is how it ended, and that never changes. Treat this
+as done if you only wanted the job to go on no more. To have the call made again use
+`POST /api/v1/jobs/{job_id}:retry`.
 """
 LEASE_LOST: ErrorReason.ValueType  # 15
 """The lease under this fence is gone: it ran out, or a newer one was given.
 
     {"reason": "LEASE_LOST", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+
+Retry: no. Mended by: nobody needs to.
+
+What to do: Workers of Penstock alone get this, and drop the attempt: the job is in other hands. If you see it as a
+caller of the API, report it to your operator as a fault.
 """
 UNAVAILABLE: ErrorReason.ValueType  # 16
 """A part of Penstock is away; the call may be repeated after `google.rpc.RetryInfo`.
 
     {"reason": "UNAVAILABLE", "domain": "penstock.dev", "metadata": {"dependency": "nats"}}
+
+Retry: yes, after `Retry-After`. Mended by: the operator.
+
+What to do: Wait for `Retry-After`, then repeat the call, each time after a longer pause with some chance in it.
+Give a submit an `Idempotency-Key`, and it may be repeated without fear of a second job. If it lasts for more than
+a minute, see which part is away, and tell your operator its name:
+
+    curl "$PENSTOCK_URL/readyz"
+
+Operators: `docs/operations.md` says what each part's absence means. As a job's error: its attempts were used up
+meanwhile; once the part is back, `POST /api/v1/jobs/{job_id}:retry`. If its state is `OUTCOME_UNKNOWN`, look at
+the upstream first: the call was carried out, and only its answer could not be kept.
 """
 DEADLINE_EXCEEDED: ErrorReason.ValueType  # 17
 """The call took longer than its deadline.
 
     {"reason": "DEADLINE_EXCEEDED", "domain": "penstock.dev", "metadata": {}}
+
+Retry: yes, a call that only reads at once; one that changes something once you know what became of it. Mended by: the caller, by giving more time; the operator.
+
+What to do: The call may have taken effect. Repeat a submit with the same `Idempotency-Key`: if the first one was
+accepted, you get its job. Over gRPC give the call a later deadline. To wait for a job for longer than `:wait`
+allows (60 s), call it again, or use `:watch`. If short calls end like this again and again, tell your operator.
 """
 INTERNAL: ErrorReason.ValueType  # 18
 """A fault of Penstock itself; quote the error id when you report it.
 
     {"reason": "INTERNAL", "domain": "penstock.dev", "metadata": {"error_id": "err_…"}}
+
+Retry: yes, once; then report it. Mended by: Penstock.
+
+What to do: It is not your fault and nothing in the request needs to be changed. Repeat the call once, a submit
+with its `Idempotency-Key`. If it comes again, give your operator `metadata.error_id`, or the answer's
+`X-Request-Id` where there is none: the services' logs have all of it under that id (`make logs s=intake`). As a
+job's error: what it asked for could not be made or read any more; submit it again.
 """
 ADDRESS_FORBIDDEN: ErrorReason.ValueType  # 19
 """A job's error: its URL leads to an address that must not be called (private, loopback, link-local, metadata, multicast).
 
-    {"reason": "ADDRESS_FORBIDDEN", "domain": "penstock.dev", "metadata": {"address": "10.0.0.1"}}
+    {"reason": "ADDRESS_FORBIDDEN", "message": "the URL leads to 10.0.0.1, which must not be called"}
+
+Retry: no. Mended by: the caller.
+
+What to do: Give a URL whose host leads to public addresses; check what it resolves to, also where it redirects to:
+
+    getent ahosts api.example.com
+
+Private, loopback, link-local and metadata addresses are never called for a tenant. Reach a service of your own by
+a public name, then submit another job.
 """
 UPSTREAM_UNREACHABLE: ErrorReason.ValueType  # 20
-"""A job's error: the upstream could not be reached, or broke the connection."""
+"""A job's error: the upstream could not be reached, or broke the connection.
+
+    {"reason": "UPSTREAM_UNREACHABLE", "message": "api.example.com broke the connection", "retryable": true}
+
+Retry: yes, with `:retry`, once the upstream can be reached. Mended by: the upstream's owner.
+
+What to do: The message says how it failed: its name did not resolve, it took no connection, TLS failed, or it
+broke off. Try the host yourself (`curl -v https://…`), mend a host that is misspelt, and make the call again when
+it answers:
+
+    curl -X POST "$PENSTOCK_URL/api/v1/jobs/$JOB_ID:retry" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+If every host fails so, Penstock's own way out is broken: tell your operator. If the job ended as
+`OUTCOME_UNKNOWN`, see there first.
+"""
 UPSTREAM_TIMEOUT: ErrorReason.ValueType  # 21
-"""A job's error: the upstream did not answer within the attempt's timeout."""
+"""A job's error: the upstream did not answer within the attempt's timeout.
+
+    {"reason": "UPSTREAM_TIMEOUT", "message": "api.example.com did not answer within 30 s", "retryable": true}
+
+Retry: yes, with `:retry`. Mended by: the caller; the upstream's owner.
+
+What to do: The attempts have been made already, each with the same timeout. If the upstream is slow by nature,
+submit the job with more time (for `http`: `params.timeoutS`) or ask it for less; otherwise wait until it is well
+and `POST /api/v1/jobs/{job_id}:retry`. `GET /api/v1/jobs/{job_id}?view=FULL` shows each attempt.
+"""
 UPSTREAM_STATUS: ErrorReason.ValueType  # 22
-"""A job's error: the upstream answered with a status that counts as a failure."""
+"""A job's error: the upstream answered with a status that counts as a failure.
+
+    {"reason": "UPSTREAM_STATUS", "message": "api.example.com answered 503", "upstreamStatus": 503, "retryable": true}
+
+Retry: yes, with `:retry`, if `retryable` is true; else mend the request first. Mended by: the caller for 4xx; the upstream's owner for 5xx.
+
+What to do: `upstreamStatus` is what it answered. 401 and 403: look at the job's connection; 404: at the URL; other
+4xx: at the params, then submit another job. 429 and 5xx were tried as often as the job allows: wait, then
+`POST /api/v1/jobs/{job_id}:retry`. For `http`, `params.retryStatuses` names further statuses to try again.
+"""
 UPSTREAM_PROTOCOL: ErrorReason.ValueType  # 23
-"""A job's error: the upstream's answer could not be understood."""
+"""A job's error: the upstream's answer could not be understood.
+
+    {"reason": "UPSTREAM_PROTOCOL", "message": "api.example.com answered with malformed HTTP"}
+
+Retry: no. Mended by: the upstream's owner.
+
+What to do: The upstream answered with what is no HTTP, or no form that its connector knows; the message names it.
+Look at the raw answer (`curl -v` at the same URL). For `http`, check that the URL is an API and that its redirects
+come to an end. A connector that no longer fits its upstream is for the operator to update.
+"""
 RESULT_TOO_LARGE: ErrorReason.ValueType  # 24
-"""A job's error: the result is larger than a result may be."""
+"""A job's error: the result is larger than a result may be.
+
+    {"reason": "RESULT_TOO_LARGE", "message": "the answer is larger than 104857600 bytes"}
+
+Retry: no. Mended by: the caller.
+
+What to do: A result may have 100 MiB. Ask the upstream for less: a page, fewer fields, a `Range` header in
+`params.headers` where it takes one. Then submit other jobs, one a part.
+"""
 OUTCOME_UNKNOWN: ErrorReason.ValueType  # 25
-"""A job's error: the call was begun and its outcome is lost; it was not repeated, for its method is not idempotent."""
+"""A job's error: the call was begun and its outcome is lost; it was not repeated, for its method is not idempotent.
+
+    {"reason": "OUTCOME_UNKNOWN", "message": "the call was begun and its outcome is lost; …"}
+
+Retry: no, not before you have looked. Mended by: the caller.
+
+What to do: Look at the upstream whether the call took effect (the order is there, the message was sent). If it
+did, there is nothing to do. If it did not, have it made again:
+
+    curl -X POST "$PENSTOCK_URL/api/v1/jobs/$JOB_ID:retry" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+If the upstream takes an idempotency key of its own, send it in the params, and a repetition does no harm.
+"""
 ATTEMPT_LOST: ErrorReason.ValueType  # 26
-"""A job's error: its attempts were begun and lost (a worker died) as often as it may be tried."""
+"""A job's error: its attempts were begun and lost (a worker died) as often as it may be tried.
+
+    {"reason": "ATTEMPT_LOST", "message": "the attempt was begun, and the worker that made it was lost …"}
+
+Retry: yes, with `:retry`. Mended by: the operator, if it is frequent.
+
+What to do: Nothing is wrong with the job; workers were lost under it, as often as it may be tried. Make the call
+again with `POST /api/v1/jobs/{job_id}:retry`. If several jobs end so, the workers die: tell your operator to read
+their log (`make logs s=upstream`).
+"""
 JOB_EXPIRED: ErrorReason.ValueType  # 27
-"""A job's error: it was still queued at its `expiresAt`."""
+"""A job's error: it was still queued at its `expiresAt`.
+
+    {"reason": "JOB_EXPIRED", "message": "the job was still queued at its expiresAt; submit it again with a later one"}
+
+Retry: no. Mended by: the caller.
+
+What to do: Submit it anew with a later `expiresAt`, at most 7 days ahead (24 hours unless told). See what jobs
+wait for before you do; a paused queue or a limit will hold the next one up too:
+
+    curl "$PENSTOCK_URL/api/v1/queues" -H "X-API-Key: $PENSTOCK_API_KEY"
+"""
 JOB_CANCELED: ErrorReason.ValueType  # 28
-"""A job's error: it was canceled."""
+"""A job's error: it was canceled.
+
+    {"reason": "JOB_CANCELED", "message": "the job was canceled; …"}
+
+Retry: no. Mended by: nobody needs to.
+
+What to do: Somebody with a key of your tenant canceled it, alone, with its batch, or in bulk. If it ran then, its
+call may have taken effect: look at the upstream. If it was not meant, `POST /api/v1/jobs/{job_id}:retry` makes it
+again.
+"""
 BAD_REQUEST: ErrorReason.ValueType  # 29
 """The HTTP request itself is malformed (its line, a header, its encoding).
 
     {"reason": "BAD_REQUEST", "domain": "penstock.dev", "metadata": {}}
+
+Retry: no. Mended by: the caller.
+
+What to do: The message says what is malformed: the request line, a header, the encoding, or a body where none is
+taken. Send plain HTTP/1.1 or HTTP/2 with headers of at most 60 KiB; what a GET or DELETE is told stands in its
+path and query. Watch what your client really sends with `curl -v`; a proxy between may be what breaks it.
 """
 TENANT_NOT_FOUND: ErrorReason.ValueType  # 30
 """No such tenant.
 
     {"reason": "TENANT_NOT_FOUND", "domain": "penstock.dev", "metadata": {"tenant": "acme"}}
+
+Retry: no. Mended by: the operator.
+
+What to do: Check `metadata.tenant`, a lower-case slug. List the tenants there are, or make it first, with an
+operator's key:
+
+    curl "$PENSTOCK_URL/api/v1/tenants" -H "X-API-Key: $OPERATOR_KEY"
 """
 UNIMPLEMENTED: ErrorReason.ValueType  # 31
 """This method is not offered by this server.
 
     {"reason": "UNIMPLEMENTED", "domain": "penstock.dev", "metadata": {}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Check the service's and the method's name against `docs/api.md`, and that your generated stubs are of
+the same version of `protos/` as the server. Internal RPCs are not offered to the outside at all.
 """
 UNSUPPORTED_MEDIA_TYPE: ErrorReason.ValueType  # 32
 """The body's media type is not one the API takes.
 
     {"reason": "UNSUPPORTED_MEDIA_TYPE", "domain": "penstock.dev", "metadata": {"content_type": "text/xml"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Send JSON in UTF-8 with `Content-Type: application/json`, not compressed (`metadata.content_type` is
+what came). Beware that `curl -d` says `application/x-www-form-urlencoded` unless told:
+
+    curl "$PENSTOCK_URL/api/v1/jobs" -H "X-API-Key: $PENSTOCK_API_KEY" -H 'Content-Type: application/json' -d @job.json
+
+Files go up by themselves as uploads (`docs/api.md`).
 """
 CANCELLED: ErrorReason.ValueType  # 33
 """The caller ended the call before it was answered.
 
     {"reason": "CANCELLED", "domain": "penstock.dev", "metadata": {}}
+
+Retry: no, unless you meant it to go on. Mended by: nobody needs to.
+
+What to do: Your client ended the call: it went away, its own timeout was shorter, or it canceled. The call may
+have taken effect; repeat a submit with the same `Idempotency-Key`. In an operation: it was canceled with
+`:cancel`, and what was done by then stays done.
 """
 RATE_LIMITED: ErrorReason.ValueType  # 34
 """More calls than the limit allows; try again after `Retry-After`.
 
     {"reason": "RATE_LIMITED", "domain": "penstock.dev", "metadata": {"scope": "key", "limit": "1000"}}
+
+Retry: yes, after `Retry-After`. Mended by: the caller, by calling more slowly; the tenant's admin or the operator, who set limits.
+
+What to do: Wait for `Retry-After`, then go on more slowly: `RateLimit` on every answer tells what is left (`r`)
+and in how many seconds there is more (`t`). Poll less: `:wait` and `:watch` take one call for a job, a batch takes
+one for 100. `metadata.scope` says whose limit it is: `key` (an admin may raise its `rateLimit`), `tenant` (the
+operator), `address` (calls without a key that works), or how many `operations` or `replays` may run.
 """
 BATCH_NOT_FOUND: ErrorReason.ValueType  # 35
 """No such batch, or it belongs to another tenant.
 
     {"reason": "BATCH_NOT_FOUND", "domain": "penstock.dev", "metadata": {"batch": "batch_0198c6f2-…"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Check `metadata.batch` against the id that the submit answered, and that the key is of the same tenant.
+A batch is kept as long as its jobs; those can still be found with:
+
+    curl "$PENSTOCK_URL/api/v1/jobs?batchId=$BATCH_ID" -H "X-API-Key: $PENSTOCK_API_KEY"
 """
 UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 36
 """No such upload, or it belongs to another tenant, or its time is over.
 
     {"reason": "UPLOAD_NOT_FOUND", "domain": "penstock.dev", "metadata": {"upload": "upl_0198c6f2-…"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: An upload that is not completed is gone after 24 hours, a completed one after 7 days. Create another
+(`POST /api/v1/uploads`), PUT the bytes to its link, complete it, and name the new id in the job (`docs/api.md`,
+"Large things").
 """
 UPLOAD_INCOMPLETE: ErrorReason.ValueType  # 37
 """The upload's bytes are not there yet, or are not those that were told.
 
     {"reason": "UPLOAD_INCOMPLETE", "domain": "penstock.dev", "metadata": {"upload": "upl_0198c6f2-…"}}
+
+Retry: yes, once the bytes are there. Mended by: the caller.
+
+What to do: PUT the bytes to the `put.url` that the upload has, with `put.headers` exactly as they are and no API
+key, then call `:complete` again. If the link has ended (15 minutes), a fresh one is in:
+
+    curl "$PENSTOCK_URL/api/v1/uploads/$UPLOAD_ID" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+If size or SHA-256 differ, as the message says, the file has changed since: create another upload for it.
 """
 RESULT_NOT_FOUND: ErrorReason.ValueType  # 38
 """The job has ended without a result; the metadata name its state. Or its result is no longer kept.
 
     {"reason": "RESULT_NOT_FOUND", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…", "state": "FAILED"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: `metadata.state` says how the job ended. FAILED, EXPIRED or CANCELED: its `error` in
+`GET /api/v1/jobs/{job_id}` says why, and there is no result to come. SUCCEEDED: the result was kept and its time
+is over; submit the job again if you need it, and fetch it sooner or have your admin lengthen the retention
+(`docs/history.md`).
 """
 JOB_NOT_FINISHED: ErrorReason.ValueType  # 39
 """The job has not ended, so there is no result yet.
 
     {"reason": "JOB_NOT_FINISHED", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…", "state": "RUNNING"}}
+
+Retry: yes, when the job has ended. Mended by: nobody needs to.
+
+What to do: Wait for its end, then ask again:
+
+    curl "$PENSTOCK_URL/api/v1/jobs/$JOB_ID:wait?timeout=60s" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+If it takes longer than you expect, `GET /api/v1/jobs/{job_id}:explain` says what holds it up.
 """
 CONTENT_GONE: ErrorReason.ValueType  # 40
-"""A job's error: its params or an upload that it names are no longer in the object store."""
+"""A job's error: its params or an upload that it names are no longer in the object store.
+
+    {"reason": "CONTENT_GONE", "message": "the upload upl_0198c6f2-… is no longer there"}
+
+Retry: no. Mended by: the caller.
+
+What to do: Upload the content again and submit another job with the new id. Keep an upload until all jobs that
+name it have ended, and do not give such jobs a `notBefore` beyond its 7 days.
+"""
 RANGE_NOT_SATISFIABLE: ErrorReason.ValueType  # 41
 """The header `Range` asks for nothing that the result has; `Content-Range` tells how many bytes it has.
 
     {"reason": "RANGE_NOT_SATISFIABLE", "domain": "penstock.dev", "metadata": {"size": "1024"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: The result has `metadata.size` bytes, so ask for something between 0 and one less, or leave the header
+`Range` out. A download that you take up again and that is whole already ends here: compare its length with `size`.
 """
 KEY_NOT_ACTIVE: ErrorReason.ValueType  # 42
 """The API key was revoked or has expired, so it gets no new secret.
 
     {"reason": "KEY_NOT_ACTIVE", "domain": "penstock.dev", "metadata": {"key": "key_…", "state": "revoked"}}
+
+Retry: no. Mended by: the tenant's admin.
+
+What to do: A key that was revoked or has expired is never used again. Make another with the same role and hand it
+to whoever used the old one:
+
+    curl "$PENSTOCK_URL/api/v1/keys" -H "X-API-Key: $PENSTOCK_API_KEY" -H 'Content-Type: application/json' -d '{"name": "reports", "role": "VIEWER"}'
 """
 TENANT_EXISTS: ErrorReason.ValueType  # 43
 """There is a tenant of this name already.
 
     {"reason": "TENANT_EXISTS", "domain": "penstock.dev", "metadata": {"tenant": "acme"}}
+
+Retry: no. Mended by: the operator.
+
+What to do: Use the tenant that is there (`GET /api/v1/tenants/{tenant}`), or take another name. If your script
+makes tenants and may run twice, take this for success.
 """
 TENANT_SUSPENDED: ErrorReason.ValueType  # 44
 """The tenant is suspended: none of its API keys works, and none of its jobs is called, until an operator resumes it.
 
     {"reason": "TENANT_SUSPENDED", "domain": "penstock.dev", "metadata": {"tenant": "acme"}}
+
+Retry: no. Mended by: the operator.
+
+What to do: The message has the reason that the operator gave. No other key of the tenant will work, and its jobs
+wait without being lost. Ask the operator, who lifts it with:
+
+    curl -X POST "$PENSTOCK_URL/api/v1/tenants/acme:resume" -H "X-API-Key: $OPERATOR_KEY"
+
+It holds within a second of that; then go on as before.
 """
 OWN_TENANT: ErrorReason.ValueType  # 45
 """The tenant is the one of the API key that asks for it to be suspended, which would end that key too.
 
     {"reason": "OWN_TENANT", "domain": "penstock.dev", "metadata": {"tenant": "staff"}}
+
+Retry: no. Mended by: the operator.
+
+What to do: Call with an operator's key of another tenant: with this one you would shut yourself out and could not
+take it back. Keep operators in a tenant of their own (`docs/access.md`).
 """
 CONNECTION_NOT_FOUND: ErrorReason.ValueType  # 46
 """No such connection, or it belongs to another tenant. Also a job's error, whose connection was deleted.
 
     {"reason": "CONNECTION_NOT_FOUND", "domain": "penstock.dev", "metadata": {"connection": "con_0198c6f2-…"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Check `connectionId` (`con_…`); a key sees its own tenant's connections alone. List them, and take one
+of those or make one (`docs/connections.md`):
+
+    curl "$PENSTOCK_URL/api/v1/connections" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+As a job's error: it was deleted while the job waited. Submit the job again with another connection.
 """
 CONNECTION_NEEDS_REAUTH: ErrorReason.ValueType  # 47
 """The connection's credentials are refused, by its provider or by the upstream: it has to be authorized anew. Also a job's error.
 
     {"reason": "CONNECTION_NEEDS_REAUTH", "domain": "penstock.dev", "metadata": {"connection": "con_0198c6f2-…"}}
+
+Retry: no, not before it is authorized anew. Mended by: whoever owns the account at the provider.
+
+What to do: Begin an authorization with the connection's id and have the account's owner open the
+`authorizationUrl` that comes back; the id stays the same:
+
+    curl "$PENSTOCK_URL/api/v1/connections:authorize" -H "X-API-Key: $PENSTOCK_API_KEY" -H 'Content-Type: application/json' -d '{"provider": "flickr", "connectionId": "con_0198c6f2-…"}'
+
+A connection with a secret of your own is given another one by `PATCH /api/v1/connections/{connection_id}`. Then
+`POST /api/v1/jobs/{job_id}:retry` what failed. With `reauthPolicy: WAIT` jobs wait instead of failing
+(`docs/connections.md`).
 """
 PROVIDER_NOT_FOUND: ErrorReason.ValueType  # 48
 """No such provider.
 
     {"reason": "PROVIDER_NOT_FOUND", "domain": "penstock.dev", "metadata": {"provider": "flicker"}}
+
+Retry: no. Mended by: the caller; the operator, who adds providers.
+
+What to do: The message lists those that there are, and so does:
+
+    curl "$PENSTOCK_URL/api/v1/providers" -H "X-API-Key: $PENSTOCK_API_KEY"
+
+Another one is a file for the operator to write (`docs/connections.md`, "A provider of your own").
 """
 AUTHORIZATION_NOT_FOUND: ErrorReason.ValueType  # 49
 """No such authorization: it is unknown, has ended, was completed, or was begun by somebody else or in another browser.
 
     {"reason": "AUTHORIZATION_NOT_FOUND", "domain": "penstock.dev", "metadata": {}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Begin anew with `POST /api/v1/connections:authorize`, and finish within 10 minutes, in the browser that
+opened the link first, with cookies allowed. Messengers that preview links open them before their reader does: hand
+the link over in another way. By hand, the key that began it must complete it, once.
 """
 AUTHORIZATION_REFUSED: ErrorReason.ValueType  # 50
 """The provider refuses to give a token, or the account's owner has said no; the message has what the provider says.
 
     {"reason": "AUTHORIZATION_REFUSED", "domain": "penstock.dev", "metadata": {"provider": "flickr", "error": "access_denied"}}
+
+Retry: no. Mended by: the account's owner; the operator, if the provider refuses Penstock itself.
+
+What to do: `metadata.error` is the provider's word. `access_denied`: the owner said no; ask, and authorize anew.
+`other_account`: sign in at the provider as the account that the connection is of. `invalid_client`,
+`consumer_key_unknown`, `signature_invalid`: Penstock's own registration there is wrong; the message names the
+setting, tell your operator (`docs/connections.md`).
 """
 CONNECTION_FORBIDDEN: ErrorReason.ValueType  # 51
-"""A job's error: the URL, or one that it redirects to, is at a host that its connection is not for."""
+"""A job's error: the URL, or one that it redirects to, is at a host that its connection is not for.
+
+    {"reason": "CONNECTION_FORBIDDEN", "message": "api.example.net is no host that the connection is for"}
+
+Retry: no. Mended by: the caller.
+
+What to do: The secret of a connection goes to its own `hosts` alone, also behind a redirect. Call one of those, by
+https, or submit the job with a connection that is for this host:
+
+    curl "$PENSTOCK_URL/api/v1/connections" -H "X-API-Key: $PENSTOCK_API_KEY"
+"""
 UPSTREAM_REFUSED: ErrorReason.ValueType  # 52
-"""A job's error: the upstream has answered in its own way that it does not do what was asked; `upstreamCode` is its code."""
+"""A job's error: the upstream has answered in its own way that it does not do what was asked; `upstreamCode` is its code.
+
+    {"reason": "UPSTREAM_REFUSED", "message": "Flickr refuses with code 1: photo not found", "upstreamStatus": 200, "upstreamCode": "1"}
+
+Retry: no, unless `retryable` is true. Mended by: the caller.
+
+What to do: Look `upstreamCode` up in the upstream's own documentation; the message has its words. Mend the params
+or the rights of the account, and submit another job. If `retryable` is true it is the upstream's trouble: wait,
+then `POST /api/v1/jobs/{job_id}:retry`.
+"""
 CONNECTION_LIMIT_REACHED: ErrorReason.ValueType  # 53
 """The tenant has as many connections as it may have.
 
     {"reason": "CONNECTION_LIMIT_REACHED", "domain": "penstock.dev", "metadata": {"tenant": "acme", "limit": "10000"}}
+
+Retry: no. Mended by: the tenant's admin; the operator, who sets the limit.
+
+What to do: Delete connections that are not used any more, or have the operator raise `PENSTOCK_MAX_CONNECTIONS`
+(`docs/operations.md`):
+
+    curl -X DELETE "$PENSTOCK_URL/api/v1/connections/$CONNECTION_ID" -H "X-API-Key: $PENSTOCK_API_KEY"
 """
 ENDPOINT_NOT_FOUND: ErrorReason.ValueType  # 54
 """No such endpoint, or it belongs to another tenant.
 
     {"reason": "ENDPOINT_NOT_FOUND", "domain": "penstock.dev", "metadata": {"endpoint": "ep_0198c6f2-…"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Check the id (`ep_…`); a key sees its own tenant's endpoints alone. What was bound for one that is
+deleted is delivered no more. List them:
+
+    curl "$PENSTOCK_URL/api/v1/endpoints" -H "X-API-Key: $PENSTOCK_API_KEY"
 """
 ENDPOINT_DISABLED: ErrorReason.ValueType  # 55
 """The endpoint is disabled, and nothing is delivered to it; `POST /api/v1/endpoints/{id}:enable` enables it.
 
     {"reason": "ENDPOINT_DISABLED", "domain": "penstock.dev", "metadata": {"endpoint": "ep_0198c6f2-…"}}
+
+Retry: no, not before it is enabled. Mended by: the caller.
+
+What to do: `disabledReason` of the endpoint says why: `ASKED`, `GONE` (it answered 410) or `FAILING`. Mend the
+receiver, try it with `:test`, then enable the endpoint and have what was skipped delivered:
+
+    curl -X POST "$PENSTOCK_URL/api/v1/endpoints/$ENDPOINT_ID:enable" -H "X-API-Key: $PENSTOCK_API_KEY" -H 'Content-Type: application/json' -d '{"replaySkipped": true}'
 """
 ENDPOINT_LIMIT_REACHED: ErrorReason.ValueType  # 56
 """The tenant has as many endpoints as it may have.
 
     {"reason": "ENDPOINT_LIMIT_REACHED", "domain": "penstock.dev", "metadata": {"tenant": "acme", "limit": "100"}}
+
+Retry: no. Mended by: the tenant's admin; the operator, who sets the limit.
+
+What to do: Delete endpoints that are not used, or let one take several types of events by its `filter`
+(`docs/webhooks.md`). The operator raises `PENSTOCK_MAX_ENDPOINTS`.
 """
 DELIVERY_NOT_FOUND: ErrorReason.ValueType  # 57
 """No such delivery, or it belongs to another tenant.
 
     {"reason": "DELIVERY_NOT_FOUND", "domain": "penstock.dev", "metadata": {"delivery": "dlv_3f0c…"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Check `metadata.delivery`; what has ended is kept for 30 days, unless your retention says otherwise.
+List those of an endpoint:
+
+    curl "$PENSTOCK_URL/api/v1/deliveries?endpointId=$ENDPOINT_ID" -H "X-API-Key: $PENSTOCK_API_KEY"
 """
 DELIVERY_AT_WORK: ErrorReason.ValueType  # 58
 """The delivery is being attempted now; it can be replayed when the attempt has come out.
 
     {"reason": "DELIVERY_AT_WORK", "domain": "penstock.dev", "metadata": {"delivery": "dlv_3f0c…"}}
+
+Retry: yes, when the attempt has come out, within 15 s. Mended by: nobody needs to.
+
+What to do: Look how it came out; if it is `DELIVERED` there is nothing left to do, else replay it then:
+
+    curl "$PENSTOCK_URL/api/v1/deliveries/$DELIVERY_ID" -H "X-API-Key: $PENSTOCK_API_KEY"
 """
 REPLAY_NOT_FOUND: ErrorReason.ValueType  # 59
 """No such replay, or it belongs to another tenant.
 
     {"reason": "REPLAY_NOT_FOUND", "domain": "penstock.dev", "metadata": {"replay": "rpl_0198c6f2-…"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Check `metadata.replay`, the id that `deliveries:replay` answered. List those that are kept:
+
+    curl "$PENSTOCK_URL/api/v1/replays" -H "X-API-Key: $PENSTOCK_API_KEY"
 """
 OPERATION_NOT_FOUND: ErrorReason.ValueType  # 60
 """No such operation, or it belongs to another tenant.
 
     {"reason": "OPERATION_NOT_FOUND", "domain": "penstock.dev", "metadata": {"operation": "operations/op_0198c6f2-…"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Check `metadata.operation`, which is all of the name (`operations/op_…`). Operations are kept for 30
+days, unless they were deleted. List yours:
+
+    curl "$PENSTOCK_URL/api/v1/operations" -H "X-API-Key: $PENSTOCK_API_KEY"
 """
 SUBMISSION_GONE: ErrorReason.ValueType  # 61
 """What the job asked for is known no more, so that it cannot be tried again: that is kept for 7 days. Submit it anew.
 
     {"reason": "SUBMISSION_GONE", "domain": "penstock.dev", "metadata": {"job": "http-0198c6f2-…"}}
+
+Retry: no. Mended by: the caller.
+
+What to do: Submit the job anew with `POST /api/v1/jobs`, from what you keep yourself; `GET /api/v1/jobs/{job_id}`
+still shows its upstream and method, and not its params. Try failed jobs again within 7 days.
 """
 OPERATION_NOT_FINISHED: ErrorReason.ValueType  # 62
 """The operation has not ended; cancel it first, or wait for its end.
 
     {"reason": "OPERATION_NOT_FINISHED", "domain": "penstock.dev", "metadata": {"operation": "operations/op_0198c6f2-…"}}
+
+Retry: yes, when the operation has ended. Mended by: the caller.
+
+What to do: Wait for its end, or cancel it, then delete it:
+
+    curl "$PENSTOCK_URL/api/v1/operations/$OPERATION_ID:wait?timeout=60s" -H "X-API-Key: $PENSTOCK_API_KEY"
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

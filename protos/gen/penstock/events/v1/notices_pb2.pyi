@@ -37,6 +37,7 @@ class Notice(_message.Message):
     id: _builtins.str
     """Tells this notice from others; one that comes again has the same."""
     tenant: _builtins.str
+    """The name of the tenant."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -123,7 +124,9 @@ class TenantSuspended(_message.Message):
     reason: _builtins.str
     """Why, for whoever asks."""
     @_builtins.property
-    def suspended_at(self) -> _timestamp_pb2.Timestamp: ...
+    def suspended_at(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
     def __init__(
         self,
         *,
@@ -175,8 +178,11 @@ class ConnectionNeedsReauth(_message.Message):
     NEEDED_SINCE_FIELD_NUMBER: _builtins.int
     JOBS_WAIT_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.str
+    """The connection."""
     upstream: _builtins.str
+    """The upstream that is called with it."""
     provider: _builtins.str
+    """Where it was authorized; empty for a secret that the caller had."""
     revision: _builtins.int
     """Grows with each change of the connection's state; a notice with a lower one than is known tells nothing new."""
     reason: _builtins.str
@@ -184,7 +190,9 @@ class ConnectionNeedsReauth(_message.Message):
     jobs_wait: _builtins.bool
     """Whether the connection's jobs wait meanwhile; they fail otherwise."""
     @_builtins.property
-    def needed_since(self) -> _timestamp_pb2.Timestamp: ...
+    def needed_since(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
     def __init__(
         self,
         *,
@@ -214,7 +222,9 @@ class ConnectionRestored(_message.Message):
     UPSTREAM_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.str
+    """The connection."""
     upstream: _builtins.str
+    """The upstream that is called with it."""
     revision: _builtins.int
     """As of ConnectionNeedsReauth."""
     def __init__(
@@ -242,7 +252,9 @@ class ConnectionDeleted(_message.Message):
     UPSTREAM_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.str
+    """The connection."""
     upstream: _builtins.str
+    """The upstream that was called with it."""
     revision: _builtins.int
     """As of ConnectionNeedsReauth."""
     def __init__(
@@ -273,6 +285,7 @@ class EndpointDisabled(_message.Message):
     FAILING_SINCE_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
+    """The endpoint."""
     url: _builtins.str
     """Its scheme, host and port; the rest of it may be a secret."""
     reason: _builtins.str
@@ -280,7 +293,9 @@ class EndpointDisabled(_message.Message):
     revision: _builtins.int
     """Grows with each change of the endpoint; a notice with a lower one than is known tells nothing new."""
     @_builtins.property
-    def disabled_at(self) -> _timestamp_pb2.Timestamp: ...
+    def disabled_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was disabled."""
+
     @_builtins.property
     def failing_since(self) -> _timestamp_pb2.Timestamp:
         """Since when every attempt has failed."""

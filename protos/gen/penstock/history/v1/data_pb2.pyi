@@ -150,7 +150,9 @@ class EraseDataResponse(_message.Message):
     STORES_FIELD_NUMBER: _builtins.int
     FORGOTTEN_BY_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def stores(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoreReport]: ...
+    def stores(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoreReport]:
+        """Each store that there is."""
+
     @_builtins.property
     def forgotten_by(self) -> _timestamp_pb2.Timestamp:
         """By then no store has any of it."""
@@ -246,12 +248,16 @@ class DataMetadata(_message.Message):
     STORES_FIELD_NUMBER: _builtins.int
     CANCEL_REQUESTED_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
+    """Whose data."""
     connection_id: _builtins.str
+    """The one connection, where it is about one alone."""
     phase: Global___DataMetadata.Phase.ValueType
     cancel_requested: _builtins.bool
     """Whether its end was asked for (CancelOperation)."""
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked for."""
+
     @_builtins.property
     def erases_at(self) -> _timestamp_pb2.Timestamp:
         """Erasure: when the grace is over."""

@@ -54,7 +54,8 @@ class DataServiceServicer:
 
     def ExportData(self, request, context):
         """Writes all that is held of a tenant, or of one connection, into one file, as an operation.
-        Errors: INVALID_ARGUMENT with field paths, CONNECTION_NOT_FOUND, PERMISSION_DENIED, RATE_LIMITED (too many operations run).
+        Errors: INVALID_ARGUMENT with field paths, PERMISSION_DENIED (another tenant's), CONNECTION_NOT_FOUND, TENANT_NOT_FOUND,
+        RATE_LIMITED (too many operations run).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -64,7 +65,7 @@ class DataServiceServicer:
         """Erases all that is held of a tenant, or of one connection, as an operation. First softly: the tenant is suspended, the
         connection deleted, and until the grace is over the operation can be canceled. Then for good, everywhere; the report says
         what was removed from which store, or by when a store forgets it.
-        Errors: INVALID_ARGUMENT with field paths, CONNECTION_NOT_FOUND, TENANT_NOT_FOUND, PERMISSION_DENIED, RATE_LIMITED.
+        Errors: OWN_TENANT (an operator's), and those of ExportData.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

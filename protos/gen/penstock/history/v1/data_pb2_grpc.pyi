@@ -36,13 +36,14 @@ class DataServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DataServiceAsyncStub: ...
     ExportData: _grpc.UnaryUnaryMultiCallable[_data_pb2.ExportDataRequest, _operations_pb2.Operation]
     """Writes all that is held of a tenant, or of one connection, into one file, as an operation.
-    Errors: INVALID_ARGUMENT with field paths, CONNECTION_NOT_FOUND, PERMISSION_DENIED, RATE_LIMITED (too many operations run).
+    Errors: INVALID_ARGUMENT with field paths, PERMISSION_DENIED (another tenant's), CONNECTION_NOT_FOUND, TENANT_NOT_FOUND,
+    RATE_LIMITED (too many operations run).
     """
     EraseData: _grpc.UnaryUnaryMultiCallable[_data_pb2.EraseDataRequest, _operations_pb2.Operation]
     """Erases all that is held of a tenant, or of one connection, as an operation. First softly: the tenant is suspended, the
     connection deleted, and until the grace is over the operation can be canceled. Then for good, everywhere; the report says
     what was removed from which store, or by when a store forgets it.
-    Errors: INVALID_ARGUMENT with field paths, CONNECTION_NOT_FOUND, TENANT_NOT_FOUND, PERMISSION_DENIED, RATE_LIMITED.
+    Errors: OWN_TENANT (an operator's), and those of ExportData.
     """
 
 @_typing.type_check_only
@@ -52,13 +53,14 @@ class DataServiceAsyncStub(DataServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ExportData: _aio.UnaryUnaryMultiCallable[_data_pb2.ExportDataRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Writes all that is held of a tenant, or of one connection, into one file, as an operation.
-    Errors: INVALID_ARGUMENT with field paths, CONNECTION_NOT_FOUND, PERMISSION_DENIED, RATE_LIMITED (too many operations run).
+    Errors: INVALID_ARGUMENT with field paths, PERMISSION_DENIED (another tenant's), CONNECTION_NOT_FOUND, TENANT_NOT_FOUND,
+    RATE_LIMITED (too many operations run).
     """
     EraseData: _aio.UnaryUnaryMultiCallable[_data_pb2.EraseDataRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Erases all that is held of a tenant, or of one connection, as an operation. First softly: the tenant is suspended, the
     connection deleted, and until the grace is over the operation can be canceled. Then for good, everywhere; the report says
     what was removed from which store, or by when a store forgets it.
-    Errors: INVALID_ARGUMENT with field paths, CONNECTION_NOT_FOUND, TENANT_NOT_FOUND, PERMISSION_DENIED, RATE_LIMITED.
+    Errors: OWN_TENANT (an operator's), and those of ExportData.
     """
 
 class DataServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -71,7 +73,8 @@ class DataServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """Writes all that is held of a tenant, or of one connection, into one file, as an operation.
-        Errors: INVALID_ARGUMENT with field paths, CONNECTION_NOT_FOUND, PERMISSION_DENIED, RATE_LIMITED (too many operations run).
+        Errors: INVALID_ARGUMENT with field paths, PERMISSION_DENIED (another tenant's), CONNECTION_NOT_FOUND, TENANT_NOT_FOUND,
+        RATE_LIMITED (too many operations run).
         """
 
     @_abc_1.abstractmethod
@@ -83,7 +86,7 @@ class DataServiceServicer(metaclass=_abc_1.ABCMeta):
         """Erases all that is held of a tenant, or of one connection, as an operation. First softly: the tenant is suspended, the
         connection deleted, and until the grace is over the operation can be canceled. Then for good, everywhere; the report says
         what was removed from which store, or by when a store forgets it.
-        Errors: INVALID_ARGUMENT with field paths, CONNECTION_NOT_FOUND, TENANT_NOT_FOUND, PERMISSION_DENIED, RATE_LIMITED.
+        Errors: OWN_TENANT (an operator's), and those of ExportData.
         """
 
 def add_DataServiceServicer_to_server(servicer: DataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

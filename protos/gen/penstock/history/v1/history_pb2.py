@@ -27,18 +27,25 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from penstock.api.v1 import deprecation_pb2 as penstock_dot_api_dot_v1_dot_deprecation__pb2
 from penstock.history.v1 import stats_pb2 as penstock_dot_history_dot_v1_dot_stats__pb2
 from penstock.jobs.v1 import batches_pb2 as penstock_dot_jobs_dot_v1_dot_batches__pb2
 from penstock.jobs.v1 import jobs_pb2 as penstock_dot_jobs_dot_v1_dot_jobs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!penstock/history/v1/history.proto\x12\x13penstock.history.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a#google/longrunning/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpenstock/history/v1/stats.proto\x1a\x1epenstock/jobs/v1/batches.proto\x1a\x1bpenstock/jobs/v1/jobs.proto\"\xac\x03\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08upstream\x18\x03 \x01(\t\x12\x17\n\rconnection_id\x18\x04 \x01(\tH\x00\x12\x12\n\x08token_id\x18\x05 \x01(\tH\x00\x12*\n\x05state\x18\x06 \x03(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12\x0e\n\x06method\x18\x07 \x01(\t\x12\x30\n\x08priority\x18\x08 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x10\n\x08\x62\x61tch_id\x18\t \x01(\t\x12\x31\n\rcreated_after\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08metadata\x18\x0c \x03(\t\x12\x10\n\x08order_by\x18\r \x01(\t\x12\x1a\n\x12include_total_size\x18\x0e \x01(\x08\x42\x0c\n\nconnection\"\x81\x01\n\x10ListJobsResponse\x12#\n\x04jobs\x18\x01 \x03(\x0b\x32\x15.penstock.jobs.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x1b\n\x13previous_page_token\x18\x03 \x01(\t\x12\x12\n\ntotal_size\x18\x04 \x01(\x03\"\x81\x03\n\x11\x45xportJobsRequest\x12\x10\n\x08upstream\x18\x01 \x01(\t\x12\x17\n\rconnection_id\x18\x02 \x01(\tH\x00\x12\x12\n\x08token_id\x18\x03 \x01(\tH\x00\x12*\n\x05state\x18\x04 \x03(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12\x0e\n\x06method\x18\x05 \x01(\t\x12\x30\n\x08priority\x18\x06 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x10\n\x08\x62\x61tch_id\x18\x07 \x01(\t\x12\x31\n\rcreated_after\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08metadata\x18\n \x03(\t\x12\x10\n\x08order_by\x18\x0b \x01(\t\x12\x14\n\x0c\x61\x66ter_job_id\x18\x0c \x01(\tB\x0c\n\nconnection\"\xd1\x02\n\tJobFilter\x12\x10\n\x08upstream\x18\x01 \x01(\t\x12\x17\n\rconnection_id\x18\x02 \x01(\tH\x00\x12\x12\n\x08token_id\x18\x03 \x01(\tH\x00\x12*\n\x05state\x18\x04 \x03(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12\x0e\n\x06method\x18\x05 \x01(\t\x12\x30\n\x08priority\x18\x06 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x10\n\x08\x62\x61tch_id\x18\x07 \x01(\t\x12\x31\n\rcreated_after\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08metadata\x18\n \x03(\tB\x0c\n\nconnection\"\x83\x01\n\x11\x43\x61ncelJobsRequest\x12\x34\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1e.penstock.history.v1.JobFilterB\x04\xe2\x41\x01\x02\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x8b\x01\n\x10RetryJobsRequest\x12\x34\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1e.penstock.history.v1.JobFilterB\x04\xe2\x41\x01\x02\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x16\n\x0emax_per_second\x18\x03 \x01(\x05\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\xe9\x03\n\x0c\x42ulkMetadata\x12\x34\n\x04kind\x18\x01 \x01(\x0e\x32&.penstock.history.v1.BulkMetadata.Kind\x12.\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1e.penstock.history.v1.JobFilter\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07matched\x18\x05 \x01(\x03\x12\x11\n\tsucceeded\x18\x06 \x01(\x03\x12=\n\x06\x66\x61iled\x18\x07 \x03(\x0b\x32-.penstock.history.v1.BulkMetadata.FailedEntry\x12\x32\n\x08\x66\x61ilures\x18\x08 \x03(\x0b\x32 .penstock.history.v1.BulkFailure\x12\x18\n\x10\x63\x61ncel_requested\x18\t \x01(\x08\x1a-\n\x0b\x46\x61iledEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"3\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\n\n\x06\x43\x41NCEL\x10\x01\x12\t\n\x05RETRY\x10\x02\">\n\x0b\x42ulkFailure\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xa0\x01\n\x0c\x42ulkResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x03\x12\x11\n\tsucceeded\x18\x02 \x01(\x03\x12=\n\x06\x66\x61iled\x18\x03 \x03(\x0b\x32-.penstock.history.v1.BulkResponse.FailedEntry\x1a-\n\x0b\x46\x61iledEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"-\n\x15GetRecordedJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"1\n\x17GetRecordedBatchRequest\x12\x16\n\x08\x62\x61tch_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"/\n\x17LocateSubmissionRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"6\n\x18LocateSubmissionResponse\x12\x1a\n\x12submitted_sequence\x18\x01 \x01(\x03\x32\xbb\x07\n\x0eHistoryService\x12\x90\x01\n\x08ListJobs\x12$.penstock.history.v1.ListJobsRequest\x1a%.penstock.history.v1.ListJobsResponse\"7\x82\xd3\xe4\x93\x02\x31\x12\x0c/api/v1/jobsZ!\x12\x1f/api/v1/{upstream}/jobs/history\x12i\n\nExportJobs\x12&.penstock.history.v1.ExportJobsRequest\x1a\x14.google.api.HttpBody\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/jobs:export0\x01\x12\x63\n\x08GetStats\x12$.penstock.history.v1.GetStatsRequest\x1a\x1a.penstock.history.v1.Stats\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/stats\x12\x92\x01\n\nCancelJobs\x12&.penstock.history.v1.CancelJobsRequest\x1a\x1d.google.longrunning.Operation\"=\xca\x41\x1c\n\x0c\x42ulkResponse\x12\x0c\x42ulkMetadata\x82\xd3\xe4\x93\x02\x18\"\x13/api/v1/jobs:cancel:\x01*\x12\x8f\x01\n\tRetryJobs\x12%.penstock.history.v1.RetryJobsRequest\x1a\x1d.google.longrunning.Operation\"<\xca\x41\x1c\n\x0c\x42ulkResponse\x12\x0c\x42ulkMetadata\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/jobs:retry:\x01*\x12S\n\x0eGetRecordedJob\x12*.penstock.history.v1.GetRecordedJobRequest\x1a\x15.penstock.jobs.v1.Job\x12Y\n\x10GetRecordedBatch\x12,.penstock.history.v1.GetRecordedBatchRequest\x1a\x17.penstock.jobs.v1.Batch\x12o\n\x10LocateSubmission\x12,.penstock.history.v1.LocateSubmissionRequest\x1a-.penstock.history.v1.LocateSubmissionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!penstock/history/v1/history.proto\x12\x13penstock.history.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a#google/longrunning/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!penstock/api/v1/deprecation.proto\x1a\x1fpenstock/history/v1/stats.proto\x1a\x1epenstock/jobs/v1/batches.proto\x1a\x1bpenstock/jobs/v1/jobs.proto\"\xcf\x03\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08upstream\x18\x03 \x01(\t\x12\x17\n\rconnection_id\x18\x04 \x01(\tH\x00\x12\x35\n\x08token_id\x18\x05 \x01(\tB!\x18\x01\xa2\xbb\x18\x1b\n\n2026-11-27\x1a\rconnection_idH\x00\x12*\n\x05state\x18\x06 \x03(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12\x0e\n\x06method\x18\x07 \x01(\t\x12\x30\n\x08priority\x18\x08 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x10\n\x08\x62\x61tch_id\x18\t \x01(\t\x12\x31\n\rcreated_after\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08metadata\x18\x0c \x03(\t\x12\x10\n\x08order_by\x18\r \x01(\t\x12\x1a\n\x12include_total_size\x18\x0e \x01(\x08\x42\x0c\n\nconnection\"\x81\x01\n\x10ListJobsResponse\x12#\n\x04jobs\x18\x01 \x03(\x0b\x32\x15.penstock.jobs.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x1b\n\x13previous_page_token\x18\x03 \x01(\t\x12\x12\n\ntotal_size\x18\x04 \x01(\x03\"\xa4\x03\n\x11\x45xportJobsRequest\x12\x10\n\x08upstream\x18\x01 \x01(\t\x12\x17\n\rconnection_id\x18\x02 \x01(\tH\x00\x12\x35\n\x08token_id\x18\x03 \x01(\tB!\x18\x01\xa2\xbb\x18\x1b\n\n2026-11-27\x1a\rconnection_idH\x00\x12*\n\x05state\x18\x04 \x03(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12\x0e\n\x06method\x18\x05 \x01(\t\x12\x30\n\x08priority\x18\x06 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x10\n\x08\x62\x61tch_id\x18\x07 \x01(\t\x12\x31\n\rcreated_after\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08metadata\x18\n \x03(\t\x12\x10\n\x08order_by\x18\x0b \x01(\t\x12\x14\n\x0c\x61\x66ter_job_id\x18\x0c \x01(\tB\x0c\n\nconnection\"\xf4\x02\n\tJobFilter\x12\x10\n\x08upstream\x18\x01 \x01(\t\x12\x17\n\rconnection_id\x18\x02 \x01(\tH\x00\x12\x35\n\x08token_id\x18\x03 \x01(\tB!\x18\x01\xa2\xbb\x18\x1b\n\n2026-11-27\x1a\rconnection_idH\x00\x12*\n\x05state\x18\x04 \x03(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12\x0e\n\x06method\x18\x05 \x01(\t\x12\x30\n\x08priority\x18\x06 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x10\n\x08\x62\x61tch_id\x18\x07 \x01(\t\x12\x31\n\rcreated_after\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08metadata\x18\n \x03(\tB\x0c\n\nconnection\"\x83\x01\n\x11\x43\x61ncelJobsRequest\x12\x34\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1e.penstock.history.v1.JobFilterB\x04\xe2\x41\x01\x02\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x8b\x01\n\x10RetryJobsRequest\x12\x34\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1e.penstock.history.v1.JobFilterB\x04\xe2\x41\x01\x02\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x16\n\x0emax_per_second\x18\x03 \x01(\x05\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\xe9\x03\n\x0c\x42ulkMetadata\x12\x34\n\x04kind\x18\x01 \x01(\x0e\x32&.penstock.history.v1.BulkMetadata.Kind\x12.\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1e.penstock.history.v1.JobFilter\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07matched\x18\x05 \x01(\x03\x12\x11\n\tsucceeded\x18\x06 \x01(\x03\x12=\n\x06\x66\x61iled\x18\x07 \x03(\x0b\x32-.penstock.history.v1.BulkMetadata.FailedEntry\x12\x32\n\x08\x66\x61ilures\x18\x08 \x03(\x0b\x32 .penstock.history.v1.BulkFailure\x12\x18\n\x10\x63\x61ncel_requested\x18\t \x01(\x08\x1a-\n\x0b\x46\x61iledEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"3\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\n\n\x06\x43\x41NCEL\x10\x01\x12\t\n\x05RETRY\x10\x02\">\n\x0b\x42ulkFailure\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xa0\x01\n\x0c\x42ulkResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x03\x12\x11\n\tsucceeded\x18\x02 \x01(\x03\x12=\n\x06\x66\x61iled\x18\x03 \x03(\x0b\x32-.penstock.history.v1.BulkResponse.FailedEntry\x1a-\n\x0b\x46\x61iledEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"-\n\x15GetRecordedJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"1\n\x17GetRecordedBatchRequest\x12\x16\n\x08\x62\x61tch_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"/\n\x17LocateSubmissionRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"6\n\x18LocateSubmissionResponse\x12\x1a\n\x12submitted_sequence\x18\x01 \x01(\x03\x32\xbb\x07\n\x0eHistoryService\x12\x90\x01\n\x08ListJobs\x12$.penstock.history.v1.ListJobsRequest\x1a%.penstock.history.v1.ListJobsResponse\"7\x82\xd3\xe4\x93\x02\x31\x12\x0c/api/v1/jobsZ!\x12\x1f/api/v1/{upstream}/jobs/history\x12i\n\nExportJobs\x12&.penstock.history.v1.ExportJobsRequest\x1a\x14.google.api.HttpBody\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/jobs:export0\x01\x12\x63\n\x08GetStats\x12$.penstock.history.v1.GetStatsRequest\x1a\x1a.penstock.history.v1.Stats\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/stats\x12\x92\x01\n\nCancelJobs\x12&.penstock.history.v1.CancelJobsRequest\x1a\x1d.google.longrunning.Operation\"=\xca\x41\x1c\n\x0c\x42ulkResponse\x12\x0c\x42ulkMetadata\x82\xd3\xe4\x93\x02\x18\"\x13/api/v1/jobs:cancel:\x01*\x12\x8f\x01\n\tRetryJobs\x12%.penstock.history.v1.RetryJobsRequest\x1a\x1d.google.longrunning.Operation\"<\xca\x41\x1c\n\x0c\x42ulkResponse\x12\x0c\x42ulkMetadata\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/jobs:retry:\x01*\x12S\n\x0eGetRecordedJob\x12*.penstock.history.v1.GetRecordedJobRequest\x1a\x15.penstock.jobs.v1.Job\x12Y\n\x10GetRecordedBatch\x12,.penstock.history.v1.GetRecordedBatchRequest\x1a\x17.penstock.jobs.v1.Batch\x12o\n\x10LocateSubmission\x12,.penstock.history.v1.LocateSubmissionRequest\x1a-.penstock.history.v1.LocateSubmissionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.history.v1.history_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LISTJOBSREQUEST'].fields_by_name['token_id']._loaded_options = None
+  _globals['_LISTJOBSREQUEST'].fields_by_name['token_id']._serialized_options = b'\030\001\242\273\030\033\n\n2026-11-27\032\rconnection_id'
+  _globals['_EXPORTJOBSREQUEST'].fields_by_name['token_id']._loaded_options = None
+  _globals['_EXPORTJOBSREQUEST'].fields_by_name['token_id']._serialized_options = b'\030\001\242\273\030\033\n\n2026-11-27\032\rconnection_id'
+  _globals['_JOBFILTER'].fields_by_name['token_id']._loaded_options = None
+  _globals['_JOBFILTER'].fields_by_name['token_id']._serialized_options = b'\030\001\242\273\030\033\n\n2026-11-27\032\rconnection_id'
   _globals['_CANCELJOBSREQUEST'].fields_by_name['filter']._loaded_options = None
   _globals['_CANCELJOBSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\002'
   _globals['_RETRYJOBSREQUEST'].fields_by_name['filter']._loaded_options = None
@@ -63,38 +70,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HISTORYSERVICE'].methods_by_name['CancelJobs']._serialized_options = b'\312A\034\n\014BulkResponse\022\014BulkMetadata\202\323\344\223\002\030\"\023/api/v1/jobs:cancel:\001*'
   _globals['_HISTORYSERVICE'].methods_by_name['RetryJobs']._loaded_options = None
   _globals['_HISTORYSERVICE'].methods_by_name['RetryJobs']._serialized_options = b'\312A\034\n\014BulkResponse\022\014BulkMetadata\202\323\344\223\002\027\"\022/api/v1/jobs:retry:\001*'
-  _globals['_LISTJOBSREQUEST']._serialized_start=313
-  _globals['_LISTJOBSREQUEST']._serialized_end=741
-  _globals['_LISTJOBSRESPONSE']._serialized_start=744
-  _globals['_LISTJOBSRESPONSE']._serialized_end=873
-  _globals['_EXPORTJOBSREQUEST']._serialized_start=876
-  _globals['_EXPORTJOBSREQUEST']._serialized_end=1261
-  _globals['_JOBFILTER']._serialized_start=1264
-  _globals['_JOBFILTER']._serialized_end=1601
-  _globals['_CANCELJOBSREQUEST']._serialized_start=1604
-  _globals['_CANCELJOBSREQUEST']._serialized_end=1735
-  _globals['_RETRYJOBSREQUEST']._serialized_start=1738
-  _globals['_RETRYJOBSREQUEST']._serialized_end=1877
-  _globals['_BULKMETADATA']._serialized_start=1880
-  _globals['_BULKMETADATA']._serialized_end=2369
-  _globals['_BULKMETADATA_FAILEDENTRY']._serialized_start=2271
-  _globals['_BULKMETADATA_FAILEDENTRY']._serialized_end=2316
-  _globals['_BULKMETADATA_KIND']._serialized_start=2318
-  _globals['_BULKMETADATA_KIND']._serialized_end=2369
-  _globals['_BULKFAILURE']._serialized_start=2371
-  _globals['_BULKFAILURE']._serialized_end=2433
-  _globals['_BULKRESPONSE']._serialized_start=2436
-  _globals['_BULKRESPONSE']._serialized_end=2596
-  _globals['_BULKRESPONSE_FAILEDENTRY']._serialized_start=2271
-  _globals['_BULKRESPONSE_FAILEDENTRY']._serialized_end=2316
-  _globals['_GETRECORDEDJOBREQUEST']._serialized_start=2598
-  _globals['_GETRECORDEDJOBREQUEST']._serialized_end=2643
-  _globals['_GETRECORDEDBATCHREQUEST']._serialized_start=2645
-  _globals['_GETRECORDEDBATCHREQUEST']._serialized_end=2694
-  _globals['_LOCATESUBMISSIONREQUEST']._serialized_start=2696
-  _globals['_LOCATESUBMISSIONREQUEST']._serialized_end=2743
-  _globals['_LOCATESUBMISSIONRESPONSE']._serialized_start=2745
-  _globals['_LOCATESUBMISSIONRESPONSE']._serialized_end=2799
-  _globals['_HISTORYSERVICE']._serialized_start=2802
-  _globals['_HISTORYSERVICE']._serialized_end=3757
+  _globals['_LISTJOBSREQUEST']._serialized_start=348
+  _globals['_LISTJOBSREQUEST']._serialized_end=811
+  _globals['_LISTJOBSRESPONSE']._serialized_start=814
+  _globals['_LISTJOBSRESPONSE']._serialized_end=943
+  _globals['_EXPORTJOBSREQUEST']._serialized_start=946
+  _globals['_EXPORTJOBSREQUEST']._serialized_end=1366
+  _globals['_JOBFILTER']._serialized_start=1369
+  _globals['_JOBFILTER']._serialized_end=1741
+  _globals['_CANCELJOBSREQUEST']._serialized_start=1744
+  _globals['_CANCELJOBSREQUEST']._serialized_end=1875
+  _globals['_RETRYJOBSREQUEST']._serialized_start=1878
+  _globals['_RETRYJOBSREQUEST']._serialized_end=2017
+  _globals['_BULKMETADATA']._serialized_start=2020
+  _globals['_BULKMETADATA']._serialized_end=2509
+  _globals['_BULKMETADATA_FAILEDENTRY']._serialized_start=2411
+  _globals['_BULKMETADATA_FAILEDENTRY']._serialized_end=2456
+  _globals['_BULKMETADATA_KIND']._serialized_start=2458
+  _globals['_BULKMETADATA_KIND']._serialized_end=2509
+  _globals['_BULKFAILURE']._serialized_start=2511
+  _globals['_BULKFAILURE']._serialized_end=2573
+  _globals['_BULKRESPONSE']._serialized_start=2576
+  _globals['_BULKRESPONSE']._serialized_end=2736
+  _globals['_BULKRESPONSE_FAILEDENTRY']._serialized_start=2411
+  _globals['_BULKRESPONSE_FAILEDENTRY']._serialized_end=2456
+  _globals['_GETRECORDEDJOBREQUEST']._serialized_start=2738
+  _globals['_GETRECORDEDJOBREQUEST']._serialized_end=2783
+  _globals['_GETRECORDEDBATCHREQUEST']._serialized_start=2785
+  _globals['_GETRECORDEDBATCHREQUEST']._serialized_end=2834
+  _globals['_LOCATESUBMISSIONREQUEST']._serialized_start=2836
+  _globals['_LOCATESUBMISSIONREQUEST']._serialized_end=2883
+  _globals['_LOCATESUBMISSIONRESPONSE']._serialized_start=2885
+  _globals['_LOCATESUBMISSIONRESPONSE']._serialized_end=2939
+  _globals['_HISTORYSERVICE']._serialized_start=2942
+  _globals['_HISTORYSERVICE']._serialized_end=3897
 # @@protoc_insertion_point(module_scope)

@@ -19,6 +19,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
@@ -44,13 +49,26 @@ class ListJobsRequest(_message.Message):
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    """The `next_page_token` of the page before; all else that is asked stays the same. Empty for the first page."""
     upstream: _builtins.str
+    """Of this upstream alone."""
     connection_id: _builtins.str
-    token_id: _builtins.str
-    """Another name of `connection_id`."""
+    """Called with this connection alone."""
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def token_id(self) -> _builtins.str:
+        """Another name of `connection_id`."""
+
+    @token_id.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def token_id(self, value: _builtins.str) -> None:
+        """Another name of `connection_id`."""
+
     method: _builtins.str
+    """Of this method alone."""
     priority: _jobs_pb2.Job.Priority.ValueType
     batch_id: _builtins.str
+    """Of this batch alone."""
     order_by: _builtins.str
     """`createdAt desc` unless told, or `createdAt`: the oldest first (AIP-132)."""
     include_total_size: _builtins.bool
@@ -116,7 +134,9 @@ class ListJobsResponse(_message.Message):
     total_size: _builtins.int
     """Where it was asked for: how many jobs match, counted no further than 100,000."""
     @_builtins.property
-    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_jobs_pb2.Job]: ...
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_jobs_pb2.Job]:
+        """Jobs of this page."""
+
     def __init__(
         self,
         *,
@@ -152,12 +172,24 @@ class ExportJobsRequest(_message.Message):
     ORDER_BY_FIELD_NUMBER: _builtins.int
     AFTER_JOB_ID_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
+    """Of this upstream alone."""
     connection_id: _builtins.str
-    token_id: _builtins.str
-    """Another name of `connection_id`."""
+    """Called with this connection alone."""
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def token_id(self) -> _builtins.str:
+        """Another name of `connection_id`."""
+
+    @token_id.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def token_id(self, value: _builtins.str) -> None:
+        """Another name of `connection_id`."""
+
     method: _builtins.str
+    """Of this method alone."""
     priority: _jobs_pb2.Job.Priority.ValueType
     batch_id: _builtins.str
+    """Of this batch alone."""
     order_by: _builtins.str
     """`createdAt desc` unless told, or `createdAt`: the oldest first (AIP-132)."""
     after_job_id: _builtins.str
@@ -221,12 +253,24 @@ class JobFilter(_message.Message):
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
+    """Of this upstream alone."""
     connection_id: _builtins.str
-    token_id: _builtins.str
-    """Another name of `connection_id`."""
+    """Called with this connection alone."""
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def token_id(self) -> _builtins.str:
+        """Another name of `connection_id`."""
+
+    @token_id.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def token_id(self, value: _builtins.str) -> None:
+        """Another name of `connection_id`."""
+
     method: _builtins.str
+    """Of this method alone."""
     priority: _jobs_pb2.Job.Priority.ValueType
     batch_id: _builtins.str
+    """Of this batch alone."""
     @_builtins.property
     def state(self) -> _containers.RepeatedScalarFieldContainer[_jobs_pb2.Job.State.ValueType]:
         """Any of these."""
@@ -407,9 +451,13 @@ class BulkMetadata(_message.Message):
     @_builtins.property
     def filter(self) -> Global___JobFilter: ...
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked for."""
+
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was last changed."""
+
     @_builtins.property
     def failed(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Jobs that it could not be done to, by reason: a name of `penstock.errors.v1.ErrorReason`."""
@@ -449,8 +497,11 @@ class BulkFailure(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """The job."""
     reason: _builtins.str
+    """Why: a name of `penstock.errors.v1.ErrorReason`."""
     message: _builtins.str
+    """For people: why."""
     def __init__(
         self,
         *,
@@ -498,6 +549,7 @@ class BulkResponse(_message.Message):
     matched: _builtins.int
     """Jobs that matched; with `validate_only`, that would."""
     succeeded: _builtins.int
+    """Jobs that it was done to."""
     @_builtins.property
     def failed(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """By reason."""

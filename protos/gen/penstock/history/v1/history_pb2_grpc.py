@@ -115,7 +115,7 @@ class HistoryServiceServicer:
         """Cancels all of the tenant's jobs that match and have not ended, as an operation. What is submitted later is not of it.
         With `validate_only` nothing is canceled: the operation that is answered with is done, has no name, and tells how many jobs
         match.
-        Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+        Errors: INVALID_ARGUMENT with field paths, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED (too many operations run).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,7 +124,7 @@ class HistoryServiceServicer:
     def RetryJobs(self, request, context):
         """Tries all of the tenant's jobs again that match and have ended without success, as an operation: makes new jobs with
         `retry_of`. With `validate_only` nothing is made, as with CancelJobs.
-        Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+        Errors: INVALID_ARGUMENT with field paths, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED (too many operations run).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,7 +133,7 @@ class HistoryServiceServicer:
     def GetRecordedJob(self, request, context):
         """Answers with one job in the view FULL; intake asks when the job has left its own view, or for its attempts, on the
         caller's behalf.
-        Errors: JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,7 +142,7 @@ class HistoryServiceServicer:
     def GetRecordedBatch(self, request, context):
         """Answers with a batch as its recorded jobs make it; intake asks when it, or a job of it, has left its own view, on the
         caller's behalf.
-        Errors: BATCH_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, BATCH_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,7 +150,7 @@ class HistoryServiceServicer:
 
     def LocateSubmission(self, request, context):
         """Tells where a job's submission is in the log; intake asks when it is to be tried again, on the caller's behalf.
-        Errors: JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

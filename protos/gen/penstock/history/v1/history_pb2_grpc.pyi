@@ -55,26 +55,26 @@ class HistoryServiceStub:
     """Cancels all of the tenant's jobs that match and have not ended, as an operation. What is submitted later is not of it.
     With `validate_only` nothing is canceled: the operation that is answered with is done, has no name, and tells how many jobs
     match.
-    Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+    Errors: INVALID_ARGUMENT with field paths, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED (too many operations run).
     """
     RetryJobs: _grpc.UnaryUnaryMultiCallable[_history_pb2.RetryJobsRequest, _operations_pb2.Operation]
     """Tries all of the tenant's jobs again that match and have ended without success, as an operation: makes new jobs with
     `retry_of`. With `validate_only` nothing is made, as with CancelJobs.
-    Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+    Errors: INVALID_ARGUMENT with field paths, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED (too many operations run).
     """
     GetRecordedJob: _grpc.UnaryUnaryMultiCallable[_history_pb2.GetRecordedJobRequest, _jobs_pb2.Job]
     """Answers with one job in the view FULL; intake asks when the job has left its own view, or for its attempts, on the
     caller's behalf.
-    Errors: JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
     """
     GetRecordedBatch: _grpc.UnaryUnaryMultiCallable[_history_pb2.GetRecordedBatchRequest, _batches_pb2.Batch]
     """Answers with a batch as its recorded jobs make it; intake asks when it, or a job of it, has left its own view, on the
     caller's behalf.
-    Errors: BATCH_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, BATCH_NOT_FOUND.
     """
     LocateSubmission: _grpc.UnaryUnaryMultiCallable[_history_pb2.LocateSubmissionRequest, _history_pb2.LocateSubmissionResponse]
     """Tells where a job's submission is in the log; intake asks when it is to be tried again, on the caller's behalf.
-    Errors: JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
     """
 
 @_typing.type_check_only
@@ -99,26 +99,26 @@ class HistoryServiceAsyncStub(HistoryServiceStub):
     """Cancels all of the tenant's jobs that match and have not ended, as an operation. What is submitted later is not of it.
     With `validate_only` nothing is canceled: the operation that is answered with is done, has no name, and tells how many jobs
     match.
-    Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+    Errors: INVALID_ARGUMENT with field paths, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED (too many operations run).
     """
     RetryJobs: _aio.UnaryUnaryMultiCallable[_history_pb2.RetryJobsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Tries all of the tenant's jobs again that match and have ended without success, as an operation: makes new jobs with
     `retry_of`. With `validate_only` nothing is made, as with CancelJobs.
-    Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+    Errors: INVALID_ARGUMENT with field paths, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED (too many operations run).
     """
     GetRecordedJob: _aio.UnaryUnaryMultiCallable[_history_pb2.GetRecordedJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     """Answers with one job in the view FULL; intake asks when the job has left its own view, or for its attempts, on the
     caller's behalf.
-    Errors: JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
     """
     GetRecordedBatch: _aio.UnaryUnaryMultiCallable[_history_pb2.GetRecordedBatchRequest, _batches_pb2.Batch]  # type: ignore[assignment]
     """Answers with a batch as its recorded jobs make it; intake asks when it, or a job of it, has left its own view, on the
     caller's behalf.
-    Errors: BATCH_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, BATCH_NOT_FOUND.
     """
     LocateSubmission: _aio.UnaryUnaryMultiCallable[_history_pb2.LocateSubmissionRequest, _history_pb2.LocateSubmissionResponse]  # type: ignore[assignment]
     """Tells where a job's submission is in the log; intake asks when it is to be tried again, on the caller's behalf.
-    Errors: JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
     """
 
 class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -164,7 +164,7 @@ class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Cancels all of the tenant's jobs that match and have not ended, as an operation. What is submitted later is not of it.
         With `validate_only` nothing is canceled: the operation that is answered with is done, has no name, and tells how many jobs
         match.
-        Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+        Errors: INVALID_ARGUMENT with field paths, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED (too many operations run).
         """
 
     @_abc_1.abstractmethod
@@ -175,7 +175,7 @@ class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """Tries all of the tenant's jobs again that match and have ended without success, as an operation: makes new jobs with
         `retry_of`. With `validate_only` nothing is made, as with CancelJobs.
-        Errors: INVALID_ARGUMENT with field paths, RATE_LIMITED (too many operations run).
+        Errors: INVALID_ARGUMENT with field paths, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED (too many operations run).
         """
 
     @_abc_1.abstractmethod
@@ -186,7 +186,7 @@ class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
         """Answers with one job in the view FULL; intake asks when the job has left its own view, or for its attempts, on the
         caller's behalf.
-        Errors: JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -197,7 +197,7 @@ class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_batches_pb2.Batch, _abc.Awaitable[_batches_pb2.Batch]]:
         """Answers with a batch as its recorded jobs make it; intake asks when it, or a job of it, has left its own view, on the
         caller's behalf.
-        Errors: BATCH_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, BATCH_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -207,7 +207,7 @@ class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_history_pb2.LocateSubmissionResponse, _abc.Awaitable[_history_pb2.LocateSubmissionResponse]]:
         """Tells where a job's submission is in the log; intake asks when it is to be tried again, on the caller's behalf.
-        Errors: JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
         """
 
 def add_HistoryServiceServicer_to_server(servicer: HistoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

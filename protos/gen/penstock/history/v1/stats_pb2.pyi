@@ -33,8 +33,11 @@ class GetStatsRequest(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     CONNECTION_ID_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
+    """Of this upstream alone."""
     method: _builtins.str
+    """Of this method alone."""
     connection_id: _builtins.str
+    """Called with this connection alone."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """From the bucket that holds this time on; 24 h before `end_time` unless told, at most 90 days before now."""
@@ -101,11 +104,17 @@ class Stats(_message.Message):
     TOP_CONNECTIONS_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The range that is told of begins here."""
+
     @_builtins.property
-    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """And ends here."""
+
     @_builtins.property
-    def interval(self) -> _duration_pb2.Duration: ...
+    def interval(self) -> _duration_pb2.Duration:
+        """How long a bucket is."""
+
     @_builtins.property
     def total(self) -> Global___StatsBucket:
         """Over the whole range."""
@@ -119,9 +128,13 @@ class Stats(_message.Message):
         """By upstream, method and connection: those with the most jobs, 20 at most of each."""
 
     @_builtins.property
-    def top_methods(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatsShare]: ...
+    def top_methods(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatsShare]:
+        """By method."""
+
     @_builtins.property
-    def top_connections(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatsShare]: ...
+    def top_connections(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatsShare]:
+        """By connection."""
+
     @_builtins.property
     def errors(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """By the reason of their error: the jobs that did not succeed."""
@@ -188,7 +201,9 @@ class StatsBucket(_message.Message):
     attempts: _builtins.int
     """Calls that were begun for those that ended."""
     @_builtins.property
-    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it begins."""
+
     @_builtins.property
     def ended(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Jobs that ended in it, by state."""
@@ -237,14 +252,23 @@ class Latency(_message.Message):
     P99_FIELD_NUMBER: _builtins.int
     MAX_FIELD_NUMBER: _builtins.int
     count: _builtins.int
+    """How many were measured."""
     @_builtins.property
-    def p50(self) -> _duration_pb2.Duration: ...
+    def p50(self) -> _duration_pb2.Duration:
+        """Half of them were shorter."""
+
     @_builtins.property
-    def p95(self) -> _duration_pb2.Duration: ...
+    def p95(self) -> _duration_pb2.Duration:
+        """95 % of them were shorter."""
+
     @_builtins.property
-    def p99(self) -> _duration_pb2.Duration: ...
+    def p99(self) -> _duration_pb2.Duration:
+        """99 % of them were shorter."""
+
     @_builtins.property
-    def max(self) -> _duration_pb2.Duration: ...
+    def max(self) -> _duration_pb2.Duration:
+        """The longest."""
+
     def __init__(
         self,
         *,

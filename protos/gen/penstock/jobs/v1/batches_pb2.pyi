@@ -37,7 +37,9 @@ class Batch(_message.Message):
     size: _builtins.int
     """How many jobs it has."""
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
     def finished_at(self) -> _timestamp_pb2.Timestamp:
         """When the last of its jobs ended; not set before."""
@@ -83,13 +85,21 @@ class BatchCounts(_message.Message):
     CANCELED_FIELD_NUMBER: _builtins.int
     EXPIRED_FIELD_NUMBER: _builtins.int
     queued: _builtins.int
+    """Accepted, and wait for their turn."""
     running: _builtins.int
+    """An attempt is under way."""
     retrying: _builtins.int
+    """Wait to be tried again."""
     succeeded: _builtins.int
+    """Ended well."""
     failed: _builtins.int
+    """Failed for good."""
     outcome_unknown: _builtins.int
+    """Were begun, and their outcome is lost."""
     canceled: _builtins.int
+    """Were canceled."""
     expired: _builtins.int
+    """Were still queued when their time was over."""
     def __init__(
         self,
         *,
@@ -158,6 +168,7 @@ class GetBatchRequest(_message.Message):
 
     BATCH_ID_FIELD_NUMBER: _builtins.int
     batch_id: _builtins.str
+    """The batch, as `batch_<uuidv7>`."""
     def __init__(
         self,
         *,
@@ -180,6 +191,7 @@ class CancelBatchRequest(_message.Message):
     BATCH_ID_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
     batch_id: _builtins.str
+    """The batch, as `batch_<uuidv7>`."""
     force: _builtins.bool
     """Cancels also the jobs that run: their calls are broken off, and may have taken effect at the upstream."""
     def __init__(

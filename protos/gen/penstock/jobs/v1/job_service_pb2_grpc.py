@@ -105,8 +105,8 @@ class JobServiceServicer:
 
     def SubmitJob(self, request, context):
         """Accepts one job and answers with it, QUEUED; it is on disk by then.
-        Errors: INVALID_ARGUMENT with field paths, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT,
-        QUEUE_FULL, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, TOO_LARGE (`params`), CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED,
+        IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,7 +114,7 @@ class JobServiceServicer:
 
     def GetJob(self, request, context):
         """Answers with a job as it stands now.
-        Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,7 +122,7 @@ class JobServiceServicer:
 
     def WaitJob(self, request, context):
         """Answers when the job has ended, or as it stands when `timeout` or the caller's deadline is near, whichever is first.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,16 +131,16 @@ class JobServiceServicer:
     def WatchJob(self, request, context):
         """Streams the job as each of its events leaves it, from its submission or from `after_revision` on, until it has ended.
         A stream ends after 5 minutes; a client goes on with the revision that it saw last, and misses nothing.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamJob(self, request, context):
-        """The same over HTTP as server-sent events: `id` is the revision, `event` the state in lower case, `data` the job. A
+        """Streams a job's events over HTTP, as server-sent events: `id` is the revision, `event` the state in lower case, `data` the job. A
         comment is sent every 15 s as a heartbeat; the header `Last-Event-ID` goes on where a stream was left.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -148,7 +148,7 @@ class JobServiceServicer:
 
     def ExplainJob(self, request, context):
         """Says why a job waits: what holds it back, how many stand before it, and when it may have its turn.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,7 +157,7 @@ class JobServiceServicer:
     def CancelJob(self, request, context):
         """Cancels a job that is queued or waits to be retried, and with `force` one that runs; canceling a canceled job answers
         with it. A canceled job never has a result, whatever becomes of a call that was under way.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED.
+        Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,7 +166,7 @@ class JobServiceServicer:
     def RetryJob(self, request, context):
         """Tries a job again that has ended: makes a new job of the same request, under the idempotency key that is given and no other,
         with `retry_of`; the old one stays as it is. What was asked for is known for 7 days.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, SUBMISSION_GONE, and those of SubmitJob.
+        Errors: JOB_NOT_FOUND, JOB_NOT_FINISHED, SUBMISSION_GONE, and those of SubmitJob.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,8 +185,8 @@ class JobServiceServicer:
     def SubmitBatch(self, request, context):
         """Accepts 1 to 100 jobs, all or none, and answers with them, QUEUED; they are on disk by then. A batch counts as its jobs
         for every limit. One idempotency key stands for all of it.
-        Errors: INVALID_ARGUMENT with the paths of all faults, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED,
-        IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with the paths of all faults, TOO_LARGE (`params`), CONNECTION_NEEDS_REAUTH,
+        IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -194,7 +194,7 @@ class JobServiceServicer:
 
     def GetBatch(self, request, context):
         """Answers with a batch as it stands now: its counts by state, and its jobs.
-        Errors: INVALID_ARGUMENT (an id that is no id), BATCH_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), BATCH_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,40 +37,40 @@ class JobServiceStub:
     def __new__(cls, channel: _aio.Channel) -> JobServiceAsyncStub: ...
     SubmitJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.SubmitJobRequest, _jobs_pb2.Job]
     """Accepts one job and answers with it, QUEUED; it is on disk by then.
-    Errors: INVALID_ARGUMENT with field paths, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT,
-    QUEUE_FULL, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, TOO_LARGE (`params`), CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED,
+    IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]
     """Answers with a job as it stands now.
-    Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND, UNAVAILABLE.
     """
     WaitJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.WaitJobRequest, _jobs_pb2.Job]
     """Answers when the job has ended, or as it stands when `timeout` or the caller's deadline is near, whichever is first.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, UNAVAILABLE.
     """
     WatchJob: _grpc.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]
     """Streams the job as each of its events leaves it, from its submission or from `after_revision` on, until it has ended.
     A stream ends after 5 minutes; a client goes on with the revision that it saw last, and misses nothing.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, UNAVAILABLE.
     """
     StreamJob: _grpc.UnaryStreamMultiCallable[_jobs_pb2.StreamJobRequest, _httpbody_pb2.HttpBody]
-    """The same over HTTP as server-sent events: `id` is the revision, `event` the state in lower case, `data` the job. A
+    """Streams a job's events over HTTP, as server-sent events: `id` is the revision, `event` the state in lower case, `data` the job. A
     comment is sent every 15 s as a heartbeat; the header `Last-Event-ID` goes on where a stream was left.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, UNAVAILABLE.
     """
     ExplainJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ExplainJobRequest, _jobs_pb2.JobExplanation]
     """Says why a job waits: what holds it back, how many stand before it, and when it may have its turn.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND, UNAVAILABLE.
     """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.Job]
     """Cancels a job that is queued or waits to be retried, and with `force` one that runs; canceling a canceled job answers
     with it. A canceled job never has a result, whatever becomes of a call that was under way.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED.
+    Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED, UNAVAILABLE.
     """
     RetryJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.RetryJobRequest, _jobs_pb2.Job]
     """Tries a job again that has ended: makes a new job of the same request, under the idempotency key that is given and no other,
     with `retry_of`; the old one stays as it is. What was asked for is known for 7 days.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, SUBMISSION_GONE, and those of SubmitJob.
+    Errors: JOB_NOT_FOUND, JOB_NOT_FINISHED, SUBMISSION_GONE, and those of SubmitJob.
     """
     GetJobResult: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobResultRequest, _httpbody_pb2.HttpBody]
     """Answers with the exact bytes of a job's result, under the upstream's own `Content-Type`, with an `ETag`; a range of
@@ -81,12 +81,12 @@ class JobServiceStub:
     SubmitBatch: _grpc.UnaryUnaryMultiCallable[_batches_pb2.SubmitBatchRequest, _batches_pb2.Batch]
     """Accepts 1 to 100 jobs, all or none, and answers with them, QUEUED; they are on disk by then. A batch counts as its jobs
     for every limit. One idempotency key stands for all of it.
-    Errors: INVALID_ARGUMENT with the paths of all faults, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED,
-    IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with the paths of all faults, TOO_LARGE (`params`), CONNECTION_NEEDS_REAUTH,
+    IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
     """
     GetBatch: _grpc.UnaryUnaryMultiCallable[_batches_pb2.GetBatchRequest, _batches_pb2.Batch]
     """Answers with a batch as it stands now: its counts by state, and its jobs.
-    Errors: INVALID_ARGUMENT (an id that is no id), BATCH_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), BATCH_NOT_FOUND, UNAVAILABLE.
     """
     CancelBatch: _grpc.UnaryUnaryMultiCallable[_batches_pb2.CancelBatchRequest, _batches_pb2.Batch]
     """Cancels the jobs of a batch that wait, and with `force` those that run; what has ended stays as it is. Answers with the
@@ -101,40 +101,40 @@ class JobServiceAsyncStub(JobServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.SubmitJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     """Accepts one job and answers with it, QUEUED; it is on disk by then.
-    Errors: INVALID_ARGUMENT with field paths, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT,
-    QUEUE_FULL, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, TOO_LARGE (`params`), CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED,
+    IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     """Answers with a job as it stands now.
-    Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND, UNAVAILABLE.
     """
     WaitJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.WaitJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     """Answers when the job has ended, or as it stands when `timeout` or the caller's deadline is near, whichever is first.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, UNAVAILABLE.
     """
     WatchJob: _aio.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]  # type: ignore[assignment]
     """Streams the job as each of its events leaves it, from its submission or from `after_revision` on, until it has ended.
     A stream ends after 5 minutes; a client goes on with the revision that it saw last, and misses nothing.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, UNAVAILABLE.
     """
     StreamJob: _aio.UnaryStreamMultiCallable[_jobs_pb2.StreamJobRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
-    """The same over HTTP as server-sent events: `id` is the revision, `event` the state in lower case, `data` the job. A
+    """Streams a job's events over HTTP, as server-sent events: `id` is the revision, `event` the state in lower case, `data` the job. A
     comment is sent every 15 s as a heartbeat; the header `Last-Event-ID` goes on where a stream was left.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, UNAVAILABLE.
     """
     ExplainJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ExplainJobRequest, _jobs_pb2.JobExplanation]  # type: ignore[assignment]
     """Says why a job waits: what holds it back, how many stand before it, and when it may have its turn.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND, UNAVAILABLE.
     """
     CancelJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     """Cancels a job that is queued or waits to be retried, and with `force` one that runs; canceling a canceled job answers
     with it. A canceled job never has a result, whatever becomes of a call that was under way.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED.
+    Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED, UNAVAILABLE.
     """
     RetryJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.RetryJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     """Tries a job again that has ended: makes a new job of the same request, under the idempotency key that is given and no other,
     with `retry_of`; the old one stays as it is. What was asked for is known for 7 days.
-    Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, SUBMISSION_GONE, and those of SubmitJob.
+    Errors: JOB_NOT_FOUND, JOB_NOT_FINISHED, SUBMISSION_GONE, and those of SubmitJob.
     """
     GetJobResult: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobResultRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """Answers with the exact bytes of a job's result, under the upstream's own `Content-Type`, with an `ETag`; a range of
@@ -145,12 +145,12 @@ class JobServiceAsyncStub(JobServiceStub):
     SubmitBatch: _aio.UnaryUnaryMultiCallable[_batches_pb2.SubmitBatchRequest, _batches_pb2.Batch]  # type: ignore[assignment]
     """Accepts 1 to 100 jobs, all or none, and answers with them, QUEUED; they are on disk by then. A batch counts as its jobs
     for every limit. One idempotency key stands for all of it.
-    Errors: INVALID_ARGUMENT with the paths of all faults, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED,
-    IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with the paths of all faults, TOO_LARGE (`params`), CONNECTION_NEEDS_REAUTH,
+    IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
     """
     GetBatch: _aio.UnaryUnaryMultiCallable[_batches_pb2.GetBatchRequest, _batches_pb2.Batch]  # type: ignore[assignment]
     """Answers with a batch as it stands now: its counts by state, and its jobs.
-    Errors: INVALID_ARGUMENT (an id that is no id), BATCH_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), BATCH_NOT_FOUND, UNAVAILABLE.
     """
     CancelBatch: _aio.UnaryUnaryMultiCallable[_batches_pb2.CancelBatchRequest, _batches_pb2.Batch]  # type: ignore[assignment]
     """Cancels the jobs of a batch that wait, and with `force` those that run; what has ended stays as it is. Answers with the
@@ -168,8 +168,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
         """Accepts one job and answers with it, QUEUED; it is on disk by then.
-        Errors: INVALID_ARGUMENT with field paths, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT,
-        QUEUE_FULL, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, TOO_LARGE (`params`), CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED,
+        IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -179,7 +179,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
         """Answers with a job as it stands now.
-        Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -189,7 +189,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
         """Answers when the job has ended, or as it stands when `timeout` or the caller's deadline is near, whichever is first.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -200,7 +200,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_jobs_pb2.WatchJobResponse], _abc.AsyncIterator[_jobs_pb2.WatchJobResponse]]:
         """Streams the job as each of its events leaves it, from its submission or from `after_revision` on, until it has ended.
         A stream ends after 5 minutes; a client goes on with the revision that it saw last, and misses nothing.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -209,9 +209,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.StreamJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
-        """The same over HTTP as server-sent events: `id` is the revision, `event` the state in lower case, `data` the job. A
+        """Streams a job's events over HTTP, as server-sent events: `id` is the revision, `event` the state in lower case, `data` the job. A
         comment is sent every 15 s as a heartbeat; the header `Last-Event-ID` goes on where a stream was left.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -221,7 +221,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.JobExplanation, _abc.Awaitable[_jobs_pb2.JobExplanation]]:
         """Says why a job waits: what holds it back, how many stand before it, and when it may have its turn.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -232,7 +232,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
         """Cancels a job that is queued or waits to be retried, and with `force` one that runs; canceling a canceled job answers
         with it. A canceled job never has a result, whatever becomes of a call that was under way.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED.
+        Errors: INVALID_ARGUMENT (an id that is no id), JOB_NOT_FOUND, JOB_RUNNING, JOB_FINISHED, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -243,7 +243,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
         """Tries a job again that has ended: makes a new job of the same request, under the idempotency key that is given and no other,
         with `retry_of`; the old one stays as it is. What was asked for is known for 7 days.
-        Errors: INVALID_ARGUMENT, JOB_NOT_FOUND, JOB_NOT_FINISHED, SUBMISSION_GONE, and those of SubmitJob.
+        Errors: JOB_NOT_FOUND, JOB_NOT_FINISHED, SUBMISSION_GONE, and those of SubmitJob.
         """
 
     @_abc_1.abstractmethod
@@ -266,8 +266,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_batches_pb2.Batch, _abc.Awaitable[_batches_pb2.Batch]]:
         """Accepts 1 to 100 jobs, all or none, and answers with them, QUEUED; they are on disk by then. A batch counts as its jobs
         for every limit. One idempotency key stands for all of it.
-        Errors: INVALID_ARGUMENT with the paths of all faults, CONNECTION_NEEDS_REAUTH, IDEMPOTENCY_KEY_REUSED,
-        IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with the paths of all faults, TOO_LARGE (`params`), CONNECTION_NEEDS_REAUTH,
+        IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, QUEUE_FULL, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -277,7 +277,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_batches_pb2.Batch, _abc.Awaitable[_batches_pb2.Batch]]:
         """Answers with a batch as it stands now: its counts by state, and its jobs.
-        Errors: INVALID_ARGUMENT (an id that is no id), BATCH_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), BATCH_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -26,9 +26,10 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from penstock.api.v1 import deprecation_pb2 as penstock_dot_api_dot_v1_dot_deprecation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpenstock/jobs/v1/jobs.proto\x12\x10penstock.jobs.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\t\n\x03Job\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x15\n\rconnection_id\x18\x04 \x01(\t\x12\x30\n\x05state\x18\x05 \x01(\x0e\x32\x1b.penstock.jobs.v1.Job.StateB\x04\xe2\x41\x01\x03\x12\x30\n\x08priority\x18\x06 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x15\n\x07\x61ttempt\x18\x07 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0cmax_attempts\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x34\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nstarted_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x66inished_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12.\n\nnot_before\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x08\x62\x61tch_id\x18\x0f \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x08metadata\x18\x10 \x03(\x0b\x32#.penstock.jobs.v1.Job.MetadataEntry\x12\x31\n\x06result\x18\x11 \x01(\x0b\x32\x1b.penstock.jobs.v1.JobResultB\x04\xe2\x41\x01\x03\x12/\n\x05\x65rror\x18\x12 \x01(\x0b\x32\x1a.penstock.jobs.v1.JobErrorB\x04\xe2\x41\x01\x03\x12\x16\n\x08trace_id\x18\x13 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08retry_of\x18\x14 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08revision\x18\x15 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x34\n\x08\x61ttempts\x18\x16 \x03(\x0b\x32\x1c.penstock.jobs.v1.JobAttemptB\x04\xe2\x41\x01\x03\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x90\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\n\n\x06QUEUED\x10\x01\x12\x0b\n\x07RUNNING\x10\x02\x12\x0c\n\x08RETRYING\x10\x03\x12\r\n\tSUCCEEDED\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x12\x13\n\x0fOUTCOME_UNKNOWN\x10\x06\x12\x0c\n\x08\x43\x41NCELED\x10\x07\x12\x0b\n\x07\x45XPIRED\x10\x08\"C\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x08\n\x04HIGH\x10\x01\x12\n\n\x06NORMAL\x10\x02\x12\x07\n\x03LOW\x10\x03\"1\n\x04View\x12\x14\n\x10VIEW_UNSPECIFIED\x10\x00\x12\t\n\x05\x42\x41SIC\x10\x01\x12\x08\n\x04\x46ULL\x10\x02\"\x8a\x02\n\nJobAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12)\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x1a.penstock.jobs.v1.JobError\x12\x34\n\x10retry_not_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x02\n\tJobResult\x12\x30\n\x06inline\x18\x01 \x01(\x0b\x32\x1e.penstock.jobs.v1.InlineResultH\x00\x12\r\n\x03url\x18\x02 \x01(\tH\x00\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x12\n\nfrom_cache\x18\x05 \x01(\x08\x12\x0e\n\x06status\x18\x06 \x01(\x05\x12\x39\n\x07headers\x18\x07 \x03(\x0b\x32(.penstock.jobs.v1.JobResult.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07\x63ontent\"\xb4\x01\n\x0cInlineResult\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12<\n\x07headers\x18\x02 \x03(\x0b\x32+.penstock.jobs.v1.InlineResult.HeadersEntry\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x04 \x01(\x0cH\x00\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04\x62ody\"n\n\x08JobError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x17\n\x0fupstream_status\x18\x03 \x01(\x05\x12\x11\n\tretryable\x18\x04 \x01(\x08\x12\x15\n\rupstream_code\x18\x05 \x01(\t\"\x87\x01\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"Q\n\x0b\x43\x61\x63hePolicy\"B\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x01\x12\n\n\x06\x42YPASS\x10\x02\x12\x0b\n\x07REFRESH\x10\x03\"\xd6\x04\n\x10SubmitJobRequest\x12\x16\n\x08upstream\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06method\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\'\n\x06params\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x17\n\rconnection_id\x18\x04 \x01(\tH\x00\x12\x12\n\x08token_id\x18\x05 \x01(\tH\x00\x12\x30\n\x08priority\x18\x06 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x38\n\x0c\x63\x61\x63he_policy\x18\x07 \x01(\x0e\x32\".penstock.jobs.v1.CachePolicy.Mode\x12.\n\nnot_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x05retry\x18\n \x01(\x0b\x32\x1d.penstock.jobs.v1.RetryPolicy\x12\x14\n\x0c\x63\x61llback_url\x18\x0b \x01(\t\x12\x17\n\x0f\x63\x61llback_secret\x18\x0c \x01(\t\x12\x42\n\x08metadata\x18\r \x03(\x0b\x32\x30.penstock.jobs.v1.SubmitJobRequest.MetadataEntry\x12\x12\n\nrequest_id\x18\x0e \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\nconnection\"a\n\rGetJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12(\n\x04view\x18\x03 \x01(\x0e\x32\x1a.penstock.jobs.v1.Job.View\";\n\x0fRetryJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"R\n\x0eWaitJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\x0fWatchJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"6\n\x10WatchJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x15.penstock.jobs.v1.Job\"@\n\x10StreamJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"I\n\x10\x43\x61ncelJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"=\n\x13GetJobResultRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08upstream\x18\x02 \x01(\t\")\n\x11\x45xplainJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xe4\x01\n\x0eJobExplanation\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12%\n\x05holds\x18\x04 \x03(\x0b\x32\x16.penstock.jobs.v1.Hold\x12&\n\x05place\x18\x05 \x01(\x0b\x32\x17.penstock.jobs.v1.Place\x12\x36\n\x12\x65stimated_start_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x99\x02\n\x04Hold\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.penstock.jobs.v1.Hold.Kind\x12\r\n\x05scope\x18\x02 \x01(\t\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x04 \x01(\t\"\x9a\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nNOT_BEFORE\x10\x01\x12\n\n\x06PAUSED\x10\x02\x12\x0b\n\x07\x42REAKER\x10\x03\x12\x08\n\x04RATE\x10\x04\x12\x0f\n\x0b\x43ONCURRENCY\x10\x05\x12\t\n\x05QUOTA\x10\x06\x12\x0c\n\x08RECOVERY\x10\x07\x12\r\n\tSUSPENDED\x10\x08\x12\x10\n\x0cNEEDS_REAUTH\x10\t\"\x80\x01\n\x05Place\x12\x0c\n\x04lane\x18\x01 \x01(\t\x12\x15\n\rahead_in_lane\x18\x02 \x01(\x03\x12\x19\n\x11waiting_of_tenant\x18\x03 \x01(\x03\x12\x17\n\x0flanes_of_tenant\x18\x04 \x01(\x03\x12\x0f\n\x07tenants\x18\x05 \x01(\x03\x12\r\n\x05share\x18\x06 \x01(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpenstock/jobs/v1/jobs.proto\x12\x10penstock.jobs.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!penstock/api/v1/deprecation.proto\"\x8d\t\n\x03Job\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x15\n\rconnection_id\x18\x04 \x01(\t\x12\x30\n\x05state\x18\x05 \x01(\x0e\x32\x1b.penstock.jobs.v1.Job.StateB\x04\xe2\x41\x01\x03\x12\x30\n\x08priority\x18\x06 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x15\n\x07\x61ttempt\x18\x07 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0cmax_attempts\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x34\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nstarted_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x66inished_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12.\n\nnot_before\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x08\x62\x61tch_id\x18\x0f \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x08metadata\x18\x10 \x03(\x0b\x32#.penstock.jobs.v1.Job.MetadataEntry\x12\x31\n\x06result\x18\x11 \x01(\x0b\x32\x1b.penstock.jobs.v1.JobResultB\x04\xe2\x41\x01\x03\x12/\n\x05\x65rror\x18\x12 \x01(\x0b\x32\x1a.penstock.jobs.v1.JobErrorB\x04\xe2\x41\x01\x03\x12\x16\n\x08trace_id\x18\x13 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08retry_of\x18\x14 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08revision\x18\x15 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x34\n\x08\x61ttempts\x18\x16 \x03(\x0b\x32\x1c.penstock.jobs.v1.JobAttemptB\x04\xe2\x41\x01\x03\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x90\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\n\n\x06QUEUED\x10\x01\x12\x0b\n\x07RUNNING\x10\x02\x12\x0c\n\x08RETRYING\x10\x03\x12\r\n\tSUCCEEDED\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x12\x13\n\x0fOUTCOME_UNKNOWN\x10\x06\x12\x0c\n\x08\x43\x41NCELED\x10\x07\x12\x0b\n\x07\x45XPIRED\x10\x08\"C\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x08\n\x04HIGH\x10\x01\x12\n\n\x06NORMAL\x10\x02\x12\x07\n\x03LOW\x10\x03\"1\n\x04View\x12\x14\n\x10VIEW_UNSPECIFIED\x10\x00\x12\t\n\x05\x42\x41SIC\x10\x01\x12\x08\n\x04\x46ULL\x10\x02\"\x8a\x02\n\nJobAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12)\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x1a.penstock.jobs.v1.JobError\x12\x34\n\x10retry_not_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x02\n\tJobResult\x12\x30\n\x06inline\x18\x01 \x01(\x0b\x32\x1e.penstock.jobs.v1.InlineResultH\x00\x12\r\n\x03url\x18\x02 \x01(\tH\x00\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x12\n\nfrom_cache\x18\x05 \x01(\x08\x12\x0e\n\x06status\x18\x06 \x01(\x05\x12\x39\n\x07headers\x18\x07 \x03(\x0b\x32(.penstock.jobs.v1.JobResult.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07\x63ontent\"\xb4\x01\n\x0cInlineResult\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12<\n\x07headers\x18\x02 \x03(\x0b\x32+.penstock.jobs.v1.InlineResult.HeadersEntry\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x04 \x01(\x0cH\x00\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04\x62ody\"n\n\x08JobError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x17\n\x0fupstream_status\x18\x03 \x01(\x05\x12\x11\n\tretryable\x18\x04 \x01(\x08\x12\x15\n\rupstream_code\x18\x05 \x01(\t\"\x87\x01\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"Q\n\x0b\x43\x61\x63hePolicy\"B\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x01\x12\n\n\x06\x42YPASS\x10\x02\x12\x0b\n\x07REFRESH\x10\x03\"\xf9\x04\n\x10SubmitJobRequest\x12\x16\n\x08upstream\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06method\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\'\n\x06params\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x17\n\rconnection_id\x18\x04 \x01(\tH\x00\x12\x35\n\x08token_id\x18\x05 \x01(\tB!\x18\x01\xa2\xbb\x18\x1b\n\n2026-11-27\x1a\rconnection_idH\x00\x12\x30\n\x08priority\x18\x06 \x01(\x0e\x32\x1e.penstock.jobs.v1.Job.Priority\x12\x38\n\x0c\x63\x61\x63he_policy\x18\x07 \x01(\x0e\x32\".penstock.jobs.v1.CachePolicy.Mode\x12.\n\nnot_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x05retry\x18\n \x01(\x0b\x32\x1d.penstock.jobs.v1.RetryPolicy\x12\x14\n\x0c\x63\x61llback_url\x18\x0b \x01(\t\x12\x17\n\x0f\x63\x61llback_secret\x18\x0c \x01(\t\x12\x42\n\x08metadata\x18\r \x03(\x0b\x32\x30.penstock.jobs.v1.SubmitJobRequest.MetadataEntry\x12\x12\n\nrequest_id\x18\x0e \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\nconnection\"a\n\rGetJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12(\n\x04view\x18\x03 \x01(\x0e\x32\x1a.penstock.jobs.v1.Job.View\";\n\x0fRetryJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"R\n\x0eWaitJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\x0fWatchJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"6\n\x10WatchJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x15.penstock.jobs.v1.Job\"@\n\x10StreamJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"I\n\x10\x43\x61ncelJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08upstream\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"=\n\x13GetJobResultRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08upstream\x18\x02 \x01(\t\")\n\x11\x45xplainJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xe4\x01\n\x0eJobExplanation\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.penstock.jobs.v1.Job.State\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12%\n\x05holds\x18\x04 \x03(\x0b\x32\x16.penstock.jobs.v1.Hold\x12&\n\x05place\x18\x05 \x01(\x0b\x32\x17.penstock.jobs.v1.Place\x12\x36\n\x12\x65stimated_start_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x99\x02\n\x04Hold\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.penstock.jobs.v1.Hold.Kind\x12\r\n\x05scope\x18\x02 \x01(\t\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x04 \x01(\t\"\x9a\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nNOT_BEFORE\x10\x01\x12\n\n\x06PAUSED\x10\x02\x12\x0b\n\x07\x42REAKER\x10\x03\x12\x08\n\x04RATE\x10\x04\x12\x0f\n\x0b\x43ONCURRENCY\x10\x05\x12\t\n\x05QUOTA\x10\x06\x12\x0c\n\x08RECOVERY\x10\x07\x12\r\n\tSUSPENDED\x10\x08\x12\x10\n\x0cNEEDS_REAUTH\x10\t\"\x80\x01\n\x05Place\x12\x0c\n\x04lane\x18\x01 \x01(\t\x12\x15\n\rahead_in_lane\x18\x02 \x01(\x03\x12\x19\n\x11waiting_of_tenant\x18\x03 \x01(\x03\x12\x17\n\x0flanes_of_tenant\x18\x04 \x01(\x03\x12\x0f\n\x07tenants\x18\x05 \x01(\x03\x12\r\n\x05share\x18\x06 \x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -77,6 +78,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBMITJOBREQUEST'].fields_by_name['upstream']._serialized_options = b'\342A\001\002'
   _globals['_SUBMITJOBREQUEST'].fields_by_name['method']._loaded_options = None
   _globals['_SUBMITJOBREQUEST'].fields_by_name['method']._serialized_options = b'\342A\001\002'
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['token_id']._loaded_options = None
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['token_id']._serialized_options = b'\030\001\242\273\030\033\n\n2026-11-27\032\rconnection_id'
   _globals['_GETJOBREQUEST'].fields_by_name['job_id']._loaded_options = None
   _globals['_GETJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002'
   _globals['_RETRYJOBREQUEST'].fields_by_name['job_id']._loaded_options = None
@@ -93,62 +96,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETJOBRESULTREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002'
   _globals['_EXPLAINJOBREQUEST'].fields_by_name['job_id']._loaded_options = None
   _globals['_EXPLAINJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002'
-  _globals['_JOB']._serialized_start=178
-  _globals['_JOB']._serialized_end=1343
-  _globals['_JOB_METADATAENTRY']._serialized_start=1029
-  _globals['_JOB_METADATAENTRY']._serialized_end=1076
-  _globals['_JOB_STATE']._serialized_start=1079
-  _globals['_JOB_STATE']._serialized_end=1223
-  _globals['_JOB_PRIORITY']._serialized_start=1225
-  _globals['_JOB_PRIORITY']._serialized_end=1292
-  _globals['_JOB_VIEW']._serialized_start=1294
-  _globals['_JOB_VIEW']._serialized_end=1343
-  _globals['_JOBATTEMPT']._serialized_start=1346
-  _globals['_JOBATTEMPT']._serialized_end=1612
-  _globals['_JOBRESULT']._serialized_start=1615
-  _globals['_JOBRESULT']._serialized_end=1881
-  _globals['_JOBRESULT_HEADERSENTRY']._serialized_start=1824
-  _globals['_JOBRESULT_HEADERSENTRY']._serialized_end=1870
-  _globals['_INLINERESULT']._serialized_start=1884
-  _globals['_INLINERESULT']._serialized_end=2064
-  _globals['_INLINERESULT_HEADERSENTRY']._serialized_start=1824
-  _globals['_INLINERESULT_HEADERSENTRY']._serialized_end=1870
-  _globals['_JOBERROR']._serialized_start=2066
-  _globals['_JOBERROR']._serialized_end=2176
-  _globals['_RETRYPOLICY']._serialized_start=2179
-  _globals['_RETRYPOLICY']._serialized_end=2314
-  _globals['_CACHEPOLICY']._serialized_start=2316
-  _globals['_CACHEPOLICY']._serialized_end=2397
-  _globals['_CACHEPOLICY_MODE']._serialized_start=2331
-  _globals['_CACHEPOLICY_MODE']._serialized_end=2397
-  _globals['_SUBMITJOBREQUEST']._serialized_start=2400
-  _globals['_SUBMITJOBREQUEST']._serialized_end=2998
-  _globals['_SUBMITJOBREQUEST_METADATAENTRY']._serialized_start=1029
-  _globals['_SUBMITJOBREQUEST_METADATAENTRY']._serialized_end=1076
-  _globals['_GETJOBREQUEST']._serialized_start=3000
-  _globals['_GETJOBREQUEST']._serialized_end=3097
-  _globals['_RETRYJOBREQUEST']._serialized_start=3099
-  _globals['_RETRYJOBREQUEST']._serialized_end=3158
-  _globals['_WAITJOBREQUEST']._serialized_start=3160
-  _globals['_WAITJOBREQUEST']._serialized_end=3242
-  _globals['_WATCHJOBREQUEST']._serialized_start=3244
-  _globals['_WATCHJOBREQUEST']._serialized_end=3307
-  _globals['_WATCHJOBRESPONSE']._serialized_start=3309
-  _globals['_WATCHJOBRESPONSE']._serialized_end=3363
-  _globals['_STREAMJOBREQUEST']._serialized_start=3365
-  _globals['_STREAMJOBREQUEST']._serialized_end=3429
-  _globals['_CANCELJOBREQUEST']._serialized_start=3431
-  _globals['_CANCELJOBREQUEST']._serialized_end=3504
-  _globals['_GETJOBRESULTREQUEST']._serialized_start=3506
-  _globals['_GETJOBRESULTREQUEST']._serialized_end=3567
-  _globals['_EXPLAINJOBREQUEST']._serialized_start=3569
-  _globals['_EXPLAINJOBREQUEST']._serialized_end=3610
-  _globals['_JOBEXPLANATION']._serialized_start=3613
-  _globals['_JOBEXPLANATION']._serialized_end=3841
-  _globals['_HOLD']._serialized_start=3844
-  _globals['_HOLD']._serialized_end=4125
-  _globals['_HOLD_KIND']._serialized_start=3971
-  _globals['_HOLD_KIND']._serialized_end=4125
-  _globals['_PLACE']._serialized_start=4128
-  _globals['_PLACE']._serialized_end=4256
+  _globals['_JOB']._serialized_start=213
+  _globals['_JOB']._serialized_end=1378
+  _globals['_JOB_METADATAENTRY']._serialized_start=1064
+  _globals['_JOB_METADATAENTRY']._serialized_end=1111
+  _globals['_JOB_STATE']._serialized_start=1114
+  _globals['_JOB_STATE']._serialized_end=1258
+  _globals['_JOB_PRIORITY']._serialized_start=1260
+  _globals['_JOB_PRIORITY']._serialized_end=1327
+  _globals['_JOB_VIEW']._serialized_start=1329
+  _globals['_JOB_VIEW']._serialized_end=1378
+  _globals['_JOBATTEMPT']._serialized_start=1381
+  _globals['_JOBATTEMPT']._serialized_end=1647
+  _globals['_JOBRESULT']._serialized_start=1650
+  _globals['_JOBRESULT']._serialized_end=1916
+  _globals['_JOBRESULT_HEADERSENTRY']._serialized_start=1859
+  _globals['_JOBRESULT_HEADERSENTRY']._serialized_end=1905
+  _globals['_INLINERESULT']._serialized_start=1919
+  _globals['_INLINERESULT']._serialized_end=2099
+  _globals['_INLINERESULT_HEADERSENTRY']._serialized_start=1859
+  _globals['_INLINERESULT_HEADERSENTRY']._serialized_end=1905
+  _globals['_JOBERROR']._serialized_start=2101
+  _globals['_JOBERROR']._serialized_end=2211
+  _globals['_RETRYPOLICY']._serialized_start=2214
+  _globals['_RETRYPOLICY']._serialized_end=2349
+  _globals['_CACHEPOLICY']._serialized_start=2351
+  _globals['_CACHEPOLICY']._serialized_end=2432
+  _globals['_CACHEPOLICY_MODE']._serialized_start=2366
+  _globals['_CACHEPOLICY_MODE']._serialized_end=2432
+  _globals['_SUBMITJOBREQUEST']._serialized_start=2435
+  _globals['_SUBMITJOBREQUEST']._serialized_end=3068
+  _globals['_SUBMITJOBREQUEST_METADATAENTRY']._serialized_start=1064
+  _globals['_SUBMITJOBREQUEST_METADATAENTRY']._serialized_end=1111
+  _globals['_GETJOBREQUEST']._serialized_start=3070
+  _globals['_GETJOBREQUEST']._serialized_end=3167
+  _globals['_RETRYJOBREQUEST']._serialized_start=3169
+  _globals['_RETRYJOBREQUEST']._serialized_end=3228
+  _globals['_WAITJOBREQUEST']._serialized_start=3230
+  _globals['_WAITJOBREQUEST']._serialized_end=3312
+  _globals['_WATCHJOBREQUEST']._serialized_start=3314
+  _globals['_WATCHJOBREQUEST']._serialized_end=3377
+  _globals['_WATCHJOBRESPONSE']._serialized_start=3379
+  _globals['_WATCHJOBRESPONSE']._serialized_end=3433
+  _globals['_STREAMJOBREQUEST']._serialized_start=3435
+  _globals['_STREAMJOBREQUEST']._serialized_end=3499
+  _globals['_CANCELJOBREQUEST']._serialized_start=3501
+  _globals['_CANCELJOBREQUEST']._serialized_end=3574
+  _globals['_GETJOBRESULTREQUEST']._serialized_start=3576
+  _globals['_GETJOBRESULTREQUEST']._serialized_end=3637
+  _globals['_EXPLAINJOBREQUEST']._serialized_start=3639
+  _globals['_EXPLAINJOBREQUEST']._serialized_end=3680
+  _globals['_JOBEXPLANATION']._serialized_start=3683
+  _globals['_JOBEXPLANATION']._serialized_end=3911
+  _globals['_HOLD']._serialized_start=3914
+  _globals['_HOLD']._serialized_end=4195
+  _globals['_HOLD_KIND']._serialized_start=4041
+  _globals['_HOLD_KIND']._serialized_end=4195
+  _globals['_PLACE']._serialized_start=4198
+  _globals['_PLACE']._serialized_end=4326
 # @@protoc_insertion_point(module_scope)

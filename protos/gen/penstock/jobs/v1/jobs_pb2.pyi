@@ -20,6 +20,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
@@ -170,8 +175,11 @@ class Job(_message.Message):
     id: _builtins.str
     """`<upstream>-<uuidv7>`."""
     upstream: _builtins.str
+    """The upstream that is called."""
     method: _builtins.str
+    """The method that is called."""
     connection_id: _builtins.str
+    """The connection that it is called with; empty where it has none."""
     state: Global___Job.State.ValueType
     priority: Global___Job.Priority.ValueType
     attempt: _builtins.int
@@ -179,6 +187,7 @@ class Job(_message.Message):
     max_attempts: _builtins.int
     """How many attempts the job may have."""
     batch_id: _builtins.str
+    """The batch that it belongs to; empty where it has none."""
     trace_id: _builtins.str
     """The trace that follows the job, 32 hexadecimal digits."""
     retry_of: _builtins.str
@@ -186,19 +195,33 @@ class Job(_message.Message):
     revision: _builtins.int
     """Grows with every event of the job; the newer one wins."""
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was accepted."""
+
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """When its newest event happened."""
+
     @_builtins.property
-    def started_at(self) -> _timestamp_pb2.Timestamp: ...
+    def started_at(self) -> _timestamp_pb2.Timestamp:
+        """When its first attempt began; not set before."""
+
     @_builtins.property
-    def finished_at(self) -> _timestamp_pb2.Timestamp: ...
+    def finished_at(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; not set before."""
+
     @_builtins.property
-    def not_before(self) -> _timestamp_pb2.Timestamp: ...
+    def not_before(self) -> _timestamp_pb2.Timestamp:
+        """It is not called before this time."""
+
     @_builtins.property
-    def expires_at(self) -> _timestamp_pb2.Timestamp: ...
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """It is given up when it is still queued then."""
+
     @_builtins.property
-    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The caller's own labels."""
+
     @_builtins.property
     def result(self) -> Global___JobResult: ...
     @_builtins.property
@@ -258,7 +281,9 @@ class JobAttempt(_message.Message):
     state: Global___Job.State.ValueType
     """Where the attempt left the job: RUNNING while it is under way."""
     @_builtins.property
-    def started_at(self) -> _timestamp_pb2.Timestamp: ...
+    def started_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was begun."""
+
     @_builtins.property
     def finished_at(self) -> _timestamp_pb2.Timestamp:
         """Not set while it is under way."""
@@ -329,6 +354,7 @@ class JobResult(_message.Message):
     size: _builtins.int
     """Bytes of the body."""
     from_cache: _builtins.bool
+    """Whether it was answered from the cache, without a call."""
     status: _builtins.int
     """The HTTP status of an answer that is not inline."""
     @_builtins.property
@@ -393,7 +419,9 @@ class InlineResult(_message.Message):
     status: _builtins.int
     """The HTTP status."""
     text: _builtins.str
+    """The body, where it is text."""
     data: _builtins.bytes
+    """The body, where it is not."""
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Names in lower case; a header that came several times has its values joined by ", ". `Set-Cookie` is left out."""
@@ -573,10 +601,21 @@ class SubmitJobRequest(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
+    """The upstream to call, such as `http` or `flickr`; ListUpstreams has them all."""
     method: _builtins.str
+    """The upstream's method to call, such as `http.get`; GetUpstream has them all."""
     connection_id: _builtins.str
-    token_id: _builtins.str
-    """Another name of `connection_id`."""
+    """The connection to call with."""
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def token_id(self) -> _builtins.str:
+        """Another name of `connection_id`."""
+
+    @token_id.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def token_id(self, value: _builtins.str) -> None:
+        """Another name of `connection_id`."""
+
     priority: Global___Job.Priority.ValueType
     cache_policy: Global___CachePolicy.Mode.ValueType
     callback_url: _builtins.str
@@ -641,6 +680,7 @@ class GetJobRequest(_message.Message):
     UPSTREAM_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """The job, as `<upstream>-<uuidv7>`."""
     upstream: _builtins.str
     """Where given (by the path), must be the job's own."""
     view: Global___Job.View.ValueType
@@ -669,6 +709,7 @@ class RetryJobRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """The job, as `<upstream>-<uuidv7>`."""
     request_id: _builtins.str
     """The same request under the same id makes one job (AIP-155); over HTTP also as the header `Idempotency-Key`."""
     def __init__(
@@ -694,6 +735,7 @@ class WaitJobRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """The job, as `<upstream>-<uuidv7>`."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """Default 30 s, at most 60 s."""
@@ -768,6 +810,7 @@ class StreamJobRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     AFTER_REVISION_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """The job, as `<upstream>-<uuidv7>`."""
     after_revision: _builtins.int
     """Only what came after this revision; 0 for all of it. The header `Last-Event-ID` wins over it."""
     def __init__(
@@ -794,6 +837,7 @@ class CancelJobRequest(_message.Message):
     UPSTREAM_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """The job, as `<upstream>-<uuidv7>`."""
     upstream: _builtins.str
     """Where given (by the path), must be the job's own."""
     force: _builtins.bool
@@ -824,6 +868,7 @@ class GetJobResultRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     UPSTREAM_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """The job, as `<upstream>-<uuidv7>`."""
     upstream: _builtins.str
     """Where given (by the path), must be the job's own."""
     def __init__(
@@ -848,6 +893,7 @@ class ExplainJobRequest(_message.Message):
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """The job, as `<upstream>-<uuidv7>`."""
     def __init__(
         self,
         *,
@@ -874,6 +920,7 @@ class JobExplanation(_message.Message):
     PLACE_FIELD_NUMBER: _builtins.int
     ESTIMATED_START_AT_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """The job."""
     state: Global___Job.State.ValueType
     summary: _builtins.str
     """One sentence for people: what decides now."""
@@ -1010,6 +1057,7 @@ class Place(_message.Message):
     TENANTS_FIELD_NUMBER: _builtins.int
     SHARE_FIELD_NUMBER: _builtins.int
     lane: _builtins.str
+    """A connection, or what stands for one."""
     ahead_in_lane: _builtins.int
     """Jobs of its lane, priority and class before it."""
     waiting_of_tenant: _builtins.int

@@ -61,12 +61,15 @@ class Upload(_message.Message):
     """`upl_<uuidv7>`."""
     state: Global___Upload.State.ValueType
     content_type: _builtins.str
+    """What the bytes are."""
     size: _builtins.int
     """Bytes."""
     sha256: _builtins.str
     """SHA-256 of the bytes, 64 hexadecimal digits."""
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """PENDING: it must be completed by then. READY: jobs may name it until then."""
@@ -125,6 +128,7 @@ class SignedPut(_message.Message):
     HEADERS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     url: _builtins.str
+    """Where the bytes go."""
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """To be sent exactly so, beside the body's `Content-Length`."""
@@ -186,6 +190,7 @@ class GetUploadRequest(_message.Message):
 
     UPLOAD_ID_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
+    """The upload, as `upl_<uuidv7>`."""
     def __init__(
         self,
         *,
@@ -207,6 +212,7 @@ class CompleteUploadRequest(_message.Message):
 
     UPLOAD_ID_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
+    """The upload, as `upl_<uuidv7>`."""
     def __init__(
         self,
         *,
@@ -228,6 +234,7 @@ class DeleteUploadRequest(_message.Message):
 
     UPLOAD_ID_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
+    """The upload, as `upl_<uuidv7>`."""
     def __init__(
         self,
         *,

@@ -66,7 +66,7 @@ class UploadServiceServicer:
 
     def CreateUpload(self, request, context):
         """Says where the bytes of a new upload go, by a signed link.
-        Errors: INVALID_ARGUMENT with field paths, TOO_LARGE, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, TOO_LARGE (`size`), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -74,7 +74,7 @@ class UploadServiceServicer:
 
     def GetUpload(self, request, context):
         """Answers with an upload.
-        Errors: INVALID_ARGUMENT (an id that is no id), UPLOAD_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), UPLOAD_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,11 +38,11 @@ class UploadServiceStub:
     def __new__(cls, channel: _aio.Channel) -> UploadServiceAsyncStub: ...
     CreateUpload: _grpc.UnaryUnaryMultiCallable[_uploads_pb2.CreateUploadRequest, _uploads_pb2.Upload]
     """Says where the bytes of a new upload go, by a signed link.
-    Errors: INVALID_ARGUMENT with field paths, TOO_LARGE, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, TOO_LARGE (`size`), UNAVAILABLE.
     """
     GetUpload: _grpc.UnaryUnaryMultiCallable[_uploads_pb2.GetUploadRequest, _uploads_pb2.Upload]
     """Answers with an upload.
-    Errors: INVALID_ARGUMENT (an id that is no id), UPLOAD_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), UPLOAD_NOT_FOUND, UNAVAILABLE.
     """
     CompleteUpload: _grpc.UnaryUnaryMultiCallable[_uploads_pb2.CompleteUploadRequest, _uploads_pb2.Upload]
     """Checks that the bytes are there, with the size, type and SHA-256 that were told, and makes the upload READY: from now on
@@ -63,11 +63,11 @@ class UploadServiceAsyncStub(UploadServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateUpload: _aio.UnaryUnaryMultiCallable[_uploads_pb2.CreateUploadRequest, _uploads_pb2.Upload]  # type: ignore[assignment]
     """Says where the bytes of a new upload go, by a signed link.
-    Errors: INVALID_ARGUMENT with field paths, TOO_LARGE, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT with field paths, TOO_LARGE (`size`), UNAVAILABLE.
     """
     GetUpload: _aio.UnaryUnaryMultiCallable[_uploads_pb2.GetUploadRequest, _uploads_pb2.Upload]  # type: ignore[assignment]
     """Answers with an upload.
-    Errors: INVALID_ARGUMENT (an id that is no id), UPLOAD_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), UPLOAD_NOT_FOUND, UNAVAILABLE.
     """
     CompleteUpload: _aio.UnaryUnaryMultiCallable[_uploads_pb2.CompleteUploadRequest, _uploads_pb2.Upload]  # type: ignore[assignment]
     """Checks that the bytes are there, with the size, type and SHA-256 that were told, and makes the upload READY: from now on
@@ -91,7 +91,7 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_uploads_pb2.Upload, _abc.Awaitable[_uploads_pb2.Upload]]:
         """Says where the bytes of a new upload go, by a signed link.
-        Errors: INVALID_ARGUMENT with field paths, TOO_LARGE, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT with field paths, TOO_LARGE (`size`), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -101,7 +101,7 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_uploads_pb2.Upload, _abc.Awaitable[_uploads_pb2.Upload]]:
         """Answers with an upload.
-        Errors: INVALID_ARGUMENT (an id that is no id), UPLOAD_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), UPLOAD_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -39,6 +39,7 @@ class Queue(_message.Message):
     LANES_FIELD_NUMBER: _builtins.int
     RECOVERING_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
+    """The upstream that it is for."""
     tenant: _builtins.str
     """Whose jobs are counted here; empty for all tenants'."""
     drain_rate: _builtins.float
@@ -62,7 +63,9 @@ class Queue(_message.Message):
         """Set where it is not closed."""
 
     @_builtins.property
-    def pauses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pause]: ...
+    def pauses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pause]:
+        """What is held back, and why."""
+
     @_builtins.property
     def lanes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lane]:
         """The deepest lanes first."""
@@ -111,7 +114,9 @@ class Depth(_message.Message):
     high: _builtins.int
     """Ready and delayed ones by priority."""
     normal: _builtins.int
+    """Of priority NORMAL."""
     low: _builtins.int
+    """Of priority LOW."""
     def __init__(
         self,
         *,
@@ -248,7 +253,9 @@ class Lane(_message.Message):
     BUDGETS_FIELD_NUMBER: _builtins.int
     BREAKER_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
+    """Whose it is."""
     lane: _builtins.str
+    """A connection, or what stands for one."""
     waiting: _builtins.int
     """Jobs that wait, delayed ones included."""
     @_builtins.property
@@ -296,7 +303,9 @@ class Pause(_message.Message):
     authorized anew, and until it is. ResumeQueue does not take it back.
     """
     @_builtins.property
-    def paused_at(self) -> _timestamp_pb2.Timestamp: ...
+    def paused_at(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
     def __init__(
         self,
         *,
@@ -326,6 +335,7 @@ class ListQueuesRequest(_message.Message):
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    """The `next_page_token` of the page before; all else that is asked stays the same. Empty for the first page."""
     tenant: _builtins.str
     """Whose jobs are counted: the caller's where not given; `-` for all tenants', as operator."""
     def __init__(
@@ -352,8 +362,11 @@ class ListQueuesResponse(_message.Message):
     QUEUES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Leads to the next page; empty on the last one."""
     @_builtins.property
-    def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___Queue]: ...
+    def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___Queue]:
+        """Queues of this page."""
+
     def __init__(
         self,
         *,
@@ -378,6 +391,7 @@ class GetQueueRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     LANES_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
+    """The upstream, such as `http` or `flickr`; ListUpstreams has them all."""
     tenant: _builtins.str
     """Whose jobs are counted: the caller's where not given; `-` for all tenants', as operator."""
     lanes: _builtins.int
@@ -408,6 +422,7 @@ class PauseQueueRequest(_message.Message):
     LANE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
+    """The upstream, such as `http` or `flickr`; ListUpstreams has them all."""
     tenant: _builtins.str
     """Whose jobs: the caller's where not given; `-` for all tenants', as operator."""
     lane: _builtins.str
@@ -440,6 +455,7 @@ class ResumeQueueRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     LANE_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
+    """The upstream, such as `http` or `flickr`; ListUpstreams has them all."""
     tenant: _builtins.str
     """Whose jobs: the caller's where not given; `-` for all tenants', as operator."""
     lane: _builtins.str
@@ -523,6 +539,7 @@ class GetQueueSettingsRequest(_message.Message):
 
     UPSTREAM_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
+    """The upstream, such as `http` or `flickr`; ListUpstreams has them all."""
     def __init__(
         self,
         *,
@@ -545,6 +562,7 @@ class SetQueueSettingsRequest(_message.Message):
     UPSTREAM_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
+    """The upstream, such as `http` or `flickr`; ListUpstreams has them all."""
     @_builtins.property
     def settings(self) -> Global___QueueSettings: ...
     def __init__(
@@ -569,6 +587,7 @@ class RecoverQueueRequest(_message.Message):
 
     UPSTREAM_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
+    """The upstream, such as `http` or `flickr`; ListUpstreams has them all."""
     def __init__(
         self,
         *,

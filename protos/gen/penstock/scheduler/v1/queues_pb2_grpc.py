@@ -80,7 +80,7 @@ class QueueServiceServicer:
 
     def ListQueues(self, request, context):
         """Answers with the queue of every upstream, in the order of their names, without lanes.
-        Errors: INVALID_ARGUMENT.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,7 +88,7 @@ class QueueServiceServicer:
 
     def GetQueue(self, request, context):
         """Answers with one queue and its deepest lanes.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,7 +97,7 @@ class QueueServiceServicer:
     def PauseQueue(self, request, context):
         """Gives no more leases to the tenant's jobs, or to those of one lane; as operator to all, or to another tenant's. Calls
         that are under way go on. Pausing what is paused changes its reason.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UPSTREAM_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +105,7 @@ class QueueServiceServicer:
 
     def ResumeQueue(self, request, context):
         """Takes a pause back. Resuming what is not paused changes nothing; a pause of something wider stays.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UPSTREAM_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,7 +113,7 @@ class QueueServiceServicer:
 
     def GetQueueSettings(self, request, context):
         """Answers with what an operator has set for a queue. Only for operators.
-        Errors: UPSTREAM_NOT_FOUND.
+        Errors: UPSTREAM_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,7 +121,7 @@ class QueueServiceServicer:
 
     def SetQueueSettings(self, request, context):
         """Replaces what an operator has set for a queue, at once and without losing what was counted. Only for operators.
-        Errors: INVALID_ARGUMENT, UPSTREAM_NOT_FOUND.
+        Errors: INVALID_ARGUMENT with field paths, UPSTREAM_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

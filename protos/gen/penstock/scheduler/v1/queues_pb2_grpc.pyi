@@ -37,28 +37,28 @@ class QueueServiceStub:
     def __new__(cls, channel: _aio.Channel) -> QueueServiceAsyncStub: ...
     ListQueues: _grpc.UnaryUnaryMultiCallable[_queues_pb2.ListQueuesRequest, _queues_pb2.ListQueuesResponse]
     """Answers with the queue of every upstream, in the order of their names, without lanes.
-    Errors: INVALID_ARGUMENT.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UNAVAILABLE.
     """
     GetQueue: _grpc.UnaryUnaryMultiCallable[_queues_pb2.GetQueueRequest, _queues_pb2.Queue]
     """Answers with one queue and its deepest lanes.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND, UNAVAILABLE.
     """
     PauseQueue: _grpc.UnaryUnaryMultiCallable[_queues_pb2.PauseQueueRequest, _queues_pb2.Queue]
     """Gives no more leases to the tenant's jobs, or to those of one lane; as operator to all, or to another tenant's. Calls
     that are under way go on. Pausing what is paused changes its reason.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UPSTREAM_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND, UNAVAILABLE.
     """
     ResumeQueue: _grpc.UnaryUnaryMultiCallable[_queues_pb2.ResumeQueueRequest, _queues_pb2.Queue]
     """Takes a pause back. Resuming what is not paused changes nothing; a pause of something wider stays.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UPSTREAM_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND, UNAVAILABLE.
     """
     GetQueueSettings: _grpc.UnaryUnaryMultiCallable[_queues_pb2.GetQueueSettingsRequest, _queues_pb2.QueueSettings]
     """Answers with what an operator has set for a queue. Only for operators.
-    Errors: UPSTREAM_NOT_FOUND.
+    Errors: UPSTREAM_NOT_FOUND, UNAVAILABLE.
     """
     SetQueueSettings: _grpc.UnaryUnaryMultiCallable[_queues_pb2.SetQueueSettingsRequest, _queues_pb2.QueueSettings]
     """Replaces what an operator has set for a queue, at once and without losing what was counted. Only for operators.
-    Errors: INVALID_ARGUMENT, UPSTREAM_NOT_FOUND.
+    Errors: INVALID_ARGUMENT with field paths, UPSTREAM_NOT_FOUND, UNAVAILABLE.
     """
     RecoverQueue: _grpc.UnaryUnaryMultiCallable[_queues_pb2.RecoverQueueRequest, _queues_pb2.Queue]
     """Rebuilds a queue from the log of jobs as after a loss of Redis; no lease is given until that is done. Only for operators.
@@ -74,28 +74,28 @@ class QueueServiceAsyncStub(QueueServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListQueues: _aio.UnaryUnaryMultiCallable[_queues_pb2.ListQueuesRequest, _queues_pb2.ListQueuesResponse]  # type: ignore[assignment]
     """Answers with the queue of every upstream, in the order of their names, without lanes.
-    Errors: INVALID_ARGUMENT.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UNAVAILABLE.
     """
     GetQueue: _aio.UnaryUnaryMultiCallable[_queues_pb2.GetQueueRequest, _queues_pb2.Queue]  # type: ignore[assignment]
     """Answers with one queue and its deepest lanes.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND, UNAVAILABLE.
     """
     PauseQueue: _aio.UnaryUnaryMultiCallable[_queues_pb2.PauseQueueRequest, _queues_pb2.Queue]  # type: ignore[assignment]
     """Gives no more leases to the tenant's jobs, or to those of one lane; as operator to all, or to another tenant's. Calls
     that are under way go on. Pausing what is paused changes its reason.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UPSTREAM_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND, UNAVAILABLE.
     """
     ResumeQueue: _aio.UnaryUnaryMultiCallable[_queues_pb2.ResumeQueueRequest, _queues_pb2.Queue]  # type: ignore[assignment]
     """Takes a pause back. Resuming what is not paused changes nothing; a pause of something wider stays.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UPSTREAM_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND, UNAVAILABLE.
     """
     GetQueueSettings: _aio.UnaryUnaryMultiCallable[_queues_pb2.GetQueueSettingsRequest, _queues_pb2.QueueSettings]  # type: ignore[assignment]
     """Answers with what an operator has set for a queue. Only for operators.
-    Errors: UPSTREAM_NOT_FOUND.
+    Errors: UPSTREAM_NOT_FOUND, UNAVAILABLE.
     """
     SetQueueSettings: _aio.UnaryUnaryMultiCallable[_queues_pb2.SetQueueSettingsRequest, _queues_pb2.QueueSettings]  # type: ignore[assignment]
     """Replaces what an operator has set for a queue, at once and without losing what was counted. Only for operators.
-    Errors: INVALID_ARGUMENT, UPSTREAM_NOT_FOUND.
+    Errors: INVALID_ARGUMENT with field paths, UPSTREAM_NOT_FOUND, UNAVAILABLE.
     """
     RecoverQueue: _aio.UnaryUnaryMultiCallable[_queues_pb2.RecoverQueueRequest, _queues_pb2.Queue]  # type: ignore[assignment]
     """Rebuilds a queue from the log of jobs as after a loss of Redis; no lease is given until that is done. Only for operators.
@@ -114,7 +114,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queues_pb2.ListQueuesResponse, _abc.Awaitable[_queues_pb2.ListQueuesResponse]]:
         """Answers with the queue of every upstream, in the order of their names, without lanes.
-        Errors: INVALID_ARGUMENT.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -124,7 +124,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queues_pb2.Queue, _abc.Awaitable[_queues_pb2.Queue]]:
         """Answers with one queue and its deepest lanes.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -135,7 +135,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_queues_pb2.Queue, _abc.Awaitable[_queues_pb2.Queue]]:
         """Gives no more leases to the tenant's jobs, or to those of one lane; as operator to all, or to another tenant's. Calls
         that are under way go on. Pausing what is paused changes its reason.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UPSTREAM_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -145,7 +145,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queues_pb2.Queue, _abc.Awaitable[_queues_pb2.Queue]]:
         """Takes a pause back. Resuming what is not paused changes nothing; a pause of something wider stays.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, UPSTREAM_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (another tenant's), UPSTREAM_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -155,7 +155,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queues_pb2.QueueSettings, _abc.Awaitable[_queues_pb2.QueueSettings]]:
         """Answers with what an operator has set for a queue. Only for operators.
-        Errors: UPSTREAM_NOT_FOUND.
+        Errors: UPSTREAM_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -165,7 +165,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queues_pb2.QueueSettings, _abc.Awaitable[_queues_pb2.QueueSettings]]:
         """Replaces what an operator has set for a queue, at once and without losing what was counted. Only for operators.
-        Errors: INVALID_ARGUMENT, UPSTREAM_NOT_FOUND.
+        Errors: INVALID_ARGUMENT with field paths, UPSTREAM_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -23,21 +23,24 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from penstock.api.v1 import deprecation_pb2 as penstock_dot_api_dot_v1_dot_deprecation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n penstock/upstream/v1/cache.proto\x12\x14penstock.upstream.v1\x1a\x1cgoogle/api/annotations.proto\"u\n\x16InvalidateCacheRequest\x12\x17\n\rconnection_id\x18\x01 \x01(\tH\x00\x12\x12\n\x08token_id\x18\x02 \x01(\tH\x00\x12\x10\n\x08upstream\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\tB\x0c\n\nconnection\"*\n\x17InvalidateCacheResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x03\x32\xdc\x01\n\x0c\x43\x61\x63heService\x12\xcb\x01\n\x0fInvalidateCache\x12,.penstock.upstream.v1.InvalidateCacheRequest\x1a-.penstock.upstream.v1.InvalidateCacheResponse\"[\x82\xd3\xe4\x93\x02U\"\x18/api/v1/cache:invalidate:\x01*Z\x1a\"\x18/api/v1/cache/invalidateZ\x1a*\x18/api/v1/cache/invalidateb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n penstock/upstream/v1/cache.proto\x12\x14penstock.upstream.v1\x1a\x1cgoogle/api/annotations.proto\x1a!penstock/api/v1/deprecation.proto\"\x98\x01\n\x16InvalidateCacheRequest\x12\x17\n\rconnection_id\x18\x01 \x01(\tH\x00\x12\x35\n\x08token_id\x18\x02 \x01(\tB!\x18\x01\xa2\xbb\x18\x1b\n\n2026-11-27\x1a\rconnection_idH\x00\x12\x10\n\x08upstream\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\tB\x0c\n\nconnection\"*\n\x17InvalidateCacheResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x03\x32\xdc\x01\n\x0c\x43\x61\x63heService\x12\xcb\x01\n\x0fInvalidateCache\x12,.penstock.upstream.v1.InvalidateCacheRequest\x1a-.penstock.upstream.v1.InvalidateCacheResponse\"[\x82\xd3\xe4\x93\x02U\"\x18/api/v1/cache:invalidate:\x01*Z\x1a\"\x18/api/v1/cache/invalidateZ\x1a*\x18/api/v1/cache/invalidateb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.upstream.v1.cache_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_INVALIDATECACHEREQUEST'].fields_by_name['token_id']._loaded_options = None
+  _globals['_INVALIDATECACHEREQUEST'].fields_by_name['token_id']._serialized_options = b'\030\001\242\273\030\033\n\n2026-11-27\032\rconnection_id'
   _globals['_CACHESERVICE'].methods_by_name['InvalidateCache']._loaded_options = None
   _globals['_CACHESERVICE'].methods_by_name['InvalidateCache']._serialized_options = b'\202\323\344\223\002U\"\030/api/v1/cache:invalidate:\001*Z\032\"\030/api/v1/cache/invalidateZ\032*\030/api/v1/cache/invalidate'
-  _globals['_INVALIDATECACHEREQUEST']._serialized_start=88
-  _globals['_INVALIDATECACHEREQUEST']._serialized_end=205
-  _globals['_INVALIDATECACHERESPONSE']._serialized_start=207
-  _globals['_INVALIDATECACHERESPONSE']._serialized_end=249
-  _globals['_CACHESERVICE']._serialized_start=252
-  _globals['_CACHESERVICE']._serialized_end=472
+  _globals['_INVALIDATECACHEREQUEST']._serialized_start=124
+  _globals['_INVALIDATECACHEREQUEST']._serialized_end=276
+  _globals['_INVALIDATECACHERESPONSE']._serialized_start=278
+  _globals['_INVALIDATECACHERESPONSE']._serialized_end=320
+  _globals['_CACHESERVICE']._serialized_start=323
+  _globals['_CACHESERVICE']._serialized_end=543
 # @@protoc_insertion_point(module_scope)

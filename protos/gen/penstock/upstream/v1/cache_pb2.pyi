@@ -14,6 +14,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
@@ -27,8 +32,17 @@ class InvalidateCacheRequest(_message.Message):
     UPSTREAM_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.str
-    token_id: _builtins.str
-    """Another name of `connection_id`."""
+    """The connection, as `con_<uuidv7>`."""
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def token_id(self) -> _builtins.str:
+        """Another name of `connection_id`."""
+
+    @token_id.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def token_id(self, value: _builtins.str) -> None:
+        """Another name of `connection_id`."""
+
     upstream: _builtins.str
     """Those of this upstream."""
     method: _builtins.str

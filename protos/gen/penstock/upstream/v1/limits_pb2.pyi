@@ -71,11 +71,17 @@ class ClassBudgets(_message.Message):
     WRITE_FIELD_NUMBER: _builtins.int
     UPLOAD_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def read(self) -> Global___Budget: ...
+    def read(self) -> Global___Budget:
+        """Of methods that read."""
+
     @_builtins.property
-    def write(self) -> Global___Budget: ...
+    def write(self) -> Global___Budget:
+        """Of methods that write."""
+
     @_builtins.property
-    def upload(self) -> Global___Budget: ...
+    def upload(self) -> Global___Budget:
+        """Of methods that send large content."""
+
     def __init__(
         self,
         *,

@@ -66,11 +66,14 @@ class Upstream(_message.Message):
     name: _builtins.str
     """A lower-case slug, never renamed."""
     title: _builtins.str
+    """What people call it."""
     lane_param: _builtins.str
     """The param that holds the URL to call, where the upstream has one: without a connection the URL's host is the job's lane."""
     connection_use: Global___Upstream.ConnectionUse.ValueType
     @_builtins.property
-    def methods(self) -> _containers.RepeatedCompositeFieldContainer[Global___Method]: ...
+    def methods(self) -> _containers.RepeatedCompositeFieldContainer[Global___Method]:
+        """What it can be asked to do."""
+
     @_builtins.property
     def limits(self) -> _limits_pb2.Limits:
         """What it lets be called; an operator may set other limits for a queue."""
@@ -173,7 +176,9 @@ class Method(_message.Message):
     PARAMS_SCHEMA_FIELD_NUMBER: _builtins.int
     UPLOAD_PARAMS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Such as `http.get`."""
     title: _builtins.str
+    """What people call it."""
     kind: Global___Method.Kind.ValueType
     idempotent: _builtins.bool
     """Whether making the call twice is the same as making it once."""
@@ -224,6 +229,7 @@ class ListUpstreamsRequest(_message.Message):
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    """The `next_page_token` of the page before; all else that is asked stays the same. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -247,8 +253,11 @@ class ListUpstreamsResponse(_message.Message):
     UPSTREAMS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Leads to the next page; empty on the last one."""
     @_builtins.property
-    def upstreams(self) -> _containers.RepeatedCompositeFieldContainer[Global___Upstream]: ...
+    def upstreams(self) -> _containers.RepeatedCompositeFieldContainer[Global___Upstream]:
+        """Upstreams of this page."""
+
     def __init__(
         self,
         *,
@@ -271,6 +280,7 @@ class GetUpstreamRequest(_message.Message):
 
     UPSTREAM_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
+    """The upstream, such as `http` or `flickr`; ListUpstreams has them all."""
     def __init__(
         self,
         *,

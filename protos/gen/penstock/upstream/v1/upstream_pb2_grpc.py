@@ -53,6 +53,7 @@ class UpstreamServiceServicer:
 
     def ListUpstreams(self, request, context):
         """Answers with every upstream, in the order of their names.
+        Errors: INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,9 @@ class UpstreamServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UpstreamServiceAsyncStub: ...
     ListUpstreams: _grpc.UnaryUnaryMultiCallable[_upstream_pb2.ListUpstreamsRequest, _upstream_pb2.ListUpstreamsResponse]
-    """Answers with every upstream, in the order of their names."""
+    """Answers with every upstream, in the order of their names.
+    Errors: INVALID_ARGUMENT.
+    """
     GetUpstream: _grpc.UnaryUnaryMultiCallable[_upstream_pb2.GetUpstreamRequest, _upstream_pb2.Upstream]
     """Answers with one upstream.
     Errors: UPSTREAM_NOT_FOUND.
@@ -46,7 +48,9 @@ class UpstreamServiceAsyncStub(UpstreamServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListUpstreams: _aio.UnaryUnaryMultiCallable[_upstream_pb2.ListUpstreamsRequest, _upstream_pb2.ListUpstreamsResponse]  # type: ignore[assignment]
-    """Answers with every upstream, in the order of their names."""
+    """Answers with every upstream, in the order of their names.
+    Errors: INVALID_ARGUMENT.
+    """
     GetUpstream: _aio.UnaryUnaryMultiCallable[_upstream_pb2.GetUpstreamRequest, _upstream_pb2.Upstream]  # type: ignore[assignment]
     """Answers with one upstream.
     Errors: UPSTREAM_NOT_FOUND.
@@ -61,7 +65,9 @@ class UpstreamServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _upstream_pb2.ListUpstreamsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_upstream_pb2.ListUpstreamsResponse, _abc.Awaitable[_upstream_pb2.ListUpstreamsResponse]]:
-        """Answers with every upstream, in the order of their names."""
+        """Answers with every upstream, in the order of their names.
+        Errors: INVALID_ARGUMENT.
+        """
 
     @_abc_1.abstractmethod
     def GetUpstream(

@@ -84,7 +84,9 @@ class Delivery(_message.Message):
     endpoint_id: _builtins.str
     """Empty where it goes to a job's or batch's `callbackUrl`."""
     url: _builtins.str
+    """Where it goes."""
     event_type: _builtins.str
+    """The type of the event, such as `job.failed`."""
     about: _builtins.str
     """The job, batch, connection, endpoint or tenant that it tells of."""
     state: Global___Delivery.State.ValueType
@@ -103,15 +105,21 @@ class Delivery(_message.Message):
     payload: _builtins.str
     """GetDelivery alone: the body, as it is sent."""
     @_builtins.property
-    def event_time(self) -> _timestamp_pb2.Timestamp: ...
+    def event_time(self) -> _timestamp_pb2.Timestamp:
+        """When the event happened."""
+
     @_builtins.property
     def next_attempt_at(self) -> _timestamp_pb2.Timestamp:
         """PENDING: when it is attempted next. While an attempt is being made, when the next is, should its outcome never be heard of."""
 
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
-    def finished_at(self) -> _timestamp_pb2.Timestamp: ...
+    def finished_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was delivered, or ended otherwise; not set before."""
+
     @_builtins.property
     def attempt_log(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeliveryAttempt]:
         """GetDelivery alone: the newest 20 attempts, the oldest first."""
@@ -191,10 +199,13 @@ class DeliveryAttempt(_message.Message):
     response_body: _builtins.bytes
     """The first 16 KiB of it."""
     response_truncated: _builtins.bool
+    """Whether the receiver answered with more than that."""
     detail: _builtins.str
     """In words, where the reason does not say all."""
     @_builtins.property
-    def started_at(self) -> _timestamp_pb2.Timestamp: ...
+    def started_at(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """Not set while it is being made, or where whoever made it has died."""
@@ -237,15 +248,23 @@ class DeliveryFilter(_message.Message):
     CREATED_AFTER_FIELD_NUMBER: _builtins.int
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
+    """To this endpoint alone."""
     event_type: _builtins.str
+    """Of this type of events alone."""
     about: _builtins.str
     """The job, batch, connection or endpoint that they tell of."""
     @_builtins.property
-    def state(self) -> _containers.RepeatedScalarFieldContainer[Global___Delivery.State.ValueType]: ...
+    def state(self) -> _containers.RepeatedScalarFieldContainer[Global___Delivery.State.ValueType]:
+        """In any of these states."""
+
     @_builtins.property
-    def created_after(self) -> _timestamp_pb2.Timestamp: ...
+    def created_after(self) -> _timestamp_pb2.Timestamp:
+        """Made at or after this time."""
+
     @_builtins.property
-    def created_before(self) -> _timestamp_pb2.Timestamp: ...
+    def created_before(self) -> _timestamp_pb2.Timestamp:
+        """Made before this time."""
+
     def __init__(
         self,
         *,
@@ -281,16 +300,25 @@ class ListDeliveriesRequest(_message.Message):
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    """The `next_page_token` of the page before; all else that is asked stays the same. Empty for the first page."""
     endpoint_id: _builtins.str
+    """To this endpoint alone."""
     event_type: _builtins.str
+    """Of this type of events alone."""
     about: _builtins.str
     """The job, batch, connection or endpoint that they tell of."""
     @_builtins.property
-    def state(self) -> _containers.RepeatedScalarFieldContainer[Global___Delivery.State.ValueType]: ...
+    def state(self) -> _containers.RepeatedScalarFieldContainer[Global___Delivery.State.ValueType]:
+        """In any of these states."""
+
     @_builtins.property
-    def created_after(self) -> _timestamp_pb2.Timestamp: ...
+    def created_after(self) -> _timestamp_pb2.Timestamp:
+        """Made at or after this time."""
+
     @_builtins.property
-    def created_before(self) -> _timestamp_pb2.Timestamp: ...
+    def created_before(self) -> _timestamp_pb2.Timestamp:
+        """Made before this time."""
+
     def __init__(
         self,
         *,
@@ -320,8 +348,11 @@ class ListDeliveriesResponse(_message.Message):
     DELIVERIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Leads to the next page; empty on the last one."""
     @_builtins.property
-    def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]: ...
+    def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
+        """Deliveries of this page."""
+
     def __init__(
         self,
         *,
@@ -344,6 +375,7 @@ class GetDeliveryRequest(_message.Message):
 
     DELIVERY_ID_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.str
+    """The delivery, as `dlv_` and 32 hexadecimal digits."""
     def __init__(
         self,
         *,
@@ -365,6 +397,7 @@ class ReplayDeliveryRequest(_message.Message):
 
     DELIVERY_ID_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.str
+    """The delivery, as `dlv_` and 32 hexadecimal digits."""
     def __init__(
         self,
         *,
@@ -448,6 +481,7 @@ class Replay(_message.Message):
     """`rpl_<uuidv7>`."""
     state: Global___Replay.State.ValueType
     max_per_second: _builtins.int
+    """How many are put back in a second at most."""
     total: _builtins.int
     """How many deliveries it was for when it began; counted no further than 1,000,000."""
     replayed: _builtins.int
@@ -457,9 +491,13 @@ class Replay(_message.Message):
     @_builtins.property
     def filter(self) -> Global___DeliveryFilter: ...
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked for."""
+
     @_builtins.property
-    def finished_at(self) -> _timestamp_pb2.Timestamp: ...
+    def finished_at(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; not set before."""
+
     def __init__(
         self,
         *,
@@ -492,6 +530,7 @@ class ListReplaysRequest(_message.Message):
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    """The `next_page_token` of the page before; all else that is asked stays the same. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -515,8 +554,11 @@ class ListReplaysResponse(_message.Message):
     REPLAYS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Leads to the next page; empty on the last one."""
     @_builtins.property
-    def replays(self) -> _containers.RepeatedCompositeFieldContainer[Global___Replay]: ...
+    def replays(self) -> _containers.RepeatedCompositeFieldContainer[Global___Replay]:
+        """Replays of this page."""
+
     def __init__(
         self,
         *,
@@ -539,6 +581,7 @@ class GetReplayRequest(_message.Message):
 
     REPLAY_ID_FIELD_NUMBER: _builtins.int
     replay_id: _builtins.str
+    """The replay, as `rpl_<uuidv7>`."""
     def __init__(
         self,
         *,
@@ -560,6 +603,7 @@ class CancelReplayRequest(_message.Message):
 
     REPLAY_ID_FIELD_NUMBER: _builtins.int
     replay_id: _builtins.str
+    """The replay, as `rpl_<uuidv7>`."""
     def __init__(
         self,
         *,

@@ -78,7 +78,7 @@ class DeliveryServiceServicer:
 
     def ListDeliveries(self, request, context):
         """Answers with the tenant's deliveries, newest first. Those that are FAILED are the dead letters.
-        Errors: INVALID_ARGUMENT.
+        Errors: INVALID_ARGUMENT with field paths.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,7 +104,7 @@ class DeliveryServiceServicer:
     def ReplayDeliveries(self, request, context):
         """Begins to have many deliveries made again, as ReplayDelivery does with one; those whose endpoint is gone or disabled are
         passed over. Answers at once; GetReplay tells how far it is. A tenant has at most 20 replays that run.
-        Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, ENDPOINT_DISABLED, RATE_LIMITED.
+        Errors: INVALID_ARGUMENT with field paths, ENDPOINT_NOT_FOUND, ENDPOINT_DISABLED, RATE_LIMITED (too many replays run).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,7 @@ class DeliveryServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DeliveryServiceAsyncStub: ...
     ListDeliveries: _grpc.UnaryUnaryMultiCallable[_deliveries_pb2.ListDeliveriesRequest, _deliveries_pb2.ListDeliveriesResponse]
     """Answers with the tenant's deliveries, newest first. Those that are FAILED are the dead letters.
-    Errors: INVALID_ARGUMENT.
+    Errors: INVALID_ARGUMENT with field paths.
     """
     GetDelivery: _grpc.UnaryUnaryMultiCallable[_deliveries_pb2.GetDeliveryRequest, _deliveries_pb2.Delivery]
     """Answers with one delivery, its body, and what the receiver has said to each attempt.
@@ -49,7 +49,7 @@ class DeliveryServiceStub:
     ReplayDeliveries: _grpc.UnaryUnaryMultiCallable[_deliveries_pb2.ReplayDeliveriesRequest, _deliveries_pb2.Replay]
     """Begins to have many deliveries made again, as ReplayDelivery does with one; those whose endpoint is gone or disabled are
     passed over. Answers at once; GetReplay tells how far it is. A tenant has at most 20 replays that run.
-    Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, ENDPOINT_DISABLED, RATE_LIMITED.
+    Errors: INVALID_ARGUMENT with field paths, ENDPOINT_NOT_FOUND, ENDPOINT_DISABLED, RATE_LIMITED (too many replays run).
     """
     ListReplays: _grpc.UnaryUnaryMultiCallable[_deliveries_pb2.ListReplaysRequest, _deliveries_pb2.ListReplaysResponse]
     """Answers with the tenant's replays, newest first.
@@ -71,7 +71,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_deliveries_pb2.ListDeliveriesRequest, _deliveries_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
     """Answers with the tenant's deliveries, newest first. Those that are FAILED are the dead letters.
-    Errors: INVALID_ARGUMENT.
+    Errors: INVALID_ARGUMENT with field paths.
     """
     GetDelivery: _aio.UnaryUnaryMultiCallable[_deliveries_pb2.GetDeliveryRequest, _deliveries_pb2.Delivery]  # type: ignore[assignment]
     """Answers with one delivery, its body, and what the receiver has said to each attempt.
@@ -85,7 +85,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     ReplayDeliveries: _aio.UnaryUnaryMultiCallable[_deliveries_pb2.ReplayDeliveriesRequest, _deliveries_pb2.Replay]  # type: ignore[assignment]
     """Begins to have many deliveries made again, as ReplayDelivery does with one; those whose endpoint is gone or disabled are
     passed over. Answers at once; GetReplay tells how far it is. A tenant has at most 20 replays that run.
-    Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, ENDPOINT_DISABLED, RATE_LIMITED.
+    Errors: INVALID_ARGUMENT with field paths, ENDPOINT_NOT_FOUND, ENDPOINT_DISABLED, RATE_LIMITED (too many replays run).
     """
     ListReplays: _aio.UnaryUnaryMultiCallable[_deliveries_pb2.ListReplaysRequest, _deliveries_pb2.ListReplaysResponse]  # type: ignore[assignment]
     """Answers with the tenant's replays, newest first.
@@ -110,7 +110,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_deliveries_pb2.ListDeliveriesResponse, _abc.Awaitable[_deliveries_pb2.ListDeliveriesResponse]]:
         """Answers with the tenant's deliveries, newest first. Those that are FAILED are the dead letters.
-        Errors: INVALID_ARGUMENT.
+        Errors: INVALID_ARGUMENT with field paths.
         """
 
     @_abc_1.abstractmethod
@@ -142,7 +142,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_deliveries_pb2.Replay, _abc.Awaitable[_deliveries_pb2.Replay]]:
         """Begins to have many deliveries made again, as ReplayDelivery does with one; those whose endpoint is gone or disabled are
         passed over. Answers at once; GetReplay tells how far it is. A tenant has at most 20 replays that run.
-        Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, ENDPOINT_DISABLED, RATE_LIMITED.
+        Errors: INVALID_ARGUMENT with field paths, ENDPOINT_NOT_FOUND, ENDPOINT_DISABLED, RATE_LIMITED (too many replays run).
         """
 
     @_abc_1.abstractmethod

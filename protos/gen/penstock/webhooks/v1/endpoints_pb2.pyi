@@ -102,12 +102,17 @@ class Endpoint(_message.Message):
     id: _builtins.str
     """`ep_<uuidv7>`."""
     url: _builtins.str
+    """Where events are posted to."""
     description: _builtins.str
+    """What it is for, in the words of who made it."""
     enabled: _builtins.bool
+    """Whether anything is sent to it."""
     disabled_reason: Global___Endpoint.DisabledReason.ValueType
     order: Global___Endpoint.Order.ValueType
     @_builtins.property
-    def disabled_at(self) -> _timestamp_pb2.Timestamp: ...
+    def disabled_at(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is disabled; not set where it is not."""
+
     @_builtins.property
     def filter(self) -> Global___EventFilter: ...
     @_builtins.property
@@ -127,9 +132,13 @@ class Endpoint(_message.Message):
         """
 
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was last changed."""
+
     @_builtins.property
     def failing_since(self) -> _timestamp_pb2.Timestamp:
         """Since when every attempt has failed; not set where the newest was a success, or none was made."""
@@ -378,7 +387,9 @@ class CustomHeaders(_message.Message):
 
     VALUES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def values(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def values(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What each header says, by its name."""
+
     def __init__(
         self,
         *,
@@ -494,7 +505,9 @@ class EndpointSecret(_message.Message):
     public_key: _builtins.str
     """For `v1a` signatures: `whpk_` and 32 bytes in base64 (Ed25519)."""
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
     def previous_expires_at(self) -> _timestamp_pb2.Timestamp:
         """Until when the one before it signs too; not set where there is none."""
@@ -527,6 +540,7 @@ class ListEndpointsRequest(_message.Message):
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    """The `next_page_token` of the page before; all else that is asked stays the same. Empty for the first page."""
     enabled: _builtins.bool
     """Those that are enabled, or are not; all where it is not given."""
     def __init__(
@@ -555,8 +569,11 @@ class ListEndpointsResponse(_message.Message):
     ENDPOINTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Leads to the next page; empty on the last one."""
     @_builtins.property
-    def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Endpoint]: ...
+    def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Endpoint]:
+        """Endpoints of this page."""
+
     def __init__(
         self,
         *,
@@ -579,6 +596,7 @@ class GetEndpointRequest(_message.Message):
 
     ENDPOINT_ID_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
+    """The endpoint, as `ep_<uuidv7>`."""
     def __init__(
         self,
         *,
@@ -609,13 +627,16 @@ class UpdateEndpointRequest(_message.Message):
     RETRY_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
+    """The endpoint, as `ep_<uuidv7>`."""
     url: _builtins.str
     """Another URL takes the custom headers away, unless they are given too: whoever does not know them does not have them sent
     elsewhere.
     """
     description: _builtins.str
+    """What it is for; at most 500 characters."""
     order: Global___Endpoint.Order.ValueType
     enabled: _builtins.bool
+    """Whether anything is to be sent to it."""
     @_builtins.property
     def filter(self) -> Global___EventFilter: ...
     @_builtins.property
@@ -669,6 +690,7 @@ class DeleteEndpointRequest(_message.Message):
 
     ENDPOINT_ID_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
+    """The endpoint, as `ep_<uuidv7>`."""
     def __init__(
         self,
         *,
@@ -691,6 +713,7 @@ class EnableEndpointRequest(_message.Message):
     ENDPOINT_ID_FIELD_NUMBER: _builtins.int
     REPLAY_SKIPPED_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
+    """The endpoint, as `ep_<uuidv7>`."""
     replay_skipped: _builtins.bool
     """Has what was skipped delivered too."""
     def __init__(
@@ -749,6 +772,7 @@ class RotateEndpointSecretRequest(_message.Message):
     GRACE_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
+    """The endpoint, as `ep_<uuidv7>`."""
     secret: _builtins.str
     """As of CreateEndpoint."""
     @_builtins.property
@@ -778,6 +802,7 @@ class GetEndpointSecretRequest(_message.Message):
 
     ENDPOINT_ID_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
+    """The endpoint, as `ep_<uuidv7>`."""
     def __init__(
         self,
         *,
@@ -800,6 +825,7 @@ class TestEndpointRequest(_message.Message):
     ENDPOINT_ID_FIELD_NUMBER: _builtins.int
     EVENT_TYPE_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
+    """The endpoint, as `ep_<uuidv7>`."""
     event_type: _builtins.str
     """Default `job.succeeded`."""
     def __init__(
@@ -851,6 +877,7 @@ class GetEndpointStatsRequest(_message.Message):
     ENDPOINT_ID_FIELD_NUMBER: _builtins.int
     PERIOD_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
+    """The endpoint, as `ep_<uuidv7>`."""
     @_builtins.property
     def period(self) -> _duration_pb2.Duration:
         """How far back to look: 1 h to 30 days, in whole hours. Default 24 h."""
@@ -889,27 +916,39 @@ class EndpointStats(_message.Message):
     SKIPPED_DELIVERIES_FIELD_NUMBER: _builtins.int
     OLDEST_PENDING_AT_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
+    """The endpoint."""
     attempts: _builtins.int
     """Attempts that came out, and those of them that the receiver took (2xx)."""
     successful_attempts: _builtins.int
+    """Those that the receiver took (2xx)."""
     success_ratio: _builtins.float
     """The share of them, 0 to 1; not set where there was none."""
     pending_deliveries: _builtins.int
     """What there is now, whatever the period; each is counted no further than 100,000."""
     failed_deliveries: _builtins.int
+    """Dead letters."""
     skipped_deliveries: _builtins.int
+    """Those that were skipped while it was disabled."""
     @_builtins.property
-    def from_time(self) -> _timestamp_pb2.Timestamp: ...
+    def from_time(self) -> _timestamp_pb2.Timestamp:
+        """The span that is told of begins here."""
+
     @_builtins.property
-    def to_time(self) -> _timestamp_pb2.Timestamp: ...
+    def to_time(self) -> _timestamp_pb2.Timestamp:
+        """And ends here."""
+
     @_builtins.property
     def latency_p50(self) -> _duration_pb2.Duration:
         """Time until the receiver has answered, or has not: percentiles, as exact as the buckets that they are counted in."""
 
     @_builtins.property
-    def latency_p95(self) -> _duration_pb2.Duration: ...
+    def latency_p95(self) -> _duration_pb2.Duration:
+        """The same, of which 95 % were shorter."""
+
     @_builtins.property
-    def latency_p99(self) -> _duration_pb2.Duration: ...
+    def latency_p99(self) -> _duration_pb2.Duration:
+        """The same, of which 99 % were shorter."""
+
     @_builtins.property
     def oldest_pending_at(self) -> _timestamp_pb2.Timestamp:
         """Since when the oldest pending one waits."""
@@ -952,6 +991,7 @@ class ListEventTypesRequest(_message.Message):
     page_size: _builtins.int
     """Default 50, at most 500."""
     page_token: _builtins.str
+    """The `next_page_token` of the page before; all else that is asked stays the same. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -975,8 +1015,11 @@ class ListEventTypesResponse(_message.Message):
     EVENT_TYPES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Leads to the next page; empty on the last one."""
     @_builtins.property
-    def event_types(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventType]: ...
+    def event_types(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventType]:
+        """Event types of this page."""
+
     def __init__(
         self,
         *,
@@ -1004,6 +1047,7 @@ class EventType(_message.Message):
     name: _builtins.str
     """Such as `job.succeeded`."""
     description: _builtins.str
+    """When there is such an event."""
     @_builtins.property
     def schema(self) -> _struct_pb2.Struct:
         """JSON Schema (2020-12) of the body that tells of it."""

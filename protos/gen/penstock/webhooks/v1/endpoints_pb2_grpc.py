@@ -100,7 +100,7 @@ class EndpointServiceServicer:
 
     def CreateEndpoint(self, request, context):
         """Makes an endpoint. The answer alone, and GetEndpointSecret, show its secret.
-        Errors: INVALID_ARGUMENT, ENDPOINT_LIMIT_REACHED.
+        Errors: INVALID_ARGUMENT with field paths, ENDPOINT_LIMIT_REACHED, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,7 +116,7 @@ class EndpointServiceServicer:
 
     def GetEndpoint(self, request, context):
         """Answers with one endpoint.
-        Errors: ENDPOINT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,7 +125,7 @@ class EndpointServiceServicer:
     def UpdateEndpoint(self, request, context):
         """Changes what is given of an endpoint; what is not yet delivered goes by the change. One that is disabled is called no more,
         and what it would be sent is kept as SKIPPED.
-        Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT with field paths, ENDPOINT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,7 +133,7 @@ class EndpointServiceServicer:
 
     def DeleteEndpoint(self, request, context):
         """Deletes an endpoint and its secrets; what is not yet delivered to it ends as FAILED. Answers with it as it was.
-        Errors: ENDPOINT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,7 +141,7 @@ class EndpointServiceServicer:
 
     def EnableEndpoint(self, request, context):
         """Enables an endpoint, and says how much was skipped while it was disabled; replays that, if asked to.
-        Errors: ENDPOINT_NOT_FOUND, RATE_LIMITED.
+        Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND, RATE_LIMITED (too many replays run).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,7 +150,7 @@ class EndpointServiceServicer:
     def RotateEndpointSecret(self, request, context):
         """Gives an endpoint another secret and key pair. The ones that it has now sign beside the new ones until the grace is over;
         older ones end at once.
-        Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,7 +158,7 @@ class EndpointServiceServicer:
 
     def GetEndpointSecret(self, request, context):
         """Answers with an endpoint's newest secret.
-        Errors: ENDPOINT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,7 +167,7 @@ class EndpointServiceServicer:
     def TestEndpoint(self, request, context):
         """Sends the example of an event type to an endpoint now, once, enabled or not, and answers with what the receiver said
         within 15 s. Receivers tell it from an event by its `webhook-id`.
-        Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, RATE_LIMITED.
+        Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, RATE_LIMITED (too many tests run).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

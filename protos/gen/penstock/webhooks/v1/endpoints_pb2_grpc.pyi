@@ -37,7 +37,7 @@ class EndpointServiceStub:
     def __new__(cls, channel: _aio.Channel) -> EndpointServiceAsyncStub: ...
     CreateEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoints_pb2.CreateEndpointRequest, _endpoints_pb2.CreateEndpointResponse]
     """Makes an endpoint. The answer alone, and GetEndpointSecret, show its secret.
-    Errors: INVALID_ARGUMENT, ENDPOINT_LIMIT_REACHED.
+    Errors: INVALID_ARGUMENT with field paths, ENDPOINT_LIMIT_REACHED, UNAVAILABLE.
     """
     ListEndpoints: _grpc.UnaryUnaryMultiCallable[_endpoints_pb2.ListEndpointsRequest, _endpoints_pb2.ListEndpointsResponse]
     """Answers with the tenant's endpoints, newest first.
@@ -45,34 +45,34 @@ class EndpointServiceStub:
     """
     GetEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoints_pb2.GetEndpointRequest, _endpoints_pb2.Endpoint]
     """Answers with one endpoint.
-    Errors: ENDPOINT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND.
     """
     UpdateEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoints_pb2.UpdateEndpointRequest, _endpoints_pb2.Endpoint]
     """Changes what is given of an endpoint; what is not yet delivered goes by the change. One that is disabled is called no more,
     and what it would be sent is kept as SKIPPED.
-    Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT with field paths, ENDPOINT_NOT_FOUND.
     """
     DeleteEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoints_pb2.DeleteEndpointRequest, _endpoints_pb2.Endpoint]
     """Deletes an endpoint and its secrets; what is not yet delivered to it ends as FAILED. Answers with it as it was.
-    Errors: ENDPOINT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND.
     """
     EnableEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoints_pb2.EnableEndpointRequest, _endpoints_pb2.EnableEndpointResponse]
     """Enables an endpoint, and says how much was skipped while it was disabled; replays that, if asked to.
-    Errors: ENDPOINT_NOT_FOUND, RATE_LIMITED.
+    Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND, RATE_LIMITED (too many replays run).
     """
     RotateEndpointSecret: _grpc.UnaryUnaryMultiCallable[_endpoints_pb2.RotateEndpointSecretRequest, _endpoints_pb2.EndpointSecret]
     """Gives an endpoint another secret and key pair. The ones that it has now sign beside the new ones until the grace is over;
     older ones end at once.
-    Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, UNAVAILABLE.
     """
     GetEndpointSecret: _grpc.UnaryUnaryMultiCallable[_endpoints_pb2.GetEndpointSecretRequest, _endpoints_pb2.EndpointSecret]
     """Answers with an endpoint's newest secret.
-    Errors: ENDPOINT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND, UNAVAILABLE.
     """
     TestEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoints_pb2.TestEndpointRequest, _endpoints_pb2.TestEndpointResponse]
     """Sends the example of an event type to an endpoint now, once, enabled or not, and answers with what the receiver said
     within 15 s. Receivers tell it from an event by its `webhook-id`.
-    Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, RATE_LIMITED.
+    Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, RATE_LIMITED (too many tests run).
     """
     GetEndpointStats: _grpc.UnaryUnaryMultiCallable[_endpoints_pb2.GetEndpointStatsRequest, _endpoints_pb2.EndpointStats]
     """Answers with how an endpoint has fared: attempts, latency, success.
@@ -92,7 +92,7 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateEndpoint: _aio.UnaryUnaryMultiCallable[_endpoints_pb2.CreateEndpointRequest, _endpoints_pb2.CreateEndpointResponse]  # type: ignore[assignment]
     """Makes an endpoint. The answer alone, and GetEndpointSecret, show its secret.
-    Errors: INVALID_ARGUMENT, ENDPOINT_LIMIT_REACHED.
+    Errors: INVALID_ARGUMENT with field paths, ENDPOINT_LIMIT_REACHED, UNAVAILABLE.
     """
     ListEndpoints: _aio.UnaryUnaryMultiCallable[_endpoints_pb2.ListEndpointsRequest, _endpoints_pb2.ListEndpointsResponse]  # type: ignore[assignment]
     """Answers with the tenant's endpoints, newest first.
@@ -100,34 +100,34 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
     """
     GetEndpoint: _aio.UnaryUnaryMultiCallable[_endpoints_pb2.GetEndpointRequest, _endpoints_pb2.Endpoint]  # type: ignore[assignment]
     """Answers with one endpoint.
-    Errors: ENDPOINT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND.
     """
     UpdateEndpoint: _aio.UnaryUnaryMultiCallable[_endpoints_pb2.UpdateEndpointRequest, _endpoints_pb2.Endpoint]  # type: ignore[assignment]
     """Changes what is given of an endpoint; what is not yet delivered goes by the change. One that is disabled is called no more,
     and what it would be sent is kept as SKIPPED.
-    Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT with field paths, ENDPOINT_NOT_FOUND.
     """
     DeleteEndpoint: _aio.UnaryUnaryMultiCallable[_endpoints_pb2.DeleteEndpointRequest, _endpoints_pb2.Endpoint]  # type: ignore[assignment]
     """Deletes an endpoint and its secrets; what is not yet delivered to it ends as FAILED. Answers with it as it was.
-    Errors: ENDPOINT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND.
     """
     EnableEndpoint: _aio.UnaryUnaryMultiCallable[_endpoints_pb2.EnableEndpointRequest, _endpoints_pb2.EnableEndpointResponse]  # type: ignore[assignment]
     """Enables an endpoint, and says how much was skipped while it was disabled; replays that, if asked to.
-    Errors: ENDPOINT_NOT_FOUND, RATE_LIMITED.
+    Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND, RATE_LIMITED (too many replays run).
     """
     RotateEndpointSecret: _aio.UnaryUnaryMultiCallable[_endpoints_pb2.RotateEndpointSecretRequest, _endpoints_pb2.EndpointSecret]  # type: ignore[assignment]
     """Gives an endpoint another secret and key pair. The ones that it has now sign beside the new ones until the grace is over;
     older ones end at once.
-    Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, UNAVAILABLE.
     """
     GetEndpointSecret: _aio.UnaryUnaryMultiCallable[_endpoints_pb2.GetEndpointSecretRequest, _endpoints_pb2.EndpointSecret]  # type: ignore[assignment]
     """Answers with an endpoint's newest secret.
-    Errors: ENDPOINT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND, UNAVAILABLE.
     """
     TestEndpoint: _aio.UnaryUnaryMultiCallable[_endpoints_pb2.TestEndpointRequest, _endpoints_pb2.TestEndpointResponse]  # type: ignore[assignment]
     """Sends the example of an event type to an endpoint now, once, enabled or not, and answers with what the receiver said
     within 15 s. Receivers tell it from an event by its `webhook-id`.
-    Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, RATE_LIMITED.
+    Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, RATE_LIMITED (too many tests run).
     """
     GetEndpointStats: _aio.UnaryUnaryMultiCallable[_endpoints_pb2.GetEndpointStatsRequest, _endpoints_pb2.EndpointStats]  # type: ignore[assignment]
     """Answers with how an endpoint has fared: attempts, latency, success.
@@ -150,7 +150,7 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_endpoints_pb2.CreateEndpointResponse, _abc.Awaitable[_endpoints_pb2.CreateEndpointResponse]]:
         """Makes an endpoint. The answer alone, and GetEndpointSecret, show its secret.
-        Errors: INVALID_ARGUMENT, ENDPOINT_LIMIT_REACHED.
+        Errors: INVALID_ARGUMENT with field paths, ENDPOINT_LIMIT_REACHED, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -170,7 +170,7 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_endpoints_pb2.Endpoint, _abc.Awaitable[_endpoints_pb2.Endpoint]]:
         """Answers with one endpoint.
-        Errors: ENDPOINT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -181,7 +181,7 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_endpoints_pb2.Endpoint, _abc.Awaitable[_endpoints_pb2.Endpoint]]:
         """Changes what is given of an endpoint; what is not yet delivered goes by the change. One that is disabled is called no more,
         and what it would be sent is kept as SKIPPED.
-        Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT with field paths, ENDPOINT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -191,7 +191,7 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_endpoints_pb2.Endpoint, _abc.Awaitable[_endpoints_pb2.Endpoint]]:
         """Deletes an endpoint and its secrets; what is not yet delivered to it ends as FAILED. Answers with it as it was.
-        Errors: ENDPOINT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -201,7 +201,7 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_endpoints_pb2.EnableEndpointResponse, _abc.Awaitable[_endpoints_pb2.EnableEndpointResponse]]:
         """Enables an endpoint, and says how much was skipped while it was disabled; replays that, if asked to.
-        Errors: ENDPOINT_NOT_FOUND, RATE_LIMITED.
+        Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND, RATE_LIMITED (too many replays run).
         """
 
     @_abc_1.abstractmethod
@@ -212,7 +212,7 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_endpoints_pb2.EndpointSecret, _abc.Awaitable[_endpoints_pb2.EndpointSecret]]:
         """Gives an endpoint another secret and key pair. The ones that it has now sign beside the new ones until the grace is over;
         older ones end at once.
-        Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -222,7 +222,7 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_endpoints_pb2.EndpointSecret, _abc.Awaitable[_endpoints_pb2.EndpointSecret]]:
         """Answers with an endpoint's newest secret.
-        Errors: ENDPOINT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT (an id that is no id), ENDPOINT_NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -233,7 +233,7 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_endpoints_pb2.TestEndpointResponse, _abc.Awaitable[_endpoints_pb2.TestEndpointResponse]]:
         """Sends the example of an event type to an endpoint now, once, enabled or not, and answers with what the receiver said
         within 15 s. Receivers tell it from an event by its `webhook-id`.
-        Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, RATE_LIMITED.
+        Errors: INVALID_ARGUMENT, ENDPOINT_NOT_FOUND, RATE_LIMITED (too many tests run).
         """
 
     @_abc_1.abstractmethod
