@@ -8,8 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from deploy import event_types
+from deploy import error_pages, event_types
 from deploy.local.layout import ROOT
+from deploy.openapi import document
 from deploy.proto_image import PROTOS
 from deploy.proto_image import image as write_image
 
@@ -26,7 +27,8 @@ def main() -> int:
             return generation.returncode
         write_image(image)
         differing = [Path("protos", "gen", path) for path in differences(PROTOS / "gen", anew)]
-        differing += [path.relative_to(ROOT) for path, text in event_types.outputs() if not _says(path, text)]
+        for outputs in (event_types.outputs(), error_pages.outputs(), document.outputs()):
+            differing += [path.relative_to(ROOT) for path, text in outputs if not _says(path, text)]
         for path in differing:
             print(f"{path} is not what the protos say")
         if differing:
