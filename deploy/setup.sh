@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv from requirements.lock (install), or requirements.lock from pyproject.toml (lock).
+# Makes .venv from requirements.lock, and gateway/site/node_modules from its lock (install), or requirements.lock from
+# pyproject.toml (lock).
 # uv comes from the PATH, or is put into .uv by pip: outside of .venv, from which an exact sync would remove it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -55,21 +56,38 @@ install() {
   echo "installing what requirements.lock names (about 450 MB when nothing of it is cached)"
   "$uv" pip sync --quiet --compile-bytecode --python .venv/bin/python requirements.lock
   "$uv" pip install --quiet --python .venv/bin/python --no-deps --editable protos
+  install_site
   echo "installed after $((SECONDS - began)) s"
+}
+
+# What the site serves to browsers: without it /docs says what to do, and all else works.
+install_site() {
+  local site=gateway/site kept=gateway/site/node_modules/.lock
+  if cmp --silent "$site/package-lock.json" "$kept"; then return; fi
+  if ! command -v npm >/dev/null; then
+    echo "npm is not on the PATH, so /docs will not show the API; once it is (Debian: apt-get install npm): bash deploy/setup.sh site" >&2
+    return
+  fi
+  if ! (cd "$site" && npm ci --ignore-scripts --no-audit --no-fund --silent); then
+    echo "npm could not install what $site/package-lock.json names, so /docs will not show the API; try again: bash deploy/setup.sh site" >&2
+    return
+  fi
+  cp "$site/package-lock.json" "$kept"
 }
 
 lock() {
   local uv
   uv=$(find_uv "$(find_python)")
   "$uv" pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header \
-    --group dev --group local pyproject.toml --output-file requirements.lock
+    --group dev --group local --overrides deploy/overrides.txt pyproject.toml --output-file requirements.lock
 }
 
 case "${1:-}" in
   install) install ;;
+  site) install_site ;;
   lock) lock ;;
   *)
-    echo "usage: $0 install | lock" >&2
+    echo "usage: $0 install | site | lock" >&2
     exit 2
     ;;
 esac

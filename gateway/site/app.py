@@ -1,53 +1,31 @@
-"""The site's pages."""
+"""The site's pages, put together."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from shared import errors
-from shared.rpc import status
+from gateway.site import deprecation_page, docs, error_pages, faults, openapi, readiness
+from gateway.site.frame import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable
+    from pathlib import Path
 
-    from starlette.requests import Request
-
-    from gateway.site.readiness import ServiceReadiness
-
-
-class ReadyMesh(Protocol):
-    """What the site asks how the mesh stands."""
-
-    async def readiness(self) -> Mapping[str, ServiceReadiness]:
-        """How each service stands."""
-        ...
-
-    async def close(self) -> None:
-        """Ends what it holds."""
-        ...
+    from gateway.site.readiness import ReadyMesh
 
 
-def make_app(connect: Callable[[], ReadyMesh]) -> Starlette:
+def make_app(connect: Callable[[], ReadyMesh], *, swagger_ui: Path) -> Starlette:
     """The application.
 
     Args:
         connect: Called once the event loop runs, to which the mesh's channels belong; closed when the application ends.
+        swagger_ui: The folder of swagger-ui-dist.
     """
-
-    async def readyz(request: Request) -> Response:
-        services = await request.state.mesh.readiness()
-        ready = all(service.ready for service in services.values())
-        body = {
-            "status": "ready" if ready else "not ready",
-            "services": {name: service.to_json() for name, service in services.items()},
-        }
-        return JSONResponse(body, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+    frame = Frame()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[dict[str, ReadyMesh]]:
@@ -56,25 +34,17 @@ def make_app(connect: Callable[[], ReadyMesh]) -> Starlette:
         yield {"mesh": mesh}
         await mesh.close()
 
-    return Starlette(
-        routes=[Route("/readyz", readyz)],
+    app = Starlette(
+        routes=[
+            Route("/readyz", readiness.readyz),
+            *frame.routes(),
+            *docs.routes(frame, swagger_ui),
+            *deprecation_page.routes(frame),
+            *error_pages.routes(frame),
+            *openapi.routes(),
+        ],
         lifespan=lifespan,
-        exception_handlers={HTTPStatus.NOT_FOUND: _not_found, Exception: _internal},
+        exception_handlers=faults.HANDLERS,
     )
-
-
-async def _not_found(request: Request, exception: Exception) -> Response:
-    del exception
-    path = request.url.path
-    return _answer(errors.NotFound(f"no page of the site has the path {path}", metadata={"path": path}))
-
-
-async def _internal(request: Request, exception: Exception) -> Response:
-    """Says nothing of what went wrong; the server logs it."""
-    del request, exception
-    return _answer(errors.Internal("an internal error occurred; report it with the X-Request-Id of this answer"))
-
-
-def _answer(error: errors.PenstockError) -> Response:
-    code = error.http_status or status.HTTP_BY_CODE[error.code]
-    return Response(status.to_json(error), code, media_type="application/json")
+    app.router.redirect_slashes = False  # it would lead to whatever host and scheme the request names
+    return app

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+
+from shared.config import DOCS_URL
 
 #: The field `address` is the variable `PENSTOCK_SITE_ADDRESS`.
 PREFIX = "PENSTOCK_SITE_"
@@ -24,6 +27,10 @@ class SiteConfig:
     )
     #: How long a service may take to tell its health; one that takes longer is not ready.
     health_timeout: timedelta = timedelta(seconds=1)
+    #: Where browsers find the pages of the documentation; each error links to its own, `<docs url>/errors/<REASON>`.
+    docs_url: str = DOCS_URL
+    #: The folder of npm's swagger-ui-dist, of which `/docs` is made; without it the page says how to get it.
+    swagger_ui: str = str(Path(__file__).parent / "node_modules" / "swagger-ui-dist")
     #: The least severe log lines that are written: debug, info, warning or error.
     log_level: str = "info"
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from starlette.responses import JSONResponse, Response
 
 from shared.rpc.health import DEPENDENCY_PREFIX, READINESS
 from shared.rpc.server import CHANNEL_OPTIONS
@@ -15,6 +17,8 @@ from shared.rpc.server import CHANNEL_OPTIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
+
+    from starlette.requests import Request
 
 # The stubs know no `List` yet.
 _health: Any = health_pb2
@@ -38,6 +42,30 @@ class ServiceReadiness:
         """As `/readyz` has it."""
         body: dict[str, object] = {"ready": self.ready, "dependencies": dict(self.dependencies)}
         return body | ({"error": self.error} if self.error else {})
+
+
+class ReadyMesh(Protocol):
+    """What the page asks how the mesh stands."""
+
+    async def readiness(self) -> Mapping[str, ServiceReadiness]:
+        """How each service stands."""
+        ...
+
+    async def close(self) -> None:
+        """Ends what it holds."""
+        ...
+
+
+async def readyz(request: Request) -> Response:
+    """The page: 200 when every service is ready, and else 503, with how each stands."""
+    mesh: ReadyMesh = request.state.mesh
+    services = await mesh.readiness()
+    ready = all(service.ready for service in services.values())
+    body = {
+        "status": "ready" if ready else "not ready",
+        "services": {name: service.to_json() for name, service in services.items()},
+    }
+    return JSONResponse(body, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class Mesh:
