@@ -2,8 +2,9 @@
 
 It sees to who calls, to what is well formed, and to the one shape of every error.
 
-Reading order: `routes.yaml` and `settings` (the data), `routes` (what the protos say), `envoy` and what it calls (the
-bootstrap), `lua/` (what Envoy cannot be told by settings), `build` (the files). `site/` is a small process beside it.
+Reading order: `routes.yaml` and `settings` (the data), `routes` (what the protos say), `envoy` and what it calls, from
+listeners inwards (the bootstrap), `lua/` (what Envoy cannot be told by settings), `build` (the files). `site/` is a
+small process beside it.
 """
 
 from gateway.build import GatewayError, build

@@ -10,6 +10,7 @@ from pathlib import Path
 from gateway import GatewayError, GatewaySettings, build
 from gateway.settings import PREFIX
 from shared import config
+from shared.rpc import help_pages
 
 
 def main() -> int:
@@ -21,6 +22,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         settings = config.load(GatewaySettings, os.environ, prefix=PREFIX)
+        help_pages.set_up(settings.docs_url, setting=f"{PREFIX}DOCS_URL")
         print(build(settings, arguments.out))  # noqa: T201  the answer to the command
     except config.ConfigError as error:
         for mistake in error.mistakes:

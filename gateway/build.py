@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gateway import descriptors, lua_sources
+from gateway import checks, descriptors, lua_sources, tls
 from gateway.envoy import bootstrap
 from gateway.routes import RouteData, route_table
 
@@ -23,7 +24,7 @@ _VALIDATION_TIMEOUT_S = 60
 
 
 class GatewayError(Exception):
-    """Envoy refuses what was built; the message is Envoy's own."""
+    """The settings cannot be, or Envoy refuses what was built of them; the message says what is wrong."""
 
 
 def build(settings: GatewaySettings, folder: Path, *, envoy: Path | None = None) -> Path:
@@ -35,8 +36,10 @@ def build(settings: GatewaySettings, folder: Path, *, envoy: Path | None = None)
         envoy: The program that checks the result; the environment's own unless told.
 
     Raises:
-        GatewayError: Envoy refuses the result, or there is no Envoy.
+        GatewayError: A setting is wrong, Envoy refuses the result, or there is no Envoy.
     """
+    if found := checks.mistakes(settings):
+        raise GatewayError("\n".join(found))
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     data = RouteData.load()
@@ -46,6 +49,8 @@ def build(settings: GatewaySettings, folder: Path, *, envoy: Path | None = None)
     )
     for name, source in lua_sources.chunks(table, settings).items():
         (folder / name).write_text(source, encoding="utf-8")
+    if settings.tls_certificate:
+        (folder / tls.SECRET_FILE).write_text(json.dumps(tls.secret(settings), indent=2) + "\n", encoding="utf-8")
     path = folder / "envoy.yaml"
     path.write_text(_as_yaml(bootstrap(table, settings, folder)), encoding="utf-8")
     _validate(path, envoy or _find_envoy())

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from gateway import descriptors
+from gateway import deprecation, descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from google.protobuf.descriptor import Descriptor, EnumDescriptor
+
+    from gateway.deprecation import Deprecation
 
 #: What a Lua table can be made of.
 LuaValue: TypeAlias = "str | int | bool | dict[str, LuaValue] | dict[int, LuaValue]"
@@ -79,6 +82,17 @@ def json_name(message: str, field: str) -> str:
     return descriptors.files()[0].pool.FindMessageTypeByName(message).fields_by_name[field].json_name
 
 
+def deprecated(tables: Mapping[str, LuaValue]) -> dict[str, tuple[str, Deprecation]]:
+    """The fields in these tables that are deprecated, by their full names: what JSON calls each, and its mark."""
+    found: dict[str, tuple[str, Deprecation]] = {}
+    pool = descriptors.files()[0].pool
+    for name in tables:
+        for field in pool.FindMessageTypeByName(name).fields:
+            if (mark := deprecation.of_field(field)) is not None:
+                found[field.full_name] = field.json_name, replace(mark, instead=json_name(name, mark.instead))
+    return found
+
+
 def to_lua(value: LuaValue) -> str:
     """The value as a Lua expression."""
     if isinstance(value, dict):
@@ -112,6 +126,8 @@ def _record(field: FieldDescriptor) -> dict[str, LuaValue]:
         record["names"] = ", ".join(value.name for value in element.enum_type.values if value.number != 0)
     if field.containing_oneof is not None:
         record["oneof"] = field.containing_oneof.name
+    if deprecation.of_field(field) is not None:
+        record["deprecated"] = field.full_name
     return record
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.address_limit import address_limit
+from gateway.compression import compression
 from gateway.security import security_headers
 from gateway.typed import EnvoyConfig, duration, extension, header
 from gateway.virtual_host import BODIES_READ
@@ -23,18 +25,22 @@ _MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 def http_filters(table: RouteTable, settings: GatewaySettings, folder: Path) -> list[EnvoyConfig]:
     """The chain.
 
-    headers    outermost, so that every answer has them, Envoy's own too, and auth is told where a request comes from
-    answers    sees every answer after all else, and gives errors their shape
-    cors       answers preflights, which carry no key
-    ext_authz  before anything that reads what the client sent
-    requests   refuses what is malformed, and what the transcoder would drop silently
+    headers      outermost, so that every answer has them, Envoy's own too, and auth is told where a request comes from
+    compression  of what all others have made of an answer
+    answers      sees every answer after all else, and gives errors their shape
+    cors         answers preflights, which carry no key
+    limit        before anything that costs more than it does; browsers may read what it says
+    ext_authz    before anything that reads what the client sent
+    requests     refuses what is malformed, and what the transcoder would drop silently
     transcoder
     router
     """
     return [
         _headers(),
+        *compression(),
         _lua("answers", folder),
         extension("envoy.filters.http.cors", "extensions.filters.http.cors.v3.Cors"),
+        *address_limit(settings),
         _ext_authz(settings),
         _lua("requests", folder),
         _transcoder(table, settings, folder),

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from gateway import descriptors
+from gateway import deprecation, descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 
     from google.api.http_pb2 import HttpRule
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+    from gateway.deprecation import Deprecation
 
 _DATA = Path(__file__).parent / "routes.yaml"
 _LITERAL = r"[A-Za-z0-9._-]+"
@@ -23,6 +25,8 @@ _LITERAL = r"[A-Za-z0-9._-]+"
 _PART = re.compile(
     rf"/(?:(?P<literal>{_LITERAL})|\{{(?P<variable>[a-z_.]+)(?:=(?P<over>(?:{_LITERAL}|\*)(?:/(?:{_LITERAL}|\*))*))?\}})"
 )
+#: What an RPC answers with whose answer is bytes of some type, and no message.
+_BYTES = "google.api.HttpBody"
 _VERBS = ("get", "put", "post", "delete", "patch")
 
 
@@ -103,6 +107,10 @@ class Binding:
     streams: bool
     #: Whether its query may hold what is not ours, which is left out.
     foreign: bool
+    #: Whether its answers go out as they are: those that are bytes of somebody's, and those that show a secret.
+    exact: bool
+    #: Of the RPC, or of this one of its paths.
+    deprecation: Deprecation | None = None
 
     @property
     def name(self) -> str:
@@ -112,11 +120,33 @@ class Binding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A path that anyone may read: answered by Envoy itself with `body`, or by a cluster."""
+    """A path, or all that begins with a prefix, that anyone may read: answered by Envoy itself, or by a cluster.
 
-    path: str
+    Raises:
+        ValueError: It has both a path and a prefix or neither, or a prefix that would cut a segment in two.
+    """
+
+    path: str = ""
+    prefix: str = ""
+    #: What Envoy answers with; JSON.
     body: str = ""
     cluster: str = ""
+    #: Whether it is asked for every few seconds, so that nobody reads in the access log that it was.
+    probe: bool = False
+
+    def __post_init__(self) -> None:
+        if bool(self.path) == bool(self.prefix) or not (self.prefix or "/").endswith("/"):
+            raise ValueError(f"a page has either a path or a prefix that ends with a slash; this one has {self}")
+
+    @property
+    def name(self) -> str:
+        """Tells the page apart, in Envoy's access log."""
+        return self.path or f"{self.prefix}*"
+
+    @property
+    def match(self) -> dict[str, str]:
+        """What Envoy knows it by."""
+        return {"path": self.path} if self.path else {"prefix": self.prefix}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +158,8 @@ class RouteTable:
     pages: Sequence[Page]
     #: The cluster of each RPC that streams, by the RPC's name.
     streams: Mapping[str, str]
+    #: The RPCs that are deprecated themselves, by their names.
+    deprecated: Mapping[str, Deprecation] = field(default_factory=dict)
 
     @property
     def bindings(self) -> Iterator[Binding]:
@@ -152,8 +184,9 @@ class RouteData:
     waiting: Sequence[str]
     streaming: Sequence[str] = field(default_factory=tuple)
     foreign: Sequence[str] = field(default_factory=tuple)
+    secret: Sequence[str] = field(default_factory=tuple)
     rules: descriptors.Rules = field(default_factory=dict)
-    anonymous: Sequence[Mapping[str, str]] = field(default_factory=tuple)
+    anonymous: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
 
     @classmethod
     def load(cls) -> RouteData:
@@ -172,15 +205,22 @@ def route_table(
         services: All services; those of the contract unless told.
 
     Raises:
-        ValueError: A public service's package has no cluster, two RPCs claim one path, or a path cannot be routed.
+        ValueError: A public service's package has no cluster, two RPCs claim one path, a path cannot be routed, or
+            something is marked as deprecated in a way that nobody could follow.
     """
     paths: dict[Template, list[Binding]] = {}
     streams: dict[str, str] = {}
+    deprecated: dict[str, Deprecation] = {}
     for service in descriptors.services() if services is None else services:
         for method in service.methods:
+            if (mark := deprecation.of_rpc(method)) is not None:
+                deprecated[method.full_name] = mark
+            marks = deprecation.of_paths(method)
             if method.full_name in data.streaming and (cluster := _cluster(service, data)) in clusters:
                 streams[method.full_name] = cluster
-            for verb, text, body in _rules(descriptors.rule_of(method, data.rules)):
+            rules = list(_rules(descriptors.rule_of(method, data.rules)))
+            _check_marked_paths(method, marks, [text for _, text, _ in rules])
+            for verb, text, body in rules:
                 binding = Binding(
                     rpc=method.full_name,
                     verb=verb,
@@ -192,11 +232,15 @@ def route_table(
                     waits=method.full_name in data.waiting,
                     streams=method.full_name in data.streaming,
                     foreign=method.full_name in data.foreign,
+                    exact=method.full_name in data.secret or method.output_type.full_name == _BYTES,
+                    deprecation=mark or marks.get(text),
                 )
                 if binding.cluster in clusters:
                     _add(paths.setdefault(binding.template, []), binding)
     ordered = {template: tuple(paths[template]) for template in sorted(paths, key=lambda template: template.order)}
-    return RouteTable(paths=ordered, pages=[Page(**page) for page in data.anonymous], streams=streams)
+    return RouteTable(
+        paths=ordered, pages=[Page(**page) for page in data.anonymous], streams=streams, deprecated=deprecated
+    )
 
 
 def _rules(rule: HttpRule) -> Iterator[tuple[str, str, str]]:
@@ -204,6 +248,21 @@ def _rules(rule: HttpRule) -> Iterator[tuple[str, str, str]]:
     for each in (rule, *rule.additional_bindings):
         if (verb := _verb(each)) is not None:
             yield verb.upper(), getattr(each, verb), each.body
+
+
+def _check_marked_paths(method: MethodDescriptor, marks: Mapping[str, Deprecation], texts: Collection[str]) -> None:
+    """Refuses a mark of what is no path of the RPC, or in the place of which no other path can be told."""
+    for text, mark in marks.items():
+        if text not in texts:
+            raise ValueError(f"{method.full_name} marks {text} as deprecated, which is none of its paths")
+        if mark.instead not in texts or mark.instead in marks:
+            raise ValueError(
+                f"{method.full_name} has {mark.instead} in the place of {text}, which is no path to go on with"
+            )
+        if not Template.parse(mark.instead).variables.keys() <= Template.parse(text).variables.keys():
+            raise ValueError(
+                f"{method.full_name} has {mark.instead} in the place of {text}, which lacks a variable of it"
+            )
 
 
 def _verb(rule: HttpRule) -> str | None:

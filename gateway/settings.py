@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from shared.config import DOCS_URL
+
 #: The field `auth_address` is the variable `PENSTOCK_GATEWAY_AUTH_ADDRESS`.
 PREFIX = "PENSTOCK_GATEWAY_"
 
@@ -15,8 +17,14 @@ class GatewaySettings:
 
     #: Where clients call, HTTP/JSON and gRPC alike.
     address: str = "127.0.0.1:8080"
-    #: Where Envoy's admin interface answers; never in the reach of clients.
+    #: The certificate that is shown there, with those between it and its authority (PEM), and its private key; empty
+    #: for plain HTTP, where what stands before the gateway speaks TLS. Both are read again when they are replaced.
+    tls_certificate: str = ""
+    tls_key: str = ""
+    #: Where Envoy's admin interface answers, which lets whoever reaches it do everything: on this machine's loopback.
     admin_address: str = "127.0.0.1:18001"
+    #: Where `GET /stats/prometheus` and `/ready` are answered, and nothing else of the admin interface; empty for none.
+    metrics_address: str = ""
     #: Where each service answers, `host:port`; a name is resolved again and again, and calls spread over its addresses.
     auth_address: str = "127.0.0.1:18101"
     intake_address: str = "127.0.0.1:18102"
@@ -27,12 +35,18 @@ class GatewaySettings:
     webhooks_address: str = ""
     #: Where the site process answers HTTP.
     site_address: str = "127.0.0.1:18090"
+    #: Where the pages of the documentation are; each error links to its own, `<docs url>/errors/<REASON>`.
+    docs_url: str = DOCS_URL
     #: The OpenTelemetry collector (OTLP over gRPC, `host:port`) that gets the spans; empty for none.
     otlp_address: str = ""
     #: Of 100 requests that begin a trace, how many are recorded; a client's own `traceparent` decides for itself.
     trace_sampling_percent: float = 100.0
     #: How many proxies stand before the gateway and are believed about the client's address (`X-Forwarded-For`).
     trusted_hops: int = 0
+    #: Requests a second that are taken from one address before anybody asks who calls, and how many may come at once
+    #: after a pause; a rate of 0 for no such limit. Of IPv6, a network of 64 bits is one address.
+    address_rate: int = 500
+    address_burst: int = 1000
     #: Origins whose pages may call, such as `https://console.example`; none unless listed.
     cors_origins: tuple[str, ...] = ()
     #: A larger JSON body is refused.

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from gateway.errors import error
+from gateway.access_log import told_of
+from gateway.compression import uncompressed
 from gateway.typed import EnvoyConfig, duration, header, typed
+from shared.errors import MethodNotAllowed, PermissionDenied
+from shared.rpc.status import http_status, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gateway.routes import Binding, Page, RouteTable
     from gateway.settings import GatewaySettings
+    from shared.errors import PenstockError
 
 #: A service answers with an error of its own before Envoy gives up on it.
 _MARGIN = timedelta(seconds=1)
@@ -53,7 +56,7 @@ def virtual_host(table: RouteTable, settings: GatewaySettings) -> EnvoyConfig:
         "request_body_buffer_limit": settings.max_body_bytes * BODIES_READ,
         "routes": [
             *(_page(page) for page in table.pages),
-            *(_wrong_verb(page.path, {"path": page.path}, "GET, HEAD") for page in table.pages),
+            *(_wrong_verb(page.name, page.match, "GET, HEAD", settings) for page in table.pages),
             *_rest(table, settings),
             *(_native_stream(rpc, cluster, settings) for rpc, cluster in table.streams.items()),
             *(
@@ -63,7 +66,7 @@ def virtual_host(table: RouteTable, settings: GatewaySettings) -> EnvoyConfig:
                 if binding.rpc not in table.streams
             ),
             _unknown_rpc(),
-            _tunnel(),
+            _tunnel(settings),
             _unknown_path(),
         ],
     }
@@ -103,8 +106,9 @@ def _preflight(origins: Sequence[str]) -> EnvoyConfig:
 
 def _page(page: Page) -> EnvoyConfig:
     route: EnvoyConfig = {
-        "name": page.path,
-        "match": {"path": page.path, "headers": [_READS]},
+        "name": page.name,
+        "match": {**page.match, "headers": [_READS]},
+        **told_of(path=page.name),
         "typed_per_filter_config": {
             "envoy.filters.http.ext_authz": typed(
                 "extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", disabled=True
@@ -125,7 +129,7 @@ def _rest(table: RouteTable, settings: GatewaySettings) -> Iterator[EnvoyConfig]
         path = {"safe_regex": {"regex": template.regex}} if template.variables else {"path": template.text}
         for binding in bindings:
             yield _binding(binding, path, settings)
-        yield _wrong_verb(template.text, path, ", ".join(sorted(binding.verb for binding in bindings)))
+        yield _wrong_verb(template.text, path, ", ".join(sorted(binding.verb for binding in bindings)), settings)
 
 
 def _binding(binding: Binding, path: EnvoyConfig, settings: GatewaySettings) -> EnvoyConfig:
@@ -136,7 +140,7 @@ def _binding(binding: Binding, path: EnvoyConfig, settings: GatewaySettings) -> 
     return {
         "name": binding.name,
         "match": {**path, "headers": [method, _NOT_GRPC]},
-        **_told(binding.rpc),
+        **_told(binding.rpc, binding.template.text, compressed=not binding.exact),
         "route": _route(binding.cluster, timeout, streams=binding.streams),
         # The service's deadline, as gRPC tells it; the client's own has no say over HTTP.
         "request_headers_to_add": [header("grpc-timeout", _grpc_timeout(timeout - _MARGIN))],
@@ -150,16 +154,22 @@ def _route(cluster: str, timeout: timedelta, *, streams: bool = False) -> EnvoyC
     return route
 
 
-def _wrong_verb(text: str, path: EnvoyConfig, allow: str) -> EnvoyConfig:
+def _wrong_verb(text: str, path: Mapping[str, object], allow: str, settings: GatewaySettings) -> EnvoyConfig:
     message = f"this path does not take this method; it takes {allow}"
-    body = error(405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED", message, {"allow": allow})
+    error = MethodNotAllowed(message, metadata={"allow": allow})
     return {
         "name": f"405 {text}",
         "match": {**path, "headers": [_NOT_GRPC]},
+        **told_of(path=text),
         "typed_per_filter_config": _NOT_TRANSCODED,
-        "direct_response": {"status": 405, "body": {"inline_string": json.dumps(body, separators=(",", ":"))}},
+        "direct_response": _answer(error, settings),
         "response_headers_to_add": [header("content-type", "application/json"), header("allow", allow)],
     }
+
+
+def _answer(error: PenstockError, settings: GatewaySettings) -> EnvoyConfig:
+    body = to_json(error, docs_url=settings.docs_url)
+    return {"status": http_status(error), "body": {"inline_string": body}}
 
 
 def _native(binding: Binding, settings: GatewaySettings) -> EnvoyConfig:
@@ -167,7 +177,7 @@ def _native(binding: Binding, settings: GatewaySettings) -> EnvoyConfig:
     return {
         "name": binding.rpc,
         "match": _native_path(binding.rpc),
-        **_told(binding.rpc),
+        **_told(binding.rpc, _grpc_path(binding.rpc)),
         "route": _route(binding.cluster, timeout),
         "request_headers_to_add": [header("grpc-timeout", _grpc_timeout(timeout - _MARGIN), "ADD_IF_ABSENT")],
     }
@@ -178,23 +188,28 @@ def _native_stream(rpc: str, cluster: str, settings: GatewaySettings) -> EnvoyCo
     return {
         "name": rpc,
         "match": _native_path(rpc),
-        **_told(rpc),
+        **_told(rpc, _grpc_path(rpc)),
         "route": _route(cluster, timeout, streams=True),
         "request_headers_to_add": [header("grpc-timeout", _grpc_timeout(timeout - _MARGIN), "ADD_IF_ABSENT")],
     }
 
 
-def _told(rpc: str) -> EnvoyConfig:
-    """What auth is told beside the request: which RPC it is, whatever its path looks like."""
+def _told(rpc: str, path: str, *, compressed: bool = True) -> EnvoyConfig:
+    """What auth and the log are told beside the request: which RPC it is, whatever its path looks like."""
     told = typed(
         "extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", check_settings={"context_extensions": {"rpc": rpc}}
     )
-    return {"typed_per_filter_config": {"envoy.filters.http.ext_authz": told}}
+    left = {} if compressed else uncompressed()
+    return {**told_of(path=path, rpc=rpc), "typed_per_filter_config": {"envoy.filters.http.ext_authz": told, **left}}
 
 
 def _native_path(rpc: str) -> EnvoyConfig:
+    return {"path": _grpc_path(rpc), "headers": [_GRPC, _POST]}
+
+
+def _grpc_path(rpc: str) -> str:
     service, _, method = rpc.rpartition(".")
-    return {"path": f"/{service}/{method}", "headers": [_GRPC, _POST]}
+    return f"/{service}/{method}"
 
 
 def _unknown_rpc() -> EnvoyConfig:
@@ -207,14 +222,14 @@ def _unknown_rpc() -> EnvoyConfig:
     }
 
 
-def _tunnel() -> EnvoyConfig:
+def _tunnel(settings: GatewaySettings) -> EnvoyConfig:
     """CONNECT has no path, so that no other route is its own; one that has none at all would pass ext_authz by."""
-    body = error(403, "PERMISSION_DENIED", "PERMISSION_DENIED", "this is no proxy; call the API by its paths")
+    error = PermissionDenied("this is no proxy; call the API by its paths")
     return {
         "name": "CONNECT",
         "match": {"connect_matcher": {}},
         # Envoy refuses a tunnel that no route opens before any filter sees it, in the same way.
-        "direct_response": {"status": 403, "body": {"inline_string": json.dumps(body, separators=(",", ":"))}},
+        "direct_response": _answer(error, settings),
     }
 
 

@@ -52,7 +52,7 @@ def default_state() -> Path:
     return Path(os.environ.get(layout.STATE_SETTING) or ROOT / ".penstock")
 
 
-def _run(arguments: argparse.Namespace) -> int:  # noqa: C901  a case a command
+def _run(arguments: argparse.Namespace) -> int:  # noqa: C901, PLR0912  a case a command
     state: Path = arguments.state.resolve()
     match arguments.command:
         case "up":
@@ -67,6 +67,8 @@ def _run(arguments: argparse.Namespace) -> int:  # noqa: C901  a case a command
             commands.restart(state, arguments.program)
         case "rotate-identity":
             commands.rotate_identity(state, arguments.service, at_once=arguments.at_once)
+        case "operator-key":
+            commands.operator_key(state)
         case "archive-read":
             given = arguments
             return 0 if commands.archive_read(state, given.tenant, given.day, keep_going=given.keep_going) else 1
@@ -100,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     rotate = command.add_parser("rotate-identity", help="give a service another key to sign with")
     archive = command.add_parser("archive-read", help="print the archived jobs of a tenant's day")
     command.add_parser("rebuild-history", help="make history anew from the log of jobs while it serves")
+    command.add_parser("operator-key", help="make a key that may do everything, and print it")
     command.add_parser("backup", help="make a backup while everything runs")
     command.add_parser("backups", help="list the backups")
     restore = command.add_parser("restore", help="put a backup in the place of what there is (asks)")

@@ -10,7 +10,7 @@ import urllib.request
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
-from deploy.local import programs
+from deploy.local import programs, trust
 from deploy.local.errors import StackError
 from deploy.local.layout import ROOT
 from deploy.local.private_files import write_private
@@ -24,17 +24,16 @@ if TYPE_CHECKING:
 #: The tenant of the local stack's own key.
 TENANT = "dev"
 URL, API_KEY, WEBHOOK_SECRET = "PENSTOCK_URL", "PENSTOCK_API_KEY", "PENSTOCK_WEBHOOK_SECRET"
+#: So that what a shell reads by `. .penstock/dev.env` reaches the programs that it starts.
+_EXPORT = "export "
 _BOOTSTRAP_TIMEOUT_S = 60
 _TIMEOUT_S = 10
 
 
 def read(stack: Stack) -> Mapping[str, str]:
     """The settings as they are on disk; empty where there are none."""
-    try:
-        text = stack.layout.client_settings.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    lines = (line.removeprefix(_EXPORT) for line in _text(stack).splitlines())
+    return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
 def ensure(stack: Stack) -> Mapping[str, str]:
@@ -43,8 +42,7 @@ def ensure(stack: Stack) -> Mapping[str, str]:
     Raises:
         StackError: The key could not be made.
     """
-    known = read(stack)
-    key = known.get(API_KEY, "")
+    key = read(stack).get(API_KEY, "")
     if not key or _is_refused(stack, key):
         key = make_key(stack, tenant=TENANT, name="local")
     settings = {
@@ -52,8 +50,9 @@ def ensure(stack: Stack) -> Mapping[str, str]:
         API_KEY: key,
         WEBHOOK_SECRET: _callback_secret(stack, key),
     }
-    if settings != known:
-        write_private(stack.layout.client_settings, "".join(f"{name}={text}\n" for name, text in settings.items()))
+    text = "".join(f"{_EXPORT}{name}={value}\n" for name, value in settings.items())
+    if text != _text(stack):
+        write_private(stack.layout.client_settings, text)
     return settings
 
 
@@ -90,6 +89,14 @@ def make_key(stack: Stack, *, tenant: str, name: str, scopes: tuple[str, ...] = 
     return answer.stdout.strip()
 
 
+def _text(stack: Stack) -> str:
+    """What the file holds; nothing where there is none."""
+    try:
+        return stack.layout.client_settings.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
 def _callback_secret(stack: Stack, key: str) -> str:
     """The secret that signs the callbacks of the key's tenant."""
     with _get(stack, "/api/v1/callbackSecret", key) as answer:
@@ -109,4 +116,5 @@ def _get(stack: Stack, path: str, key: str) -> http.client.HTTPResponse:
     request = urllib.request.Request(  # noqa: S310  our own address
         stack.layout.url + path, headers={"Authorization": f"Bearer {key}"}
     )
-    return cast("http.client.HTTPResponse", urllib.request.urlopen(request, timeout=_TIMEOUT_S))  # noqa: S310  the same
+    answer = urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=trust.context(stack.layout))  # noqa: S310  the same
+    return cast("http.client.HTTPResponse", answer)

@@ -18,6 +18,7 @@ from deploy.local.console import Progress, table
 from deploy.local.errors import StackError
 from deploy.local.programs import PROGRAMS, Program, Tier
 from deploy.local.stack import Stack
+from shared.permissions import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -147,6 +148,18 @@ def rotate_identity(state: Path, issuer: str, *, at_once: bool) -> None:
     print(f"{issuer} has another key to sign with; what it signed with the one before {until}.")
     if stack.is_running():
         restart(state, issuer)
+
+
+def operator_key(state: Path) -> None:
+    """Makes a key that may do everything, and prints it alone.
+
+    Raises:
+        StackError: The stack is not up, or the key could not be made.
+    """
+    stack = existing(state)
+    if not stack.is_running():
+        raise StackError("Penstock is not up; `make up` starts it")
+    print(client_settings.make_key(stack, tenant="operators", name="operator", scopes=tuple(sorted(Scope))))
 
 
 def archive_read(state: Path, tenant: str, day: str, *, keep_going: bool) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from deploy.local.errors import StackError
-from deploy.local.layout import BIN
+from deploy.local.layout import BIN, setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,23 +24,39 @@ def prepare(layout: Layout) -> None:
     Raises:
         StackError: Envoy refuses them.
     """
-    from gateway import GatewayError, GatewaySettings, build  # noqa: PLC0415  it takes a third of a second, and most commands need it not
+    # It takes a third of a second, and most commands need it not.
+    from gateway import GatewayError, GatewaySettings, build  # noqa: PLC0415  see above
+    from gateway.settings import PREFIX  # noqa: PLC0415  see above
 
     services = {
         field.name: layout.address(port)
         for field in fields(GatewaySettings)
         if (port := field.name.removesuffix("_address")) in layout.ports
     }
+    options = layout.options
     settings = GatewaySettings(
         address=layout.address("gateway"),
         admin_address=layout.address("gateway_admin"),
-        otlp_address=layout.options.otlp_address,
+        docs_url=layout.docs_url,
+        tls_certificate=options.tls_certificate,
+        tls_key=options.tls_key,
+        otlp_address=options.otlp_address,
     )
     settings = replace(settings, max_connections=max_connections(settings.max_connections))
+    if options.gateway_address_rate:
+        settings = replace(settings, address_rate=_address_rate(options.gateway_address_rate))
     try:
         build(replace(settings, **services), layout.gateway)
     except GatewayError as error:
-        raise StackError(f"gateway: {error}") from error
+        told = str(error).replace(f"{PREFIX}TLS_", setting("tls_"))  # by the names that were set here
+        raise StackError(f"gateway: {told}") from error
+
+
+def _address_rate(text: str) -> int:
+    if not text.isdecimal():
+        name = setting("gateway_address_rate")
+        raise StackError(f"{name} is {text!r}; it takes a number of requests a second, or 0 for as many as come")
+    return int(text)
 
 
 def max_connections(wanted: int) -> int:

@@ -51,6 +51,11 @@ class Options:
     key_rate_limit: str = ""
     tenant_rate_limit: str = ""
     address_rate_limit: str = ""
+    #: Requests a second that the gateway takes from one address, 0 for as many as come; its own default where empty.
+    gateway_address_rate: str = ""
+    #: The certificate and the key (PEM) with which the gateway speaks TLS; empty for plain HTTP.
+    tls_certificate: str = ""
+    tls_key: str = ""
     #: A file with providers of your own, as auth's `PENSTOCK_PROVIDERS_FILE` takes it; empty for none.
     providers_file: str = ""
     #: A file with what this mesh is known by at providers (`PENSTOCK_PROVIDER_CLIENTS_FILE`); empty for none.
@@ -123,7 +128,12 @@ class Layout:
     @property
     def url(self) -> str:
         """The gateway's URL."""
-        return f"http://{self.address('gateway')}"
+        return f"{'https' if self.options.tls_certificate else 'http'}://{self.address('gateway')}"
+
+    @property
+    def docs_url(self) -> str:
+        """Where the gateway shows the documentation."""
+        return f"{self.url}/docs"
 
     def password_file(self, server: str, user: str) -> Path:
         """The password of a server's user."""
@@ -187,6 +197,11 @@ class Layout:
 REPLICA_SET = "penstock"
 
 
+def setting(option: str) -> str:
+    """The variable that sets an option."""
+    return f"{_PREFIX}{option.upper()}"
+
+
 def setting_of(port: str) -> str:
     """The variable that moves a port."""
     return f"{_PREFIX}{port.upper()}_PORT"
@@ -207,7 +222,7 @@ def chosen(state: Path, defaults: Mapping[str, int], environment: Mapping[str, s
         if taken_by is not None:
             raise SettingError(f"{setting_of(name)} and {setting_of(taken_by)} are both {text}; move one of them")
         ports[name] = int(text)
-    settings = {f"{_PREFIX}{field.name.upper()}": field.name for field in fields(Options)}
+    settings = {setting(field.name): field.name for field in fields(Options)}
     options = {field: environment[setting] for setting, field in settings.items() if setting in environment}
     known = {STATE_SETTING, *settings, *(setting_of(name) for name in defaults)}
     for name in environment:

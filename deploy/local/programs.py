@@ -70,6 +70,7 @@ def _service(
             "PENSTOCK_SERVICE_KEY_FILE": str(identity_keys.private_key_file(layout.secrets, name)),
             "PENSTOCK_LOG_LEVEL": layout.options.log_level,
             "PENSTOCK_OTLP_ADDRESS": layout.options.otlp_address,
+            "PENSTOCK_DOCS_URL": layout.docs_url,
             "PENSTOCK_ENVIRONMENT": layout.options.environment,
             "PENSTOCK_CRASH_POINTS": layout.options.crash_points,
             **users.settings(layout, name),
@@ -239,6 +240,7 @@ PROGRAMS: Sequence[Program] = (
         environment=lambda layout: {
             "PENSTOCK_SITE_ADDRESS": layout.address("site"),
             "PENSTOCK_SITE_SERVICES": ",".join(f"{each.name}={layout.address(each.name)}" for each in _SERVICES),
+            "PENSTOCK_SITE_DOCS_URL": layout.docs_url,
             "PENSTOCK_SITE_LOG_LEVEL": layout.options.log_level,
         },
     ),

@@ -9,6 +9,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from deploy.access.rights import OPERATOR
+from deploy.local import trust
 from deploy.local.layout import HOST
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ def check_gateway(layout: Layout) -> None:
 def ready_parts(layout: Layout, *, port: str = "gateway") -> tuple[bool, dict[str, str]]:
     """Whether the mesh is ready, and how each part of it stands, by the `/readyz` of the gateway or of the site."""
     try:
-        with urllib.request.urlopen(f"http://{layout.address(port)}/readyz", timeout=_READYZ_TIMEOUT_S) as answer:
+        gateway = port == "gateway"
+        url = layout.url if gateway else f"http://{layout.address(port)}"
+        trusted = trust.context(layout) if gateway else None
+        with urllib.request.urlopen(f"{url}/readyz", timeout=_READYZ_TIMEOUT_S, context=trusted) as answer:  # noqa: S310  our own address
             return True, _parts(answer.read())
     except urllib.error.HTTPError as error:
         return False, _parts(error.read())

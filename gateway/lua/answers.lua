@@ -44,7 +44,7 @@ OWN[502] = OWN[503]
 
 local function own_error(http)
   local own = OWN[http] or OWN[http < 500 and 400 or 500]
-  return error_body(http, own[1], own[3], { error_info(own[2], own[4]) })
+  return error_body(http, own[1], own[2], own[3], own[4])
 end
 
 -- What a service said, as the transcoder has put it: {"code": …, "message": …, "details": […]}.
@@ -62,7 +62,8 @@ local function from_service(text, http)
   if not find(rest, '"message":', 1, true) then rest = ',"message":"no more is known"' .. rest end
   if not find(rest, '"@type":"type.googleapis.com/google.rpc.ErrorInfo"', 1, true) then
     if http >= 500 then return own_error(http) end -- gRPC's or Envoy's own words: of sockets and streams
-    local info = error_info(REASONS[status] or "INTERNAL")
+    local reason = REASONS[status] or "INTERNAL"
+    local info = error_info(reason) .. "," .. help(reason)
     if find(rest, '"details":[', 1, true) then
       rest = gsub(rest, '"details":%[', function(start) return start .. info .. "," end, 1)
     else
@@ -75,16 +76,16 @@ end
 
 -- What is left to the transcoder to find, after all the checks before it. Its words name the field, and are plain.
 local function from_transcoder(text)
-  return error_body(400, "INVALID_ARGUMENT", (gsub(text, "[^\32-\126]+", " ")), { error_info("INVALID_ARGUMENT") })
+  return error_body(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", (gsub(text, "[^\32-\126]+", " ")))
 end
 
 local function from_route(text)
-  return error_body(404, "NOT_FOUND", text,
-    { error_info("ROUTE_NOT_FOUND", { path = sub(text, #UNKNOWN_PATH + 1) }) })
+  return error_body(404, "NOT_FOUND", "ROUTE_NOT_FOUND", text, { path = sub(text, #UNKNOWN_PATH + 1) })
 end
 
 local function from_envoy(text, http)
   if http == 400 and text ~= "" and text ~= "Bad Request" then return from_transcoder(text) end
+  if http == 429 then return error_body(http, OWN[http][1], OWN[http][2], text, { scope = "address" }) end
   if http == 404 and sub(text, 1, #UNKNOWN_PATH) == UNKNOWN_PATH then return from_route(text) end
   return own_error(http)
 end
@@ -93,8 +94,10 @@ local function is_shaped(text)
   return find(text, '^%s*{%s*"error"%s*:%s*{') ~= nil
 end
 
-local function is_json(headers)
-  return find(header(headers, "content-type") or "", "^application/json") ~= nil
+-- What comes so is meant as it is: Envoy's own words are plain text.
+local function is_page(headers)
+  local media = header(headers, "content-type") or ""
+  return find(media, "^application/json") ~= nil or find(media, "^text/html") ~= nil
 end
 
 -- Each worker has a Lua state of its own, and without this all of them would draw the same numbers.
@@ -114,6 +117,7 @@ end
 function envoy_on_request(handle)
   local headers = handle:headers()
   remove_unreadable(headers)
+  note_route(handle, headers)
   local id = header(headers, "x-request-id")
   if id and (#id > 128 or find(id, "[^%w._:-]")) then
     headers:replace("x-request-id", format("%s-%08x", tostring(handle:timestamp()), math.random(0, 0x7fffffff)))
@@ -122,6 +126,7 @@ end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
+  tell_deprecated(handle, headers)
   if is_grpc(header(headers, "content-type")) then return end
   for _, name in ipairs(GRPC_HEADERS) do headers:remove(name) end -- the transcoder leaves them behind
   local http = tonumber(header(headers, ":status"))
@@ -143,7 +148,7 @@ function envoy_on_response(handle)
     local status
     shaped, status = from_service(text, http)
     http = status or http
-    if not shaped and not is_json(headers) then shaped = from_envoy(text, http) end -- JSON is a page of the site's
+    if not shaped and not is_page(headers) then shaped = from_envoy(text, http) end
   end
   if shaped then
     body:setBytes(shaped)

@@ -178,6 +178,7 @@ message_member = function(position, code, key, fields, seen)
   if seen[field] and seen[field] ~= key then violate(format("is another spelling of %s, which is given too", seen[field])) end
   seen[field] = key
   if code == 110 then return after_literal(position, code) end -- null is as good as left out
+  if field.deprecated then used[field.deprecated] = true end
   if field.oneof then
     local other = seen[field.oneof .. "\0"]
     if other and other ~= key then violate(format("is given beside %s; give one of them", other)) end
@@ -209,7 +210,7 @@ end
 -- `said` holds the fields that the path has given, by their JSON names. `within` is the field of the request that the body
 -- is, or empty: paths begin with it, as a service's do.
 local function body_fault(body, fields, said, within)
-  text, trail, depth, violations, bound = body, {}, 0, {}, said
+  text, trail, depth, violations, bound, used = body, {}, 0, {}, said, {}
   if within ~= "" then trail, depth = { within }, 1 end
   local well, problem = pcall(walk, fields)
   local found = violations

@@ -17,12 +17,14 @@ local function parameter_fault(field, value, seen, said)
   if field.map or not ACCEPTED[field.kind] then return "cannot be given in the query" end
   if seen[field] and not field.repeated then return "is given twice" end
   seen[field] = true
+  if field.deprecated then used[field.deprecated] = true end
   return value_fault(value, field)
 end
 
 -- All that is wrong with the query of a request that has these fields; `fields` is nil where nothing is known of them.
 local function query_violations(query, fields, said)
   local violations, seen = {}, {}
+  used = {}
   for pair in string.gmatch(query, "[^&]+") do
     local raw_name, raw_value = match(pair, "^([^=]*)=?(.*)$")
     local name, name_fault = percent_decoded((gsub(raw_name, "%+", " ")))

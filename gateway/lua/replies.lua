@@ -34,8 +34,17 @@ local function bad_request(violations)
   return '{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[' .. concat(parts, ",") .. "]}"
 end
 
--- The whole body; details is a list of JSON texts.
-local function error_body(code, status, message, details)
+-- A google.rpc.Help: the page on the reason.
+local function help(reason)
+  return '{"@type":"type.googleapis.com/google.rpc.Help","links":[{"description":"' .. HELP_DESCRIPTION
+    .. '","url":' .. quoted(DOCS_URL .. "/errors/" .. reason) .. "}]}"
+end
+
+-- The whole body; metadata is a table of texts, or nil, and violations are as `bad_request` takes them, or nil.
+local function error_body(code, status, reason, message, metadata, violations)
+  local details = { error_info(reason, metadata) }
+  if violations then details[2] = bad_request(violations) end
+  details[#details + 1] = help(reason)
   return format('{"error":{"code":%d,"status":"%s","message":%s,"details":[%s]}}',
     code, status, quoted(message), concat(details, ","))
 end

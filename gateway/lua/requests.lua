@@ -6,11 +6,9 @@ local MINOR_VERSION = "^v1%.%d%d?%d?$"
 
 local function refuse(handle, code, reason, message, options)
   options = options or {}
-  local details = { error_info(reason, options.metadata) }
-  if options.violations then details[2] = bad_request(options.violations) end
   handle:respond(
     { [":status"] = tostring(code), ["content-type"] = "application/json" },
-    error_body(code, "INVALID_ARGUMENT", message, details)
+    error_body(code, "INVALID_ARGUMENT", reason, message, options.metadata, options.violations)
   )
 end
 
@@ -18,7 +16,7 @@ end
 local function refuse_unsigned(handle, message)
   handle:respond(
     { [":status"] = "401", ["content-type"] = "application/json", ["www-authenticate"] = "Bearer" },
-    error_body(401, "UNAUTHENTICATED", message, { error_info("UNAUTHENTICATED") })
+    error_body(401, "UNAUTHENTICATED", "UNAUTHENTICATED", message)
   )
 end
 
@@ -95,6 +93,7 @@ local function check_body(handle, route, said, signed)
   end
   if not is_json(headers) then return refuse_media_type(handle, headers) end
   local fault = body_fault(buffer:getBytes(0, length), MESSAGES[route.body], said, route.within)
+  note_used(handle)
   if not fault then return end
   if fault.violations then return refuse_fields(handle, fault.violations) end
   refuse(handle, 400, "INVALID_ARGUMENT", fault.message)
@@ -128,6 +127,7 @@ local function check(handle)
   if query ~= "" then
     local fields = route and (route.body == "" and MESSAGES[route.message] or {})
     for _, violation in ipairs(query_violations(query, fields, said)) do violations[#violations + 1] = violation end
+    note_used(handle)
   end
   if #violations > 0 then return refuse_fields(handle, violations) end
   if route then check_body(handle, route, said, signed) end
@@ -140,7 +140,6 @@ function envoy_on_request(handle)
   handle:logErr("request_check_failed: " .. tostring(fault))
   handle:respond(
     { [":status"] = "500", ["content-type"] = "application/json" },
-    error_body(500, "INTERNAL", "an internal error occurred; report it with the X-Request-Id of this answer",
-      { error_info("INTERNAL") })
+    error_body(500, "INTERNAL", "INTERNAL", "an internal error occurred; report it with the X-Request-Id of this answer")
   )
 end
