@@ -43,17 +43,34 @@ class Authority:
         """Its own certificate (PEM)."""
         return self.folder / "authority.pem"
 
-    def server(self, name: str, *, expired: bool = False) -> ssl.SSLContext:
-        """What a server of this name shows.
+    def server(self, *names: str, expired: bool = False) -> ssl.SSLContext:
+        """What a server of these names shows.
 
         Args:
-            name: A host's name, or its address.
+            names: Names of a host, or its addresses.
             expired: Whether its certificate was good until an hour ago.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         until = datetime.now(UTC) + (-_HOUR if expired else _HOUR)
-        certificate = _of_host(_certificate(_named(name), self._name, key, until=until), name)
-        return _server(self.folder / f"{name}.pem", key, certificate.sign(self._key, hashes.SHA256()))
+        certificate = _of_host(_certificate(_named(names[0]), self._name, key, until=until), *names)
+        return _server(self.folder / f"{names[0]}.pem", key, certificate.sign(self._key, hashes.SHA256()))
+
+    def issue(self, certificate: Path, key: Path, *, name: str = "127.0.0.1", good_for: timedelta = _HOUR) -> int:
+        """Writes a server's certificate and its key into files; answers with its serial number.
+
+        Args:
+            certificate: Where to.
+            key: Where to.
+            name: A host's name, or its address.
+            good_for: From now; less than nothing for one that has expired.
+        """
+        private = ec.generate_private_key(ec.SECP256R1())
+        until = datetime.now(UTC) + good_for
+        made = _of_host(_certificate(_named(name), self._name, private, until=until), name)
+        signed = made.sign(self._key, hashes.SHA256())
+        certificate.write_bytes(signed.public_bytes(Encoding.PEM))
+        key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return signed.serial_number
 
 
 def self_signed(folder: Path, name: str = "127.0.0.1") -> ssl.SSLContext:
@@ -77,12 +94,15 @@ def _certificate(
     )
 
 
-def _of_host(certificate: x509.CertificateBuilder, name: str) -> x509.CertificateBuilder:
+def _of_host(certificate: x509.CertificateBuilder, *names: str) -> x509.CertificateBuilder:
+    return certificate.add_extension(x509.SubjectAlternativeName(map(_general_name, names)), critical=False)
+
+
+def _general_name(name: str) -> x509.GeneralName:
     try:
-        host: x509.GeneralName = x509.IPAddress(ip_address(name))
+        return x509.IPAddress(ip_address(name))
     except ValueError:
-        host = x509.DNSName(name)
-    return certificate.add_extension(x509.SubjectAlternativeName([host]), critical=False)
+        return x509.DNSName(name)
 
 
 def _server(pem: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> ssl.SSLContext:
