@@ -53,6 +53,10 @@ restart: $(INSTALLED) ## Restart a program: make restart s=intake
 rotate-identity: $(INSTALLED) ## Give a service another key to sign with: make rotate-identity s=auth [at_once=1]
 	@$(if $(s),$(STACK) rotate-identity $(s) $(if $(at_once),--at-once),echo "say which service: make rotate-identity s=auth"; exit 2)
 
+.PHONY: operator-key
+operator-key: $(INSTALLED) ## Make a key that may do everything, and print it
+	@$(STACK) operator-key
+
 .PHONY: backup
 backup: $(INSTALLED) ## Make a backup while everything runs
 	@$(STACK) backup
@@ -99,6 +103,15 @@ test-integration: $(INSTALLED) ## Run the contract and integration tests on real
 test-e2e: $(INSTALLED) ## Run the tests that go through Envoy to a whole mesh of their own
 	@pytest tests/e2e
 
+.PHONY: test-browser
+test-browser: $(INSTALLED) ## Use /docs as a person does, in Chromium, before a whole mesh; keeps pictures in .penstock/browser
+	@command -v chromium >/dev/null || { echo "tests/browser drives chromium, which is not on the PATH; install it (Debian: apt-get install chromium)"; exit 1; }
+	@pytest tests/browser
+
+.PHONY: api-fuzz
+api-fuzz: $(INSTALLED) ## Call every operation as its document allows and as it does not: make api-fuzz [minutes=5] [seed=7]
+	@API_FUZZ_MINUTES=$(or $(minutes),5) API_FUZZ_SEED=$(seed) pytest tests/e2e/document
+
 .PHONY: chaos
 chaos: $(INSTALLED) ## Kill everything while jobs are in flight: make chaos [minutes=30] [seed=7]
 	@CHAOS_MINUTES=$(or $(minutes),0) CHAOS_SEED=$(seed) pytest -s tests/chaos
@@ -132,6 +145,8 @@ imports: $(INSTALLED) ## Check who imports whom
 proto: $(INSTALLED) ## Generate protos/gen anew, and what else follows from the protos
 	@$(PYTHON) protos/generate.py
 	@$(PYTHON) -m deploy.event_types
+	@$(PYTHON) -m deploy.error_pages
+	@$(PYTHON) -m deploy.openapi
 
 .PHONY: proto-check
 proto-check: $(INSTALLED) ## Check that protos/gen is what the protos say, and lint the protos
@@ -150,6 +165,6 @@ check: lint types imports proto-check test ## Run what CI runs
 setup: $(INSTALLED) ## Make .venv with everything in it; all other targets do that by themselves
 	@echo ".venv holds what requirements.lock names"
 
-$(INSTALLED): requirements.lock protos/pyproject.toml deploy/setup.sh
+$(INSTALLED): requirements.lock protos/pyproject.toml gateway/site/package-lock.json deploy/setup.sh
 	@bash deploy/setup.sh install
 	@touch $@

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import re
 import subprocess
@@ -31,7 +32,9 @@ MAX_LINES = 400
 #: The generated code's, and the lock's; neither is written by hand.
 GENERATED = ("protos/gen/", "requirements.lock")
 #: Built here from parts, so that this file holds none of them.
-INDEX_ADDRESSES = tuple("".join(parts) for parts in (("files.python", "hosted.org"), ("py", "pi.org/simple")))
+INDEX_ADDRESSES = tuple(
+    "".join(parts) for parts in (("files.python", "hosted.org"), ("py", "pi.org/simple"), ("registry.", "npmjs.org"))
+)
 
 
 def tracked() -> list[Path]:
@@ -132,6 +135,16 @@ def test_every_direct_dependency_is_locked_with_hashes() -> None:
     lock = (ROOT / "requirements.lock").read_text()
     locked = re.findall(r"^([a-z0-9-]+)==[^\n]*\\\n    --hash=sha256:", lock, re.MULTILINE)
     assert {re.split(r"[^a-z0-9-]", requirement)[0] for requirement in named} - set(locked) == set()
+
+
+def test_what_npm_installs_is_locked_with_hashes_and_without_addresses() -> None:
+    site = ROOT / "gateway/site"
+    lock = json.loads((site / "package-lock.json").read_text())["packages"]
+    assert lock[""]["dependencies"] == json.loads((site / "package.json").read_text())["dependencies"]
+    installed = {name: package for name, package in lock.items() if name}
+    assert installed
+    assert [name for name, package in installed.items() if not package["integrity"].startswith("sha512-")] == []
+    assert [name for name, package in installed.items() if "resolved" in package] == []
 
 
 def test_every_test_that_the_page_on_security_names_exists() -> None:

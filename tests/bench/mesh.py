@@ -40,7 +40,9 @@ _TOKEN_LIFETIME = timedelta(hours=6)
 MAX_PENDING_JOBS = 1_000_000
 #: Requests a minute that a key, and a tenant, may make here.
 RATE_LIMIT = 100_000_000
-_OPTIONS = Options(key_rate_limit=str(RATE_LIMIT), tenant_rate_limit=str(RATE_LIMIT))
+_OPTIONS = Options(
+    key_rate_limit=str(RATE_LIMIT), tenant_rate_limit=str(RATE_LIMIT), gateway_address_rate=str(RATE_LIMIT)
+)
 _SUBMIT_RPC = "/penstock.jobs.v1.JobService/SubmitJob"
 _BATCH_RPC = "/penstock.jobs.v1.JobService/SubmitBatch"
 _BATCH_TIMEOUT_S = 900.0

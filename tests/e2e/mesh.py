@@ -183,6 +183,7 @@ def _beside(flickr: Flickr) -> Iterator[Mesh]:
         crash_points=str(armed),
         key_rate_limit=_NEVER_REACHED,
         tenant_rate_limit=_NEVER_REACHED,
+        gateway_address_rate=_NEVER_REACHED,
         **flickr_.settings(flickr, folder),
     )
     stack = Stack(layout.on_free_ports(folder, programs.PORTS, options))

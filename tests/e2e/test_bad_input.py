@@ -139,7 +139,7 @@ def test_a_body_that_is_not_json_by_its_own_word_is_refused(api: Api) -> None:
     assert (answer.status, answer.reason) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/v1", "/api/v1/job", "/api/v2/jobs", "/api/v1/jobs/x/y/z"])
+@pytest.mark.parametrize("path", ["/api", "/api/v1", "/api/v1/job", "/api/v2/jobs", "/api/v1/jobs/x/y/z"])
 def test_an_unknown_path_is_not_found(api: Api, path: str) -> None:
     answer = api.call("GET", path)
     assert (answer.status, answer.reason) == (404, "ROUTE_NOT_FOUND"), answer.body

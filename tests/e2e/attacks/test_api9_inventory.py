@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gateway.routes import RouteData
 from shared.permissions import PERMISSIONS
+from tests import api_table
 from tests.e2e.api import TIMEOUT_S, Api
 from tests.e2e.attacks import rpcs
 
@@ -20,16 +20,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.mesh import Mesh
 
-PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 #: Routes that lead nowhere: what they answer says so.
 NOWHERE = {"unknown rpc", "unknown path", "CONNECT"}
-
-
-def documented() -> dict[str, tuple[str, str]]:
-    """The rows of the page: what is said of HTTP, and the scope, by `Service.Rpc`."""
-    table = PAGE.read_text(encoding="utf-8").partition("| RPC | HTTP | scope |\n")[2].partition("\n\n")[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[1:]]
-    return {cells[0].strip("`"): (cells[1], cells[2].lstrip("`").partition("`")[0]) for cells in rows}
 
 
 def routes(mesh: Mesh) -> Iterator[dict[str, Any]]:
@@ -51,25 +43,28 @@ def routes(mesh: Mesh) -> Iterator[dict[str, Any]]:
         yield from host["routes"]
 
 
+def anonymous() -> set[str]:
+    """The pages that anyone may read, and `*` where they are all that begins so."""
+    return {page.get("path") or f"{page['prefix']}*" for page in RouteData.load().anonymous}
+
+
 def readable(path: str) -> str:
-    """A path as the page has it: a name that is `operations/*` is `operations/{id}` to a reader."""
-    return re.sub(r"\{\w+=([^}]*)\}", lambda variable: variable[1].replace("*", "{id}"), path)
+    """A path as the page has it: a name that is `operations/*` is `operations/{operation_id}` to a reader."""
+    return re.sub(r"\{\w+=([^}]*)\}", lambda variable: variable[1].replace("*", "{operation_id}"), path)
 
 
 def test_the_page_has_every_rpc_with_its_paths_and_its_scope_and_no_other() -> None:
-    told = documented()
-    assert told.pop("health")
+    told = api_table.rows()
     assert set(told) == {str(rpc) for rpc in rpcs.public()}
     for rpc in rpcs.public():
-        http, scope = told[str(rpc)]
-        paths = {(verb, path.partition("?")[0]) for verb, path in re.findall(r"`([A-Z]+) (/[^`]*)`", http)}
-        assert paths == {(binding.verb, readable(binding.template.text)) for binding in rpc.bindings}, rpc
+        row = told[str(rpc)]
+        assert set(row.bindings) == {(binding.verb, readable(binding.template.text)) for binding in rpc.bindings}, rpc
         permission = PERMISSIONS[rpc.path]
-        assert scope == ("none" if permission.anonymous else permission.scope), rpc
+        assert row.scope == ("none" if permission.anonymous else permission.scope), rpc
 
 
 def test_envoy_routes_what_is_documented_and_nothing_else(mesh: Mesh) -> None:
-    expected = {page["path"] for page in RouteData.load().anonymous} | NOWHERE
+    expected = anonymous() | NOWHERE
     for rpc in rpcs.public():
         expected |= {binding.name for binding in rpc.bindings} | {rpc.method.full_name}
     found = {route["name"]: route for route in routes(mesh)}
@@ -84,8 +79,7 @@ def test_only_documented_pages_are_answered_without_a_key(mesh: Mesh) -> None:
         for route in routes(mesh)
         if route.get("typed_per_filter_config", {}).get("envoy.filters.http.ext_authz", {}).get("disabled")
     }
-    told = set(re.findall(r"`GET (/[^`]*)`", documented()["health"][0]))
-    assert open_ == told == {page["path"] for page in RouteData.load().anonymous}
+    assert open_ == api_table.pages() == anonymous()
 
 
 @pytest.mark.parametrize("rpc", rpcs.internal())

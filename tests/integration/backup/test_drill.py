@@ -186,10 +186,10 @@ class Drill:
         return jobs if all(job["state"] in TERMINAL for job in jobs.values()) else {}
 
     async def _ends(self) -> dict[str, list[int]]:
-        """The revisions of the ends that the log tells, by job."""
+        """The revisions of the ends that the log tells, by job; one that was published again has its own once more."""
         ends: defaultdict[str, list[int]] = defaultdict(list)
         for _, event in await Run(self._mesh, [], self._end, SEED)._log():
-            if event.finished_at.seconds:
+            if event.finished_at.seconds and event.revision not in ends[event.job_id]:
                 ends[event.job_id].append(event.revision)
         return dict(ends)
 

@@ -14,6 +14,7 @@ import pytest
 
 from deploy.local import layout, processes, programs
 from deploy.local.layout import ROOT, Layout
+from shared.config import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,15 @@ class CommandLine:
         return output
 
     def settings(self) -> dict[str, str]:
-        return dict(line.split("=", 1) for line in self.layout.client_settings.read_text().splitlines())
+        """What a program finds in its environment that is started by a shell which has read the file."""
+        shown = subprocess.run(
+            ("bash", "-c", '. "$0" && env', str(self.layout.client_settings)),
+            capture_output=True,
+            check=True,
+            env={"PATH": os.environ["PATH"]},
+        )
+        lines = shown.stdout.decode().splitlines()
+        return dict(line.split("=", 1) for line in lines if line.startswith(PREFIX))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +34,25 @@ def envoy(all_services: Services, tmp_path_factory: pytest.TempPathFactory) -> I
         yield envoy
 
 
+@pytest.fixture(scope="package")
+def site(all_services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Envoy]:
+    """Envoy and the site; `away` names a service that does not answer."""
+    free = layout.on_free_ports(layout.ROOT, {"site": 0, "away": 0})
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")},
+        "PENSTOCK_SITE_ADDRESS": free.address("site"),
+        "PENSTOCK_SITE_SERVICES": f"intake={all_services.address},away={free.address('away')}",
+    }
+    process = subprocess.Popen([sys.executable, "-m", "gateway.site"], cwd=layout.ROOT, env=environment)
+    try:
+        settings = settings_for(all_services.address, site_address=free.address("site"))
+        with envoys.running(settings, tmp_path_factory.mktemp("site")) as envoy:
+            yield envoy
+    finally:
+        process.terminate()
+        assert process.wait(10) in {0, -15}
+
+
 @pytest.fixture
 def services(all_services: Services) -> Iterator[Services]:
     """The services, with nothing received."""
@@ -52,6 +74,7 @@ def settings_for(address: str, **changes: object) -> GatewaySettings:
         "history_address": address,
         "site_address": free.address("nowhere"),
         "cors_origins": ("https://console.example",),
+        "address_rate": 0,  # tests flood, all from one address
         **changes,
     }
     return GatewaySettings(**values)  # type: ignore[arg-type]  the fields' types are checked by their tests

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gateway
+from shared.config import DOCS_URL
 from tests.integration.gateway.stand_ins import GOOD_KEY
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Answer:
         assert error["code"] == self.status
         assert error["message"]
         assert self.info["domain"] == "penstock.dev"
+        assert self.page == f"{DOCS_URL}/errors/{self.info['reason']}"
         return error
 
     @property
@@ -59,6 +61,13 @@ class Answer:
         details = self.json["error"]["details"]
         (info,) = [each for each in details if each["@type"] == "type.googleapis.com/google.rpc.ErrorInfo"]
         return info
+
+    @property
+    def page(self) -> str:
+        """Where the one link leads that the error has."""
+        details = self.json["error"]["details"]
+        (link,) = [each for each in details if each["@type"] == "type.googleapis.com/google.rpc.Help"]
+        return link["links"][0]["url"]
 
     @property
     def fields(self) -> dict[str, str]:

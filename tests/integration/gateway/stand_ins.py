@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from google.longrunning import operations_pb2, operations_pb2_grpc
-from google.protobuf import empty_pb2
+from google.protobuf import empty_pb2, json_format, struct_pb2
 from penstock.auth.v1 import auth_pb2, auth_pb2_grpc
 from penstock.gateway.v1 import external_auth_pb2, external_auth_pb2_grpc
 from penstock.history.v1 import history_pb2, history_pb2_grpc
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 GOOD_KEY = "good"
 TENANT = "acme"
+KEY_ID = "key_1"
 _START_TIMEOUT_S = 60.0
 
 
@@ -289,9 +290,10 @@ class _Authorization(external_auth_pb2_grpc.AuthorizationServicer):
             if self._services.signed_digest is not None:
                 told.append(_header(SIGNED_DIGEST_HEADER, self._services.signed_digest))
             return external_auth_pb2.CheckResponse(
+                dynamic_metadata=json_format.ParseDict({"tenant": TENANT, "principal": KEY_ID}, struct_pb2.Struct()),
                 ok_response=external_auth_pb2.OkHttpResponse(
                     headers=told, headers_to_remove=["authorization", "x-api-key"]
-                )
+                ),
             )
         error = errors.Unauthenticated("this call carries no API key")
         rich = status.to_status(error)

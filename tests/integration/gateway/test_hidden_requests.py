@@ -85,6 +85,7 @@ PATHS = (
     *("//healthz", "/./healthz", "/healthz/", "/healthz/.", "/healthz;x", "/healthz%00", "/healthz%2f", "/%68ealthz"),
     *("/healthz/../api/v1/keys", "/healthz/..%2fapi/v1/keys", "/healthz/%2e%2e/api/v1/keys", "/healthz\\..\\api"),
     *("/readyz/../api/v1/keys", "/readyz;/api/v1/keys", "/readyz%3f/../api/v1/keys", "/healthz#/api/v1/keys"),
+    *("/docs;/../api/v1/keys", "/docs%2f..%2fapi/v1/keys", "/docs/..%2fapi/v1/keys"),
     *("//api/v1/keys", "/api//v1/keys", "/api/./v1/keys", "/api/v1/../v1/keys", "/api/v1/keys/", "/api/v1/keys/."),
     *("/api/v1/%6beys", "/api/v1%2fkeys", "/API/V1/KEYS", "/api/v1/keys;a=b", "/api/v1/keys%20", "/api/v1/keys%09"),
     *("/api/v1/keys/..;/keys", "/..;/api/v1/keys", "/%2e%2e/api/v1/keys", "/%252e%252e/api/v1/keys", "/api/v1/keys\\"),
@@ -108,6 +109,15 @@ def test_no_writing_of_a_path_is_another_path(envoy: Envoy, services: Services, 
 
 
 @pytest.mark.parametrize(
+    "rest", ["../api/v1/keys", "%2e%2e/api/v1/keys", "..;/api/v1/keys", "./../api/v1/keys", "/api/v1/keys"]
+)
+def test_what_begins_as_a_page_is_the_sites_whatever_follows(envoy: Envoy, services: Services, rest: str) -> None:
+    answer = envoy.raw(f"GET /docs/{rest} HTTP/1.1\r\nhost: a\r\n{_KEY}connection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 503 "), answer  # there is no site here
+    assert (services.checks, services.received) == (0, [])
+
+
+@pytest.mark.parametrize(
     "start",
     [
         "TRACE / HTTP/1.1",
@@ -116,9 +126,9 @@ def test_no_writing_of_a_path_is_another_path(envoy: Envoy, services: Services, 
         "CONNECT /healthz HTTP/1.1",
         "OPTIONS * HTTP/1.1",
         "GET http://169.254.169.254/latest/meta-data/ HTTP/1.1",
-        "GET / HTTP/0.9",
-        "GET / HTTP/3.0",
-        "GET /",
+        "GET /nope HTTP/0.9",
+        "GET /nope HTTP/3.0",
+        "GET /nope",
         "PRI * HTTP/1.1",
         "TRACK / HTTP/1.1",
         "PURGE /api/v1/keys HTTP/1.1",

@@ -32,6 +32,7 @@ UNREADABLE = [
     *((name, "$$$") for name in ("x-bin", "grpc-trace-bin", "grpc-tags-bin", "grpc-server-stats-bin", "lb-cost-bin")),
     *((name, "x") for name in ("grpc-status", "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms", "lb-token")),
     *(("grpc-internal-encoding-request", "x"), ("grpc-message", "%zz"), ("grpclb_client_stats", "$")),
+    *((name, "x") for name in ("x!y", "x+", "$", "x|y")),
     *(("x-bin", "a"), ("traceparent", "x"), ("tracestate", "\u00ff"), ("user-agent", ""), ("te", "bogus")),
 ]
 

@@ -163,7 +163,7 @@ def test_the_query_fills_the_fields_that_the_path_does_not(envoy: Envoy, service
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
+        "/api",
         "/api/v1/job",
         "/api/v1/jobs/",
         "/api/v2/jobs",
@@ -171,7 +171,8 @@ def test_the_query_fills_the_fields_that_the_path_does_not(envoy: Envoy, service
         "/api/v1/jobs/a/b/c",
         "/api/v1/jobs/j-1/nope",
         "/favicon.ico",
-        "/docs",
+        "/docsy",
+        "/openapi.json/",
         f"{_JOBS}/SubmitJob",
         "/penstock.scheduler.v1.SchedulerService/Lease",
         "/envoy.service.auth.v3.Authorization/Check",
@@ -199,6 +200,8 @@ def test_an_unknown_path_is_a_404_that_names_it(envoy: Envoy, services: Services
         ("PATCH", "/api/v1/keys/k-1", "DELETE, GET"),
         ("OPTIONS", "/api/v1/keys", "GET, POST"),
         ("POST", "/healthz", "GET, HEAD"),
+        ("POST", "/docs", "GET, HEAD"),
+        ("DELETE", "/docs/errors/JOB_NOT_FOUND", "GET, HEAD"),
         ("PATCH", "/api/v1/upstreams", "GET"),
         ("POST", "/api/v1/queues/flickr/settings", "GET, PUT"),
         ("GET", "/api/v1/queues/flickr:pause", "POST"),

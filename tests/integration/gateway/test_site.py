@@ -1,43 +1,18 @@
-"""`/readyz`: the site process behind Envoy, before services that come and go."""
+"""The site process behind Envoy: `/readyz` before services that come and go, and the pages for people."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
-from deploy.local import layout
-from tests.integration.gateway import envoys
-from tests.integration.gateway.conftest import settings_for
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.integration.gateway.envoys import Envoy
     from tests.integration.gateway.stand_ins import Services
-
-
-@pytest.fixture(scope="module")
-def site(all_services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Envoy]:
-    """Envoy and the site; `away` names a service that does not answer."""
-    free = layout.on_free_ports(layout.ROOT, {"site": 0, "away": 0})
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")},
-        "PENSTOCK_SITE_ADDRESS": free.address("site"),
-        "PENSTOCK_SITE_SERVICES": f"intake={all_services.address},away={free.address('away')}",
-    }
-    process = subprocess.Popen([sys.executable, "-m", "gateway.site"], cwd=layout.ROOT, env=environment)
-    try:
-        settings = settings_for(all_services.address, site_address=free.address("site"))
-        with envoys.running(settings, tmp_path_factory.mktemp("site")) as envoy:
-            yield envoy
-    finally:
-        process.terminate()
-        assert process.wait(10) in {0, -15}
 
 
 async def _readyz(site: Envoy) -> Any:
@@ -80,3 +55,56 @@ async def test_the_site_answers_head(site: Envoy) -> None:
     await _readyz(site)
     answer = site.call("HEAD", "/readyz", key=None)
     assert (answer.status, answer.body) == (503, b"")
+
+
+async def test_the_document_of_the_api_is_served_in_both_forms(site: Envoy) -> None:
+    await _readyz(site)
+    as_json = site.call("GET", "/openapi.json", key=None)
+    as_yaml = site.call("GET", "/openapi.yaml", key=None)
+    assert (as_json.status, as_json.headers["content-type"]) == (200, "application/json")
+    assert (as_yaml.status, as_yaml.headers["content-type"]) == (200, "application/yaml")
+    assert as_json.json["openapi"] == "3.1.0"
+    assert yaml.load(as_yaml.body, Loader=yaml.CSafeLoader) == as_json.json
+    for answer in (as_json, as_yaml):
+        assert answer.headers["cache-control"] != "no-store"
+        path = "/openapi.json" if answer is as_json else "/openapi.yaml"
+        again = site.call("GET", path, key=None, headers={"if-none-match": answer.headers["etag"]})
+        assert (again.status, again.body) == (304, b"")
+
+
+async def test_the_root_leads_to_the_docs_wherever_the_gateway_stands(site: Envoy, services: Services) -> None:
+    await _readyz(site)
+    answer = site.call("GET", "/", key=None, headers={"host": "evil.example"})
+    assert (answer.status, answer.headers["location"]) == (302, "/docs")
+    page = site.call("GET", "/docs", key=None)
+    assert (page.status, page.headers["cache-control"]) == (200, "no-cache")
+    assert "default-src 'none'; style-src 'self'" in page.headers["content-security-policy"]
+    again = site.call("GET", "/docs", key=None, headers={"if-none-match": page.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")
+    assert (services.checks, services.received) == (0, [])
+
+
+async def test_a_pages_files_may_be_kept_for_good(site: Envoy) -> None:
+    await _readyz(site)
+    (sheet,) = re.findall(rb'href="(/docs/assets/[^"]+penstock.css)"', site.call("GET", "/docs", key=None).body)
+    file = site.call("GET", sheet.decode(), key=None, headers={"accept-encoding": "gzip"})
+    assert (file.status, file.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    assert (file.headers["content-encoding"], "immutable" in file.headers["cache-control"]) == ("gzip", True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/docs/assets/penstock.css",
+        "/docs/assets/../../config.py",
+        "/docs/assets/%2e%2e/%2e%2e/config.py",
+        "/docs/assets/..%2f..%2fconfig.py",
+        "/docs//etc/passwd",
+        "/docs/errors/NOPE/..",
+    ],
+)
+async def test_nothing_else_on_disk_is_a_page(site: Envoy, path: str) -> None:
+    await _readyz(site)
+    answer = site.call("GET", path, key=None)
+    assert answer.status in {400, 404}
+    assert answer.error["status"] in {"NOT_FOUND", "INVALID_ARGUMENT"}

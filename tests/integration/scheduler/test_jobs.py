@@ -362,11 +362,11 @@ async def test_workers_lease_and_intake_cancels_and_not_the_other_way_round(mesh
 async def test_a_drain_lets_waiting_workers_go(
     config: Config, identities: Identities, bus: Bus, log: JobsLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    asked: set[asyncio.Task[object] | None] = set()
     lease = RedisQueue.lease
 
     async def noted(queue: RedisQueue, upstream: str, limit: int, *, worker: str) -> Leased:
-        asked.append(upstream)
+        asked.add(asyncio.current_task())  # each call has its own, and may ask again
         return await lease(queue, upstream, limit, worker=worker)
 
     monkeypatch.setattr(RedisQueue, "lease", noted)

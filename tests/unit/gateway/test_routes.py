@@ -10,7 +10,7 @@ from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 
 from gateway import descriptors
-from gateway.routes import RouteData, Template, route_table
+from gateway.routes import Page, RouteData, Template, route_table
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import ServiceDescriptor
@@ -143,6 +143,12 @@ def test_the_contract_can_be_routed_and_its_internal_services_are_not() -> None:
     known = {method.full_name for service in descriptors.services() for method in service.methods}
     assert {*data.waiting, *data.streaming} <= known
     assert {page.path for page in table.pages} >= {"/healthz", "/readyz"}
+
+
+@pytest.mark.parametrize("page", [{}, {"path": "/a", "prefix": "/a/"}, {"prefix": "/a"}])
+def test_a_page_has_one_path_or_a_prefix_of_whole_segments(page: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="either a path or a prefix"):
+        Page(**page)
 
 
 def test_the_descriptor_set_has_every_file_after_its_imports() -> None:

@@ -43,7 +43,10 @@ def test_an_unknown_setting_of_the_gateway_is_a_mistake() -> None:
 
 
 def test_spans_go_out_only_where_a_collector_is_set() -> None:
-    assert "tracing" not in _manager(_built(GatewaySettings()))
+    nowhere = _built(GatewaySettings())
+    assert _manager(nowhere)["tracing"]["random_sampling"] == {"value": 0.0}
+    (collector,) = [each for each in nowhere["static_resources"]["clusters"] if each["name"] == "otlp"]
+    assert "load_assignment" not in collector
     built = _built(GatewaySettings(otlp_address="127.0.0.1:4317", trace_sampling_percent=5.0))
     assert _manager(built)["tracing"]["random_sampling"] == {"value": 5.0}
     assert "otlp" in {cluster["name"] for cluster in built["static_resources"]["clusters"]}
@@ -53,7 +56,7 @@ def test_each_service_that_runs_has_a_cluster_and_its_routes() -> None:
     def names(settings: GatewaySettings) -> set[str]:
         return {cluster["name"] for cluster in _built(settings)["static_resources"]["clusters"]}
 
-    assert names(GatewaySettings()) == {"auth", "intake", "scheduler", "upstream", "site"}
+    assert names(GatewaySettings()) == {"auth", "intake", "scheduler", "upstream", "site", "otlp"}
     assert names(GatewaySettings(history_address="h:1")) - names(GatewaySettings()) == {"history"}
 
 
@@ -73,6 +76,8 @@ def test_a_stream_may_last_and_be_silent_for_its_whole_time_over_http_and_grpc()
 def test_there_is_room_for_thousands_that_wait() -> None:
     built = _built(GatewaySettings(max_connections=12_345))
     for cluster in built["static_resources"]["clusters"]:
+        if cluster["name"] == "otlp":  # spans need no room
+            continue
         (limits,) = cluster["circuit_breakers"]["thresholds"]
         assert min(limits["max_connections"], limits["max_pending_requests"], limits["max_requests"]) > 2 * 10_000
     (monitor,) = built["overload_manager"]["resource_monitors"]
@@ -89,11 +94,19 @@ def test_ext_authz_fails_closed_and_only_pages_do_without_it() -> None:
         for each in routes
         if "envoy.filters.http.ext_authz" in each.get("typed_per_filter_config", {})
     }
-    assert [name for name, settings in changed.items() if settings.get("disabled")] == ["/healthz", "/readyz"]
+    pages = ["/healthz", "/readyz", "/", "/docs", "/docs/*", "/openapi.json", "/openapi.yaml"]
+    assert [name for name, settings in changed.items() if settings.get("disabled")] == pages
     told = {name: settings for name, settings in changed.items() if not settings.get("disabled")}
     assert all(set(settings) == {"@type", "check_settings"} for settings in told.values())
     assert all(set(settings["check_settings"]) == {"context_extensions"} for settings in told.values())
     assert routes[-1]["match"] == {"prefix": "/"}
+
+
+def test_only_what_is_asked_every_few_seconds_is_not_logged() -> None:
+    (log,) = _manager(_built(GatewaySettings()))["access_log"]
+    left_out = [each["header_filter"]["header"] for each in log["filter"]["and_filter"]["filters"]]
+    assert [each["string_match"]["exact"] for each in left_out] == ["/healthz", "/readyz"]
+    assert all(each["name"] == ":path" and each["invert_match"] for each in left_out)
 
 
 def test_the_site_knows_services_by_name() -> None:

@@ -91,7 +91,16 @@ def test_the_json_shape() -> None:
                     "reason": "IDEMPOTENCY_KEY_REUSED",
                     "domain": "penstock.dev",
                     "metadata": {"job": "http-1"},
-                }
+                },
+                {
+                    "@type": "type.googleapis.com/google.rpc.Help",
+                    "links": [
+                        {
+                            "description": "what this error means, and what to do",
+                            "url": "http://127.0.0.1:8080/docs/errors/IDEMPOTENCY_KEY_REUSED",
+                        }
+                    ],
+                },
             ],
         }
     }
