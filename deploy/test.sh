@@ -10,11 +10,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly UNCOUNTED=(
   "tests/contract tests/integration/gateway tests/integration/upstream"
   "tests/e2e"
+  "tests/docs tests/integration/scheduler"
 )
 readonly OTHERS=(
   "tests/integration/access tests/integration/auth"
-  "tests/integration/backup tests/integration/history tests/integration/scheduler"
+  "tests/integration/backup tests/integration/history"
   "tests/integration/deploy tests/integration/intake"
+  "tests/integration/webhooks"
   "${UNCOUNTED[@]}"
 )
 # shellcheck disable=SC2048,SC2086  folders, of which none has a space; so below
