@@ -255,8 +255,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         getent ahosts api.example.com
 
-    Private, loopback, link-local and metadata addresses are never called for a tenant. Reach a service of your own by
-    a public name, then submit another job.
+    Private, loopback, link-local and metadata addresses are never called for a tenant (a mesh of `make up` may call its own
+    machine); a URL that has such an address in it is refused with INVALID_ARGUMENT when it is submitted. Reach a service of
+    your own by a public name, then submit another job.
     """
     UPSTREAM_UNREACHABLE: _ErrorReason.ValueType  # 20
     """A job's error: the upstream could not be reached, or broke the connection.
@@ -1006,8 +1007,9 @@ What to do: Give a URL whose host leads to public addresses; check what it resol
 
     getent ahosts api.example.com
 
-Private, loopback, link-local and metadata addresses are never called for a tenant. Reach a service of your own by
-a public name, then submit another job.
+Private, loopback, link-local and metadata addresses are never called for a tenant (a mesh of `make up` may call its own
+machine); a URL that has such an address in it is refused with INVALID_ARGUMENT when it is submitted. Reach a service of
+your own by a public name, then submit another job.
 """
 UPSTREAM_UNREACHABLE: ErrorReason.ValueType  # 20
 """A job's error: the upstream could not be reached, or broke the connection.
