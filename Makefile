@@ -106,7 +106,7 @@ test-e2e: $(INSTALLED) ## Run the tests that go through Envoy to a whole mesh of
 .PHONY: test-browser
 test-browser: $(INSTALLED) ## Use /docs as a person does, in Chromium, before a whole mesh; keeps pictures in .penstock/browser
 	@command -v chromium >/dev/null || { echo "tests/browser drives chromium, which is not on the PATH; install it (Debian: apt-get install chromium)"; exit 1; }
-	@pytest tests/browser
+	@pytest tests/browser $(if $(k),-k $(k))
 
 .PHONY: api-fuzz
 api-fuzz: $(INSTALLED) ## Call every operation as its document allows and as it does not: make api-fuzz [minutes=5] [seed=7]
