@@ -14,6 +14,7 @@ from services.history import errors as history_errors
 from services.webhooks import errors as webhooks_errors
 from shared.config import DOCS_URL
 from shared.errors import PenstockError
+from shared.rpc import help_pages
 from shared.rpc.status import DOMAIN, http_status
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ _ITEM = re.compile(
     r"(?:and )?(?:those of (?P<other>[A-Z]\w+)|(?P<reason>[A-Z_]+)(?P<note> with [^(]+| \(.+\))?)", re.DOTALL
 )
 _HEADERS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
-_HELP = "what this error means, and what to do"
 _RETRIED = "IDEMPOTENCY_KEY_IN_FLIGHT"
 _EXAMPLE = re.compile(r"^ {4,}(\{.*\})\s*$", re.MULTILINE)
 
@@ -210,7 +210,7 @@ class Answers:
         meaning = self._contract.comment(f"{_ENUM}.{reason}").partition("\n\n")[0]
         status = self._statuses[reason]
         details: list[dict[str, Any]] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", **info}]
-        link = {"description": _HELP, "url": f"{DOCS_URL}/errors/{reason}"}
+        link = {"description": help_pages.DESCRIPTION, "url": help_pages.page_of(reason, docs_url=DOCS_URL)}
         details.append({"@type": "type.googleapis.com/google.rpc.Help", "links": [link]})
         error = {"code": status.code, "status": status.name, "message": meaning, "details": details}
         return {"summary": reason, "value": {"error": error}}
