@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gateway import deprecation, fields
 from gateway.routes import Template
+from gateway.virtual_host import EXPOSED_HEADERS
 from shared.identity import SIGNED_DIGEST_HEADER
 from shared.rpc import help_pages
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parent / "lua"
 #: Each filter's chunk, by the name of its file in the built folder, and the files it is made of, in this order.
 _CHUNKS = {
-    "answers.lua": ("replies", "deprecated", "answers"),
+    "answers.lua": ("replies", "deprecated", "origins", "answers"),
     "requests.lua": ("replies", "deprecated", "encoding", "values", "json", "body", "query", "sha256", "requests"),
 }
 
@@ -38,6 +39,8 @@ def chunks(table: RouteTable, settings: GatewaySettings) -> dict[str, str]:
             f"local MAX_BODY_BYTES = {settings.max_body_bytes}",
             f"local ROUTES = {fields.to_lua(_routes(table))}",
             f"local MESSAGES = {fields.to_lua(messages)}",
+            f"local ORIGINS = {fields.to_lua(dict.fromkeys(settings.cors_origins, True))}",
+            f"local EXPOSED_HEADERS = {fields.to_lua(EXPOSED_HEADERS)}",
             f"local DEPRECATED = {fields.to_lua(deprecation.METADATA)}",
             f"local DEPRECATIONS = {fields.to_lua(_deprecations(table, messages))}",
         ]

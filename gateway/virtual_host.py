@@ -42,7 +42,8 @@ _CORS_HEADERS = (
     "authorization, content-type, x-api-key, signature, signature-input, content-digest, idempotency-key, "
     "x-idempotency-key, x-request-id, api-version, traceparent, last-event-id, range, if-range, if-none-match"
 )
-_EXPOSED_HEADERS = (
+#: What scripts of listed origins may read of an answer.
+EXPOSED_HEADERS = (
     "x-request-id, api-version, retry-after, ratelimit, ratelimit-policy, deprecation, sunset, link, location, allow, "
     "etag, accept-ranges, content-range, content-disposition"
 )
@@ -82,7 +83,7 @@ def _cors(origins: Sequence[str]) -> EnvoyConfig:
         allow_origin_string_match=[{"exact": origin} for origin in origins],
         allow_methods="GET, POST, PUT, PATCH, DELETE",
         allow_headers=_CORS_HEADERS,
-        expose_headers=_EXPOSED_HEADERS,
+        expose_headers=EXPOSED_HEADERS,
         max_age="600",
     )
 

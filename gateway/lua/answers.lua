@@ -118,6 +118,7 @@ function envoy_on_request(handle)
   local headers = handle:headers()
   remove_unreadable(headers)
   note_route(handle, headers)
+  note_origin(handle, headers)
   local id = header(headers, "x-request-id")
   if id and (#id > 128 or find(id, "[^%w._:-]")) then
     headers:replace("x-request-id", format("%s-%08x", tostring(handle:timestamp()), math.random(0, 0x7fffffff)))
@@ -127,6 +128,7 @@ end
 function envoy_on_response(handle)
   local headers = handle:headers()
   tell_deprecated(handle, headers)
+  share_with_origin(handle, headers)
   if is_grpc(header(headers, "content-type")) then return end
   for _, name in ipairs(GRPC_HEADERS) do headers:remove(name) end -- the transcoder leaves them behind
   local http = tonumber(header(headers, ":status"))

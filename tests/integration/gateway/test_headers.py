@@ -166,6 +166,8 @@ def test_a_listed_origin_may_call(envoy: Envoy, services: Services) -> None:
         ("GET", _PATH, None, 401),
         ("GET", f"{_PATH}?nope=1", GOOD_KEY, 400),
         ("GET", "/api/v1/jobs/%FF", GOOD_KEY, 400),
+        ("GET", "/api/v1/nothing", GOOD_KEY, 404),
+        ("PUT", _PATH, GOOD_KEY, 405),
     ],
 )
 def test_a_listed_origin_can_read_why_it_was_refused(
