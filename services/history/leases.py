@@ -42,6 +42,10 @@ REBUILD = "rebuild"
 LIFETIME = timedelta(seconds=30)
 #: Between two tries to take one that another holds.
 _PATIENCE_S = 0.5
+#: How long after such a try it is for whoever waits, and for nobody who would take it in passing.
+_AWAITED_FOR = timedelta(seconds=2)
+#: Nobody waits for it. What is written is told by the same clock, MongoDB's.
+_NOT_AWAITED: Document = {"$lte": [{"$ifNull": ["$awaited", "$$NOW"]}, "$$NOW"]}
 
 
 class LeaseLostError(Exception):
@@ -69,12 +73,19 @@ class Leases:
         self._lifetime = lifetime
 
     async def take(self, name: str) -> Lease | None:
-        """The lease of this name; None where another holds it."""
+        """The lease of this name; None where another holds it, or waits for it."""
+        return await self._take(name, waits=False)
+
+    async def _take(self, name: str, *, waits: bool) -> Lease | None:
         lease = Lease(name=name, token=str(ids.uuid7()))
-        is_free = {"$lte": [{"$ifNull": ["$until", "$$NOW"]}, "$$NOW"]}
+        is_free: object = {"$lte": [{"$ifNull": ["$until", "$$NOW"]}, "$$NOW"]}
+        if not waits:
+            is_free = {"$and": [is_free, _NOT_AWAITED]}
+        awaited: object = {"$add": ["$$NOW", _ms(_AWAITED_FOR)]} if waits else "$awaited"
         taken: Document = {
             "token": {"$cond": [is_free, lease.token, "$token"]},
             "until": {"$cond": [is_free, self._until(), "$until"]},
+            "awaited": {"$cond": [is_free, "$$REMOVE", awaited]},
         }
         async with translated():
             try:
@@ -91,6 +102,21 @@ class Leases:
         async with translated():
             renewed = await self._leases.update_one(held, [{"$set": {"until": self._until()}}])
         return renewed.matched_count == 1
+
+    async def renew_or_give_way(self, lease: Lease) -> bool:
+        """Holds it for another lifetime, or gives it to who waits for it (`held`); answers whether it is still held.
+
+        For those that would hold it as long as they live.
+        """
+        goes_on: Document = {"$cond": [_NOT_AWAITED, self._until(), "$$NOW"]}
+        async with translated():
+            held = await self._leases.find_one_and_update(
+                {"_id": lease.name, "token": lease.token},
+                [{"$set": {"until": goes_on}}],
+                projection={"held": _NOT_AWAITED},
+                return_document=ReturnDocument.AFTER,
+            )
+        return held is not None and held["held"]
 
     async def release(self, lease: Lease) -> None:
         """Gives it back before its time."""
@@ -112,6 +138,8 @@ class Leases:
     async def held(self, name: str) -> AsyncGenerator[Lease]:
         """Waits for the lease, and holds it to the end of the block: it is renewed meanwhile.
 
+        Who holds it may give way (`renew_or_give_way`), and who would take it in passing does not come before.
+
         Whether it was is to be looked at where it matters (`renew`): nothing ends a block whose lease was lost.
         """
         lease = await self._awaited(name)
@@ -128,7 +156,7 @@ class Leases:
     async def _awaited(self, name: str) -> Lease:
         while True:
             try:
-                lease = await self.take(name)
+                lease = await self._take(name, waits=True)
             except Unavailable as error:
                 log.warning("lease_not_taken", lease=name, error=error.message)
                 lease = None
@@ -147,4 +175,8 @@ class Leases:
                 log.warning("lease_not_renewed", lease=lease.name, error=error.message)
 
     def _until(self) -> object:
-        return {"$add": ["$$NOW", self._lifetime // timedelta(milliseconds=1)]}
+        return {"$add": ["$$NOW", _ms(self._lifetime)]}
+
+
+def _ms(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.history.leases import TALLY, LeaseLostError, Leases
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from shared.mongo import Client
@@ -72,3 +73,29 @@ async def test_one_that_is_waited_for_is_held_to_the_end_of_the_block(mongo: Cli
     await leases.release(first)
     await waiting
     assert await mongo.history.leases.count_documents({}) == 0
+
+
+async def test_who_would_hold_it_for_ever_gives_way_to_who_waits_and_not_to_who_passes(mongo: Client) -> None:
+    leases, left = Leases(mongo), asyncio.Event()
+    first = await leases.take(TALLY)
+    assert first is not None
+    assert await leases.renew_or_give_way(first), "nobody waits"
+
+    async def hold() -> None:
+        async with leases.held(TALLY) as lease:
+            assert await leases.renew_or_give_way(lease), "it has come to who waited"
+            left.set()
+
+    waiting = asyncio.create_task(hold())
+    assert await eventually(lambda: awaited(mongo))
+    assert await leases.renew(first), "who does not give way goes on"
+    assert not await leases.renew_or_give_way(first)
+    passing = [await leases.take(TALLY) for _ in range(5)]
+    await waiting
+    assert left.is_set()
+    assert passing == [None] * 5
+    assert await leases.take(TALLY) is not None, "nobody waits any more"
+
+
+async def awaited(mongo: Client) -> bool:
+    return await mongo.history.leases.count_documents({"awaited": {"$exists": True}}) == 1

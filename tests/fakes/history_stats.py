@@ -38,7 +38,7 @@ class FakeLeases:
         self.holder = Lease(name=name, token=str(ids.uuid7()))
         return self.holder
 
-    async def renew(self, lease: Lease) -> bool:
+    async def renew_or_give_way(self, lease: Lease) -> bool:
         return lease == self.holder
 
     async def release(self, lease: Lease) -> None:

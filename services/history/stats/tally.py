@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from services.history.jobs.domain import Mark
-from services.history.leases import LIFETIME, TALLY, LeaseLostError
+from services.history.leases import TALLY, LeaseLostError
 from services.history.stats import metrics
 from services.history.stats.counting import counted, marked_at
 from shared import observability
@@ -50,8 +50,8 @@ class LeaseHolder(Protocol):
         """The lease of this name; None where another holds it."""
         ...
 
-    async def renew(self, lease: Lease) -> bool:
-        """Holds it for another lifetime, and answers whether it was still held."""
+    async def renew_or_give_way(self, lease: Lease) -> bool:
+        """Holds it for another lifetime, or gives it to who waits for it; answers whether it is still held."""
         ...
 
     async def release(self, lease: Lease) -> None:
@@ -161,11 +161,11 @@ class Tally:
             self._batch = max(len(marked) // 2, 1)
 
     async def _held(self) -> Lease | None:
-        """The lease, renewed while it is far from its end."""
+        """The lease, renewed while it is far from its end; a rebuild that waits for it has it at the next look."""
         now = time.monotonic()
         if self._lease is not None and now < self._renew_at:
             return self._lease
-        if self._lease is None or not await self._leases.renew(self._lease):
+        if self._lease is None or not await self._leases.renew_or_give_way(self._lease):
             self._lease = await self._leases.take(TALLY)
-        self._renew_at = now + LIFETIME.total_seconds() / 3
+        self._renew_at = now + LOOK_INTERVAL.total_seconds()
         return self._lease

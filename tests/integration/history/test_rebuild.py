@@ -185,6 +185,24 @@ async def test_history_is_rebuilt_while_events_arrive_and_lists_are_served(
     assert "expireAfterSeconds" in (await jobs.index_information())["incomplete"], "the indexes came along"
 
 
+async def test_a_rebuild_gets_its_turn_from_a_replica_that_counts_for_ever(
+    config: Config, bus: Bus, mongo: Client, jobs: Any
+) -> None:
+    ended = [ids.new_job_id("http") for _ in range(5)]
+    async with running("history", serve, config):
+        await publish(bus, [event for job in ended for event in life(job, *ENDED)])
+        assert await eventually(lambda: has(jobs, dict.fromkeys(ended, "SUCCEEDED")))
+        assert await eventually(lambda: counted_are(jobs, 5), what="the replica, which holds the tally from now on")
+        await rebuild(mongo, bus).run()
+        last = ids.new_job_id("http")
+        await publish(bus, life(last, *ENDED))
+        assert await eventually(lambda: counted_are(jobs, 6), what="the replica, which counts again")
+
+
+async def counted_are(jobs: Any, number: int) -> bool:
+    return await jobs.count_documents({"counted": {"$all": ["submission", "end"]}}) == number
+
+
 @asynccontextmanager
 async def command(config: Config) -> AsyncGenerator[asyncio.subprocess.Process]:
     """The command in a process of its own."""
