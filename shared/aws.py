@@ -16,8 +16,27 @@ async def session_for(service: str) -> Any:
     Args:
         service: As the driver calls it, such as `s3` or `kms`.
     """
+    return await asyncio.to_thread(_session, service)
+
+
+async def common_session_for(service: str) -> Any:
+    """The one session of this process for clients of this service that are each given their keys.
+
+    Args:
+        service: As the driver calls it.
+    """
+    return await asyncio.to_thread(_common_session, service)
+
+
+@functools.cache
+def _common_session(service: str) -> Any:
+    """Made once: it costs as much as the client."""
+    return _session(service)
+
+
+def _session(service: str) -> Any:
     session = get_session()
-    session.register_component("data_loader", await asyncio.to_thread(_loader, service))
+    session.register_component("data_loader", _loader(service))
     return session
 
 

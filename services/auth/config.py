@@ -11,7 +11,7 @@ from services.auth.connections.authorizing.authorization import public_url_probl
 from services.auth.connections.providers import files as provider_files
 from services.auth.connections.providers.files import ProviderMistakes
 from services.auth.connections.sealing import key_setup
-from services.auth.connections.sealing.key_setup import KmsSettings
+from services.auth.connections.sealing.kms_settings import KmsSettings
 from services.auth.limiter import RateLimits
 from services.auth.signing_keys import SigningKeys
 from shared.config import ConfigError, Secret, ServiceConfig

@@ -69,7 +69,7 @@ async def open_clients(settings: ObjectSettings, resources: AsyncExitStack) -> t
         settings: Of the store.
         resources: Closes them.
     """
-    session = await aws.session_for("s3")
+    session = await aws.common_session_for("s3")
     config = AioConfig(
         signature_version="s3v4",
         s3={"addressing_style": "path"},

@@ -90,7 +90,7 @@ class _StrictLoader(yaml.CSafeLoader):
 
 @cache
 def _schema() -> dict[str, Any]:
-    return yaml.safe_load(_SCHEMA.read_text(encoding="utf-8"))
+    return yaml.load(_SCHEMA.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
 def _faults_of_form(document: Any) -> Iterator[str]:

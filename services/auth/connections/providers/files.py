@@ -5,6 +5,7 @@ All that is wrong in them is told together, each with the provider, the field an
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -93,9 +94,7 @@ def read(file: str, clients: Secret, *, allow_loopback: bool) -> Providers:
         ProviderMistakes: There are mistakes in them.
     """
     mistakes: list[str] = []
-    raw: dict[str, Any] = {
-        path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(_SHIPPED.glob("*.yaml"))
-    }
+    raw: dict[str, Any] = dict(_shipped())
     for name, given in _operators(file, mistakes).items():
         raw[name] = {**raw.get(name, {}), **given} if isinstance(given, dict) else given
     found: dict[str, Provider] = {}
@@ -107,6 +106,14 @@ def read(file: str, clients: Secret, *, allow_loopback: bool) -> Providers:
     if mistakes:
         raise ProviderMistakes(mistakes)
     return Providers(MappingProxyType(found), MappingProxyType(known))
+
+
+@functools.cache
+def _shipped() -> Mapping[str, Any]:
+    """Those that Penstock ships: read once, though settings are checked before they are used."""
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(_SHIPPED.glob("*.yaml"))}
+    read_ = {name: yaml.load(text, Loader=yaml.CSafeLoader) for name, text in texts.items()}
+    return MappingProxyType(read_)
 
 
 def _operators(file: str, mistakes: list[str]) -> Mapping[str, Any]:

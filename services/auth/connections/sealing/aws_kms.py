@@ -7,40 +7,26 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.auth.connections.sealing.key_providers import Wrapped, unavailable
+from services.auth.connections.sealing.kms_settings import NAME
 from shared import aws, observability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from services.auth.connections.sealing.kms_settings import KmsSettings
+
 log = observability.logger()
 
-NAME = "aws-kms"
 _PURPOSE = "penstock-data-key"
 _TIMEOUT_S = 3.0
 #: For all tries of one call: less than callers give a call of ours.
 _PATIENCE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KmsSettings:
-    """Where a key is. Whoever auth is to Amazon its driver finds out in its own ways: environment, files or instance.
-
-    Args:
-        key: Its id, ARN or alias (`alias/penstock`).
-        region: Such as `eu-central-1`.
-        endpoint: Another URL than the region's own; empty for that.
-    """
-
-    key: str
-    region: str
-    endpoint: str = ""
 
 
 class AwsKms:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from services.auth.connections.sealing.aws_kms import AwsKms, KmsSettings
+from services.auth.connections.sealing import kms_settings
 from services.auth.connections.sealing.key_providers import KeyProviders
 from services.auth.connections.sealing.master_keys import MasterKeys
 from shared.config import ConfigError
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from services.auth.connections.sealing.key_providers import KeyProvider
+    from services.auth.connections.sealing.kms_settings import KmsSettings
     from shared.config import Secret
 
 DEFAULT = MasterKeys.name
-_NAMES = (MasterKeys.name, AwsKms.name)
+_NAMES = (MasterKeys.name, kms_settings.NAME)
 
 
 def key_providers(first: str, *, master_keys: Secret, kms: KmsSettings) -> KeyProviders:
@@ -35,7 +36,7 @@ def key_providers(first: str, *, master_keys: Secret, kms: KmsSettings) -> KeyPr
     if first not in _NAMES:
         mistakes.append(f"PENSTOCK_KEY_PROVIDER is {first!r}; there are {' and '.join(_NAMES)}")
     providers = [*_file(master_keys, mistakes, required=first == MasterKeys.name)]
-    providers += _kms(kms, mistakes, required=first == AwsKms.name)
+    providers += _kms(kms, mistakes, required=first == kms_settings.NAME)
     if mistakes:
         raise ConfigError(mistakes)
     return KeyProviders(sorted(providers, key=lambda provider: provider.name != first))
@@ -56,8 +57,10 @@ def _kms(settings: KmsSettings, mistakes: list[str], *, required: bool) -> Itera
     told = len(mistakes)
     for name, value in (("PENSTOCK_KMS_KEY", settings.key), ("PENSTOCK_KMS_REGION", settings.region)):
         if not value:
-            mistakes.append(f"{name} is not set; the key provider {AwsKms.name} needs it")
+            mistakes.append(f"{name} is not set; the key provider {kms_settings.NAME} needs it")
     if settings.endpoint and urlsplit(settings.endpoint).scheme not in {"http", "https"}:
         mistakes.append(f"PENSTOCK_KMS_ENDPOINT is {settings.endpoint!r}; it takes an http:// or https:// URL")
     if len(mistakes) == told:
+        from services.auth.connections.sealing.aws_kms import AwsKms  # noqa: PLC0415  slow to load: for its users alone
+
         yield AwsKms(settings)
