@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from deploy.local.stack import Stack
     from shared.bus import Bus
     from shared.objects import Objects, ObjectSettings
+    from tests.docs.stack import DocsStack
+    from tests.e2e.mesh import Mesh
 
 # How long an example takes says more about what else the machine does. To explain a failure, hypothesis would trace all
 # examples where coverage does not, and take as long.
@@ -81,6 +83,15 @@ def object_settings(object_store: Stack) -> ObjectSettings:
     return object_stores.settings_of(object_store)
 
 
+@pytest.fixture(scope="session")
+def stack() -> Iterator[DocsStack]:
+    """One whole mesh by `make up`, for all pages and both SDKs."""
+    from tests.docs.stack import docs_stack  # noqa: PLC0415 - what it takes would cost every other run a second
+
+    with docs_stack() as running:
+        yield running
+
+
 @pytest.fixture
 async def objects(object_settings: ObjectSettings) -> AsyncIterator[Objects]:
     """An empty object store."""
@@ -88,6 +99,16 @@ async def objects(object_settings: ObjectSettings) -> AsyncIterator[Objects]:
     await object_stores.empty(objects)
     yield objects
     await objects.close()
+
+
+@pytest.fixture(scope="session")
+def whole_mesh() -> Iterator[Mesh]:
+    """Its services have their own users on every server; after all tests none of them has been refused anything."""
+    from tests.e2e import mesh  # noqa: PLC0415  most runs start none
+
+    with mesh.mesh() as running:
+        yield running
+        assert running.refusals() == []
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +164,10 @@ async def mongo(mongo_url: str) -> AsyncIterator[mongo_.Client]:
 
 @pytest.fixture
 def uncounted() -> Iterator[None]:
-    """Counts no coverage meanwhile: for a test that runs very often what others run too, at half the processor time."""
+    """Counts no coverage meanwhile: for a test that runs what others run too, and takes half the processor time so.
+
+    Named before `no_stalls`, it has that fixture allow what is allowed where nothing is counted.
+    """
     traced = sys.gettrace()
     sys.settrace(None)
     yield

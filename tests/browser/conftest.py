@@ -11,7 +11,6 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from deploy.local.layout import ROOT
-from tests.e2e import mesh as mesh_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,9 +78,8 @@ class Visit:
 
 
 @pytest.fixture(scope="session")
-def mesh() -> Iterator[Mesh]:
-    with mesh_.mesh() as running:
-        yield running
+def mesh(whole_mesh: Mesh) -> Mesh:
+    return whole_mesh
 
 
 @pytest.fixture(scope="session")

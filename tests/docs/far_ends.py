@@ -8,6 +8,7 @@ import mimetypes
 import re
 import secrets
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
     from pathlib import Path
+
+    from aiohttp.typedefs import Handler
 
 #: What RFC 2606 keeps for examples, and the one real host that stands for an API to try things at.
 _NAMED = re.compile(r"\bhttps?://((?:[a-z0-9-]+\.)*(?:example\.(?:com|org|net)|[a-z0-9-]+\.example|httpbin\.org))")
@@ -42,10 +45,12 @@ class FarEnds:
     Args:
         hosts: A file with the ports on which each host answers here, by the port that a URL has (JSON).
         certificate: Of the authority that vouches for them.
+        asked: What they were asked for, `host/path?query`, and how often.
     """
 
     hosts: Path
     certificate: Path
+    asked: Counter[str]
 
 
 @contextmanager
@@ -54,19 +59,20 @@ def far_ends(folder: Path) -> Iterator[FarEnds]:
     named = sorted({host for page in pages() for host in _NAMED.findall((ROOT / page).read_text(encoding="utf-8"))})
     authority = Authority(folder)
     context = authority.server(*named)
-    with _threaded(context) as ports, _httpbin(context) as httpbin_ports:
+    asked = Counter[str]()
+    with _threaded(context, asked) as ports, _httpbin(context) as httpbin_ports:
         told = {host: httpbin_ports if host == _HTTPBIN else ports for host in named}
         hosts = folder / "hosts.json"
         hosts.write_text(json.dumps(told), encoding="utf-8")
-        yield FarEnds(hosts, authority.certificate_file)
+        yield FarEnds(hosts, authority.certificate_file, asked)
 
 
 @contextmanager
-def _threaded(context: ssl.SSLContext) -> Iterator[dict[str, int]]:
+def _threaded(context: ssl.SSLContext, asked: Counter[str]) -> Iterator[dict[str, int]]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="far-ends", daemon=True)
     thread.start()
-    runner = web.AppRunner(_app(), shutdown_timeout=0.1)
+    runner = web.AppRunner(_app(asked), shutdown_timeout=0.1)
     try:
         yield asyncio.run_coroutine_threadsafe(_served(runner, context), loop).result(_TIMEOUT_S)
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(_TIMEOUT_S)
@@ -98,8 +104,13 @@ def _httpbin(context: ssl.SSLContext) -> Iterator[dict[str, int]]:
             server.server_close()
 
 
-def _app() -> web.Application:
-    app = web.Application(client_max_size=16 * 1024**2)
+def _app(asked: Counter[str]) -> web.Application:
+    @web.middleware
+    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+        asked[f"{request.host}{request.path_qs}"] += 1
+        return await handler(request)
+
+    app = web.Application(client_max_size=16 * 1024**2, middlewares=[count])
     app.add_routes([web.post("/token", _token), web.get("/", _home), web.route("*", "/{path:.*}", _anything)])
     return app
 

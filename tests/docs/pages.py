@@ -18,6 +18,7 @@ SHOWN = frozenset({"json", "console", "text"})
 OTHER = frozenset({"", "http", "mermaid", "proto", "yaml"})
 
 _BACKUPS = "docs/backups.md"
+_BEFORE = ("README.md", "sdks/python/README.md", "sdks/typescript/README.md")
 _FENCE = re.compile(r"(?P<indent> *)```(?P<info>.*)")
 _FILE = re.compile(r"`(?P<name>[\w/-]+\.\w+)`:$")
 _COMMENT = re.compile(r"<!-- (?:not run: (?P<why>.+)|run by (?P<test>tests/\S+)|(?P<message>penstock\.[\w.]+)) -->")
@@ -66,14 +67,14 @@ class Block:
 
 
 def pages() -> Sequence[str]:
-    """Every page that says how Penstock is used, the README first.
+    """Every page that says how Penstock is used, the READMEs first.
 
     The one on backups is last: for a moment after one, this stack, whose Redis is alone, takes no jobs.
     """
     found = ROOT.glob("docs/**/*.md")
     names = sorted(str(path.relative_to(ROOT)) for path in found if path.parent.name != "adr")
     names.sort(key=_BACKUPS.__eq__)
-    return ["README.md", *names]
+    return [*_BEFORE, *names]
 
 
 def blocks(page: str, text: str) -> Iterator[Block]:

@@ -28,6 +28,7 @@ from tests.e2e import flickr as flickr_
 from tests.e2e.api import Api
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator, Mapping
 
 _COMMAND_TIMEOUT_S = 240
@@ -62,11 +63,15 @@ class DocsStack:
         folder: Holds its state, and the folders in which pages work.
         environment: What their shells find in their environment.
         operator: May do everything.
+        objects_url: Where links to large things lead.
+        asked: What the hosts that pages name were asked for, `host/path?query`, and how often.
     """
 
     folder: Path
     environment: Mapping[str, str]
     operator: Api
+    objects_url: str
+    asked: Counter[str]
 
     def session(self, name: str) -> Session:
         """A shell in a folder that is empty but for what `make up` writes, of a tenant that no other page knows."""
@@ -74,12 +79,13 @@ class DocsStack:
         scratch = self.folder / "pages" / slug
         settings = scratch / "working" / ".penstock"
         settings.mkdir(parents=True)
-        written = self._settings_of(slug)
+        written = self.settings_of(slug)
         (settings / "dev.env").write_text("".join(f"export {each}={text}\n" for each, text in written.items()))
-        environment = {**self.environment, **written, "DOCS_TYPED": str(scratch / "typed")}
+        ours = {"DOCS_TYPED": str(scratch / "typed"), "XDG_CONFIG_HOME": str(scratch / "config")}
+        environment = {**self.environment, **written, **ours}
         return Session(settings.parent, environment, scratch)
 
-    def _settings_of(self, tenant: str) -> dict[str, str]:
+    def settings_of(self, tenant: str) -> dict[str, str]:
         """What a client of a new tenant is told."""
         for path, body in (
             ("tenants", {"name": tenant}),
@@ -118,13 +124,31 @@ def docs_stack() -> Iterator[DocsStack]:
                 "LANG": "C.UTF-8",
             }
             try:
-                _run(environment, "make", "up")
+                with _typescript(folder):
+                    _run(environment, "make", "up")
                 key = _run(environment, "make", "operator-key").strip()
-                yield DocsStack(folder, environment, Api(ours.url, key))
+                yield DocsStack(folder, environment, Api(ours.url, key), ours.objects_url, ends.asked)
             finally:
                 _run(environment, "make", "down")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _typescript(folder: Path) -> Iterator[None]:
+    """Builds the TypeScript SDK and its tests meanwhile, and puts it where the programs of pages find it."""
+    sdk = ROOT / "sdks" / "typescript"
+    assert (sdk / "node_modules").is_dir(), "the TypeScript SDK cannot be built: bash deploy/setup.sh typescript"
+    installed = folder / "pages" / "node_modules" / "@penstock"
+    installed.mkdir(parents=True)
+    (installed / "sdk").symlink_to(sdk)
+    command = ("npm", "run", "--silent", "build:tests")
+    build = subprocess.Popen(command, cwd=sdk, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        yield
+    finally:
+        told, _ = build.communicate(timeout=_COMMAND_TIMEOUT_S)
+    assert build.returncode == 0, told.decode()
 
 
 def _providers(folder: Path, chosen: Mapping[str, str]) -> dict[str, str]:

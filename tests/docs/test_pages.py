@@ -30,6 +30,8 @@ NOT_RUN = {
     "docs/guides/verify-a-webhook.md": 2,
     "docs/operations.md": 2,
     "docs/quickstart.md": 1,
+    "sdks/python/README.md": 1,
+    "sdks/typescript/README.md": 1,
 }
 
 
