@@ -22,6 +22,8 @@ from shared.errors import AuthorizationRefused
 from tests.fakes.connections import make
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from services.auth.connections.credentials.credentials import Usable
     from services.auth.connections.domain import Secret
     from services.auth.connections.sealing.vault import Keys
@@ -41,6 +43,9 @@ class Hands:
 
     def now(self) -> datetime:
         return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
 
 
 class RotatingProvider:
@@ -110,6 +115,7 @@ class Replica:
         hands: Its clock.
         keys: Its data keys.
         times: How long it respects claims.
+        monotonic: Seconds by which it pauses after a provider's fault.
     """
 
     def __init__(
@@ -121,6 +127,7 @@ class Replica:
         keys: Keys,
         *,
         times: ClaimTimes = TIMES,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.vault = Vault(keys)
         self.known = KnownConnections(store, monotonic=time.monotonic)
@@ -133,7 +140,7 @@ class Replica:
             known=self.known,
             changes=signals,
             clock=hands,
-            monotonic=time.monotonic,
+            monotonic=monotonic,
         )
         self.credentials = Credentials(
             known=self.known,

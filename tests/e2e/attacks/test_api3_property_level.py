@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.e2e.mesh import Mesh
 
 #: As many as one refusal names with room to spare.
-_AT_ONCE = 15
+_AT_ONCE = 19
 _SMUGGLED = "smuggled-7c1f"
 #: The answers that hold a secret, each of which is the caller's own and shown on purpose.
 TOLD_ON_PURPOSE = {

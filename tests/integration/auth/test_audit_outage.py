@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from shared.mongo import Client
     from tests.identities import Identities
 
-pytestmark = pytest.mark.usefixtures("no_stalls", "bus")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls", "bus")
 EVERYTHING = AuditFilter()
 
 

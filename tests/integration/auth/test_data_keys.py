@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from shared.mongo import Client
     from tests.identities import Identities
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 State = data_keys_pb2.DataKey.State
 

@@ -12,7 +12,8 @@ from aiobotocore.session import get_session
 from penstock.auth.v1 import auth_pb2
 
 from services.auth.__main__ import serve
-from services.auth.connections.sealing.aws_kms import AwsKms, KmsSettings
+from services.auth.connections.sealing.aws_kms import AwsKms
+from services.auth.connections.sealing.kms_settings import KmsSettings
 from shared import errors
 from tests.integration.auth.conftest import Auth
 from tests.integration.auth.test_connections import bearer, create, credential, delete, update

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from services.auth.store import MongoStore
     from tests.identities import Identities
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 
 async def limited_key(auth: Auth, identities: Identities, **fields: Any) -> auth_pb2.CreateKeyResponse:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.identities import Identities
     from tests.integration.auth.conftest import Auth
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 
 async def make_key(auth: Auth, identities: Identities, *, rate_limit: int = 0) -> auth_pb2.CreateKeyResponse:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.identities import Identities
     from tests.integration.auth.conftest import Auth
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 
 async def rotate(auth: Auth, identities: Identities, key_id: str, grace_s: int | None) -> auth_pb2.RotateKeyResponse:

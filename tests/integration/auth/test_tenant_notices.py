@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from shared.bus import Bus
     from tests.identities import Identities
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 
 @pytest.fixture

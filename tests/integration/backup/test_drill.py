@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import defaultdict
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -36,6 +36,8 @@ SEED = 39
 #: Jobs that have ended before the backup, and those that are held until it is restored.
 ENDED, HELD = 10, 5
 BATCH = 5
+#: Between two jobs of one of those that submit while the backup is made.
+_PAUSE_S = 0.1
 _START_S = 240.0
 #: A tenant that is in the backup, and erased after it.
 ERASED = "erased"
@@ -107,6 +109,8 @@ class Drill:
             while not stop.is_set():
                 await self._submit(self._flowing, number)
                 number += 1
+                with suppress(TimeoutError):  # each of these jobs is called, told and looked for at the end
+                    await asyncio.wait_for(stop.wait(), _PAUSE_S)
 
         async with asyncio.TaskGroup() as group:
             for first in range(10_000, 50_000, 10_000):

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import pytest
+
 from services.history import metrics
 from services.history.__main__ import serve
 from services.history.jobs.lag import LagWatch
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
     from services.history.config import Config
     from shared.bus import Bus
+
+pytestmark = pytest.mark.usefixtures("uncounted")
 
 RETRIED = (Event.STARTED, Event.RETRYING, Event.STARTED, Event.SUCCEEDED)
 

@@ -114,11 +114,11 @@ async def trio(  # noqa: PLR0917  each is a fixture
 
 
 async def test_thousands_are_canceled_by_one_call_and_some_tried_again(trio: Trio, bus: Bus) -> None:
-    batches = await trio.batches(38)
+    batches = await trio.batches(20)
     everything = history_pb2.JobFilter(method="http.get")
     cancel = history_pb2.CancelJobsRequest(filter=everything, request_id="all-of-it")
     done = await trio.end_of(await trio.history.CancelJobs(cancel, timeout=60))
-    assert result(done) == history_pb2.BulkResponse(matched=3801, succeeded=3801)
+    assert result(done) == history_pb2.BulkResponse(matched=2001, succeeded=2001)
     again = await trio.history.CancelJobs(cancel, timeout=60)
     assert (again.name, again.done) == (done.name, True)
     async with trio.intake.jobs() as jobs:

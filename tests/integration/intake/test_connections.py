@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.identities import Identities
     from tests.integration.intake.conftest import AuthStandIn
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 URL = "https://api.example.com/x"
 
 

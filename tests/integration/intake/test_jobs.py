@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.identities import Identities
     from tests.integration.intake.conftest import Intake, SchedulerStandIn
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 RESULT = jobs_pb2.JobResult(
     inline=jobs_pb2.InlineResult(status=200, text="hello"), content_type="text/plain", size=5, from_cache=True

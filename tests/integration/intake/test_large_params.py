@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.identities import Identities
     from tests.integration.intake.conftest import Intake
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 URL = "https://example.com/x"
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.identities import Identities
     from tests.integration.intake.conftest import Intake
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 SECRET = "correct-horse-battery-staple"
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from shared.bus import Bus
     from tests.identities import Identities
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 RESULT = jobs_pb2.JobResult(
     inline=jobs_pb2.InlineResult(status=200, text="line\nand line"), content_type="text/plain", size=13

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.integration.webhooks.conftest import Mesh
     from tests.wires import Wire
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 
 @asynccontextmanager

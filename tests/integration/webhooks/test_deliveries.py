@@ -24,7 +24,7 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from tests.integration.webhooks.conftest import Mesh
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 
 async def test_a_finished_job_is_told_once_signed_with_its_tenants_secret(mesh: Mesh) -> None:

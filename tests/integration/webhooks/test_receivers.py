@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shared.mongo import Client
     from tests.integration.webhooks.conftest import Mesh
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 SECOND = timedelta(seconds=1)
 KEPT_BYTES = 16 * 1024

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from shared.lifecycle import Process
     from tests.integration.webhooks.conftest import Mesh
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 
 async def ask(process: Process, token: str | None) -> webhooks_pb2.CallbackSecret:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from services.webhooks.deliveries.domain import Delivery
     from tests.wires import Wire
 
-pytestmark = pytest.mark.usefixtures("no_stalls")
+pytestmark = pytest.mark.usefixtures("uncounted", "no_stalls")
 
 
 class Stuck:
