@@ -88,8 +88,8 @@ ports: $(INSTALLED) ## List the ports and the settings that move them
 ##@ Tests
 
 .PHONY: test
-test: $(INSTALLED) ## Run every test, count what services and shared were covered by, want 90 %
-	@bash deploy/test.sh
+test: $(INSTALLED) ## Run every test, count what services and shared were covered by, want 90 %, of the Python SDK 80 %
+	@bash deploy/test.sh $(browser)
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## Run the unit tests; they open no socket
@@ -102,6 +102,13 @@ test-integration: $(INSTALLED) ## Run the contract and integration tests on real
 .PHONY: test-e2e
 test-e2e: $(INSTALLED) ## Run the tests that go through Envoy to a whole mesh of their own
 	@pytest tests/e2e
+
+.PHONY: test-sdks
+test-sdks: $(INSTALLED) ## Test the SDKs: each by itself, then both before a whole mesh, with and without faults
+	@coverage run --data-file=.coverage-sdks --source=penstock_sdk -m pytest sdks/python/tests
+	@coverage combine --quiet --data-file=.coverage-sdks
+	@coverage report --data-file=.coverage-sdks --fail-under=80
+	@pytest tests/sdks
 
 .PHONY: test-browser
 test-browser: $(INSTALLED) ## Use /docs as a person does, in Chromium, before a whole mesh; keeps pictures in .penstock/browser
@@ -152,6 +159,10 @@ proto: $(INSTALLED) ## Generate protos/gen anew, and what else follows from the 
 proto-check: $(INSTALLED) ## Check that protos/gen is what the protos say, and lint the protos
 	@$(PYTHON) -m deploy.proto_check
 
+.PHONY: sdks
+sdks: $(INSTALLED) ## Generate anew what of the SDKs follows from the API's document: make sdks [check=1], which compares
+	@$(PYTHON) -m deploy.sdks $(if $(check),--check)
+
 .PHONY: lock
 lock: $(INSTALLED) ## Lock the dependencies of pyproject.toml in requirements.lock
 	@bash deploy/setup.sh lock
@@ -165,6 +176,7 @@ check: lint types imports proto-check test ## Run what CI runs
 setup: $(INSTALLED) ## Make .venv with everything in it; all other targets do that by themselves
 	@echo ".venv holds what requirements.lock names"
 
-$(INSTALLED): requirements.lock protos/pyproject.toml gateway/site/package-lock.json deploy/setup.sh
+$(INSTALLED): requirements.lock protos/pyproject.toml sdks/python/pyproject.toml gateway/site/package-lock.json \
+		sdks/typescript/package-lock.json deploy/setup.sh
 	@bash deploy/setup.sh install
 	@touch $@

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv from requirements.lock, and gateway/site/node_modules from its lock (install), or requirements.lock from
-# pyproject.toml (lock).
+# Makes .venv from requirements.lock, and the node_modules of gateway/site and sdks/typescript from their locks (install), or
+# requirements.lock from pyproject.toml (lock).
 # uv comes from the PATH, or is put into .uv by pip: outside of .venv, from which an exact sync would remove it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -53,26 +53,34 @@ install() {
     echo "making .venv with $("$python" --version)"
     "$uv" venv --quiet --clear --python "$python" .venv
   fi
+  install_site &
+  install_typescript &
   echo "installing what requirements.lock names (about 450 MB when nothing of it is cached)"
   "$uv" pip sync --quiet --compile-bytecode --python .venv/bin/python requirements.lock
-  "$uv" pip install --quiet --python .venv/bin/python --no-deps --editable protos
-  install_site
+  "$uv" pip install --quiet --python .venv/bin/python --no-deps --editable protos --editable sdks/python
+  wait
   echo "installed after $((SECONDS - began)) s"
 }
 
-# What the site serves to browsers: without it /docs says what to do, and all else works.
-install_site() {
-  local site=gateway/site kept=gateway/site/node_modules/.lock
-  if cmp --silent "$site/package-lock.json" "$kept"; then return; fi
+# What the site serves to browsers.
+install_site() { install_by_npm gateway/site "/docs will not show the API" site; }
+
+# What builds and tests @penstock/sdk.
+install_typescript() { install_by_npm sdks/typescript "the TypeScript SDK can neither be built nor tested" typescript; }
+
+# What the lock in a folder names; without it, what is said here is so, and all else works.
+install_by_npm() {
+  local folder=$1 without=$2 command=$3 kept=$1/node_modules/.lock
+  if cmp --silent "$folder/package-lock.json" "$kept"; then return; fi
   if ! command -v npm >/dev/null; then
-    echo "npm is not on the PATH, so /docs will not show the API; once it is (Debian: apt-get install npm): bash deploy/setup.sh site" >&2
+    echo "npm is not on the PATH, so $without; once it is (Debian: apt-get install npm): bash deploy/setup.sh $command" >&2
     return
   fi
-  if ! (cd "$site" && npm ci --ignore-scripts --no-audit --no-fund --silent); then
-    echo "npm could not install what $site/package-lock.json names, so /docs will not show the API; try again: bash deploy/setup.sh site" >&2
+  if ! (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --silent); then
+    echo "npm could not install what $folder/package-lock.json names, so $without; try again: bash deploy/setup.sh $command" >&2
     return
   fi
-  cp "$site/package-lock.json" "$kept"
+  cp "$folder/package-lock.json" "$kept"
 }
 
 lock() {
@@ -85,9 +93,10 @@ lock() {
 case "${1:-}" in
   install) install ;;
   site) install_site ;;
+  typescript) install_typescript ;;
   lock) lock ;;
   *)
-    echo "usage: $0 install | site | lock" >&2
+    echo "usage: $0 install | site | typescript | lock" >&2
     exit 2
     ;;
 esac

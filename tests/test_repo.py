@@ -30,7 +30,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 MAX_LINES = 400
 #: The generated code's, and the lock's; neither is written by hand.
-GENERATED = ("protos/gen/", "requirements.lock")
+GENERATED = (
+    "protos/gen/",
+    "requirements.lock",
+    *(
+        f"sdks/python/src/penstock_sdk/{name}"
+        for name in ("_async/resources.py", "_sync/", "models.py", "operations.py", "reasons.py")
+    ),
+    *(f"sdks/typescript/src/{name}.ts" for name in ("operations", "reasons", "resources", "schema")),
+)
 #: Built here from parts, so that this file holds none of them.
 INDEX_ADDRESSES = tuple(
     "".join(parts) for parts in (("files.python", "hosted.org"), ("py", "pi.org/simple"), ("registry.", "npmjs.org"))
@@ -97,9 +105,15 @@ def test_every_error_of_the_tree_has_a_code_that_grpc_knows() -> None:
     assert {error.code for error in errors.every_error()} <= {code.name for code in grpc.StatusCode}
 
 
-def test_no_file_is_longer_than_one_can_read() -> None:
-    long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in by_hand(".py")}
+@pytest.mark.parametrize("suffix", [".py", ".ts"])
+def test_no_file_is_longer_than_one_can_read(suffix: str) -> None:
+    long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in by_hand(suffix)}
     assert {name: lines for name, lines in long.items() if lines > MAX_LINES} == {}
+
+
+def test_what_is_generated_is_marked_as_such() -> None:
+    marked = [line.split()[0] for line in (ROOT / ".gitattributes").read_text().splitlines() if "generated" in line]
+    assert [name for name in GENERATED if f"{name}**" not in marked and name not in marked] == []
 
 
 @pytest.mark.parametrize("address", INDEX_ADDRESSES)
@@ -137,14 +151,33 @@ def test_every_direct_dependency_is_locked_with_hashes() -> None:
     assert {re.split(r"[^a-z0-9-]", requirement)[0] for requirement in named} - set(locked) == set()
 
 
-def test_what_npm_installs_is_locked_with_hashes_and_without_addresses() -> None:
-    site = ROOT / "gateway/site"
-    lock = json.loads((site / "package-lock.json").read_text())["packages"]
-    assert lock[""]["dependencies"] == json.loads((site / "package.json").read_text())["dependencies"]
+@pytest.mark.parametrize("folder", ["gateway/site", "sdks/typescript"])
+def test_what_npm_installs_is_locked_with_hashes_and_without_addresses(folder: str) -> None:
+    lock = json.loads((ROOT / folder / "package-lock.json").read_text())["packages"]
+    package = json.loads((ROOT / folder / "package.json").read_text())
+    for kind in ("dependencies", "devDependencies"):
+        assert lock[""].get(kind) == package.get(kind)
     installed = {name: package for name, package in lock.items() if name}
     assert installed
     assert [name for name, package in installed.items() if not package["integrity"].startswith("sha512-")] == []
     assert [name for name, package in installed.items() if "resolved" in package] == []
+
+
+def test_an_sdk_has_the_version_that_its_changelog_tells_of_and_the_licence_of_all() -> None:
+    python = tomllib.loads((ROOT / "sdks/python/pyproject.toml").read_text())["project"]
+    typescript = json.loads((ROOT / "sdks/typescript/package.json").read_text())
+    lock = json.loads((ROOT / "sdks/typescript/package-lock.json").read_text())
+    assert lock["version"] == lock["packages"][""]["version"] == typescript["version"]
+    for folder, about in (("python", python), ("typescript", typescript)):
+        changes = (ROOT / "sdks" / folder / "CHANGELOG.md").read_text()
+        assert re.findall(r"^## (\S+?),? ", changes, re.MULTILINE)[0] == about["version"], folder
+        assert (ROOT / "sdks" / folder / "LICENSE").read_text() == (ROOT / "LICENSE").read_text(), folder
+        assert about["license"] == "Apache-2.0"
+
+
+def test_the_typescript_sdk_takes_nothing_along() -> None:
+    package = json.loads((ROOT / "sdks/typescript/package.json").read_text())
+    assert {"dependencies", "peerDependencies", "optionalDependencies"} & set(package) == set()
 
 
 def test_every_test_that_the_page_on_security_names_exists() -> None:
