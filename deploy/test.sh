@@ -17,8 +17,8 @@ readonly UNCOUNTED=(
 )
 readonly OTHERS=(
   "tests/integration/auth"
-  "tests/integration/history"
-  "tests/integration/intake tests/integration/webhooks sdks/python/tests"
+  "tests/integration/history sdks/python/tests"
+  "tests/integration/intake tests/integration/webhooks"
   "${UNCOUNTED[@]}"
 )
 # shellcheck disable=SC2048,SC2086  folders, of which none has a space; so below
