@@ -11,11 +11,11 @@ import pytest
 from penstock.jobs.v1 import jobs_pb2
 
 from deploy.local import layout
-from services.intake import metrics
+from services.intake import metrics, projection
 from services.intake.domain import Candidate
 from services.intake.known_servers import KnownServers
 from services.intake.store import RedisJobStore, server_id
-from shared import errors, ids, kv
+from shared import errors, ids, kv, streams
 from shared.config import Secret
 from shared.rpc.status import from_rpc_error
 from tests.fakes.intake_requests import request
@@ -164,12 +164,18 @@ async def refused_while_rebuilt(intake: Intake) -> bool:
     return refused.value.metadata.get("state") == "rebuilding"
 
 
+async def all_viewed(bus: Bus) -> bool:
+    info = await bus._jetstream.consumer_info(streams.JOBS, projection.DURABLE)
+    return info.num_ack_pending == 0 and info.num_pending == 0
+
+
 async def test_nothing_is_admitted_and_no_job_is_said_to_be_unknown_before_all_is_rebuilt(
     small: Config, identities: Identities, bus: Bus, own_redis: OwnRedis, wire: Wire
 ) -> None:
     bucket = await bus.bucket("intake", replicas=1)
     async with replica(small, identities) as intake:
         job = await submit(intake, "k")
+        await eventually(lambda: all_viewed(bus), what="the job's event in the view: else it comes again meanwhile")
         await wire.cut()
         await own_redis.restart()
         client = await own_redis.connect()
