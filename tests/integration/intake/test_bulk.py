@@ -137,7 +137,8 @@ async def test_thousands_are_canceled_by_one_call_and_some_tried_again(trio: Tri
     events = [events_pb2.JobEvent.FromString(await bus.read(streams.JOBS, place) or b"") for place in after]
     async with trio.intake.jobs() as jobs:
         batch = await jobs.GetBatch(batches_pb2.GetBatchRequest(batch_id=batches[3]), timeout=60)
-    assert sorted(each.submission.job.retry_of for each in events) == sorted(job.id for job in batch.jobs)
+    submitted = [each.submission.job for each in events if each.HasField("submission")]  # an end may come late
+    assert sorted(job.retry_of for job in submitted) == sorted(job.id for job in batch.jobs)
 
 
 async def test_what_is_wrong_with_an_order_is_named_and_one_that_runs_is_canceled(trio: Trio) -> None:
