@@ -195,7 +195,7 @@ def _write(path: Path, current: str, profiles: Mapping[str, Profile]) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(json.dumps({"current": current, "profiles": kept}, indent=2) + "\n")
         Path(name).replace(path)
-    except BaseException:
+    except BaseException:  # also when interrupted: no half-written key is left behind
         Path(name).unlink(missing_ok=True)
         raise
 
